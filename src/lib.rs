@@ -1,0 +1,22 @@
+//! tickbus: a market-data gateway. Venue bytes become verified books and normalized frames on a ZeroMQ bus.
+//!
+//! The layers, each of which may use only the ones before it:
+//! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio) and then
+//! `bus`, `sim`, `io`, `replay`, `control`, `client`, `app`, `cli` (the rim). `tests/tidy.rs` holds them to it.
+
+pub mod app;
+pub mod book;
+pub mod bus;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod feed;
+pub mod frame;
+pub mod io;
+pub mod model;
+pub mod replay;
+pub mod sim;
+pub mod telemetry;
+pub mod venue;

@@ -1,0 +1,82 @@
+//! Channels (kinds of data) and streams (one channel of one symbol).
+
+use std::fmt;
+
+/// How many levels a side a book subscription asks the venue for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BookDepth {
+    /// A fixed number of levels.
+    Levels(u16),
+    /// Everything the venue has.
+    Full,
+}
+
+/// A kind of data that a feed subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Channel {
+    /// Order book: published as `book`, `delta` and `bbo`.
+    Book(BookDepth),
+    /// Best bid and offer from the venue's own top-of-book stream.
+    Bbo,
+    /// Public trades.
+    Trade,
+    /// Last, mark, index, funding, open interest: what the venue gives.
+    Ticker,
+    /// Candles of one interval.
+    Candle(Interval),
+    /// Forced liquidations.
+    Liquidation,
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Book(BookDepth::Levels(n)) => write!(f, "book:{n}"),
+            Self::Book(BookDepth::Full) => f.write_str("book:full"),
+            Self::Bbo => f.write_str("bbo"),
+            Self::Trade => f.write_str("trade"),
+            Self::Ticker => f.write_str("ticker"),
+            Self::Candle(interval) => write!(f, "candle:{interval}"),
+            Self::Liquidation => f.write_str("liquidation"),
+        }
+    }
+}
+
+/// A candle interval: a count and a unit, written `1m`, `4h`, `1d`, `1w`, `1M`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interval {
+    /// How many units, 1..=999.
+    pub count: u16,
+    /// `s`, `m`, `h`, `d`, `w` or `M` (month).
+    pub unit: char,
+}
+
+impl Interval {
+    /// Reads `1m`, `15m`, `4h`, `1d`, `1w`, `1M`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let unit = text.chars().last()?;
+        let digits = text.strip_suffix(unit)?;
+        let plain = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let count = if plain { digits.parse().ok()? } else { return None };
+        (count > 0 && "smhdwM".contains(unit)).then_some(Self { count, unit })
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.count, self.unit)
+    }
+}
+
+/// One channel of one symbol: what a subscription is made of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stream {
+    /// The venue's own spelling.
+    pub symbol: String,
+    /// What is subscribed to.
+    pub channel: Channel,
+}
+
+/// A stream's place in its feed's table: what travels on the hot path instead of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);

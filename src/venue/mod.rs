@@ -1,0 +1,377 @@
+//! Venues: what each one is called, which markets and channels it has, and its sans-IO session.
+//!
+//! A session turns one connection's bytes into [`Update`]s in tickbus's words and says what to send and when
+//! to be woken. It owns no socket, reads no clock and keeps no book: sequencing and books belong to `feed`.
+
+use std::time::Duration;
+
+use crate::book::SyncRule;
+use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, Side, Stamp, Stream, StreamId};
+
+pub mod bybit;
+pub mod kit;
+
+/// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
+pub const VENUES: &[&VenueDef] = &[&bybit::VENUE];
+
+/// The venue with this id.
+pub fn find(id: &str) -> Option<&'static VenueDef> {
+    VENUES.iter().copied().find(|venue| venue.id == id)
+}
+
+/// What is known of a venue before connecting.
+pub struct VenueDef {
+    /// Its name in config and topics: lower case.
+    pub id: &'static str,
+    /// Its markets, each with where it is reached.
+    pub markets: &'static [Market],
+    /// Channels it supports, as config spells them, for help texts (`book:50`, `candle:1m`).
+    pub channels: fn(market: &str) -> Vec<String>,
+    /// Reads one entry of a feed's `channels`: tickbus's spelling or the venue's own.
+    ///
+    /// # Errors
+    /// What is wrong and what is allowed, as one sentence without the config path.
+    pub parse_channel: fn(market: &str, text: &str) -> Result<ChannelSpec, String>,
+    /// Checks the spelling of a symbol; the error says what is allowed.
+    pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
+    /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
+    pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// Opens a session.
+    pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
+    /// Tells the market of a recording from a connect address or a message, if it can.
+    pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+}
+
+/// A venue's segment with its own symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Market {
+    /// Its name in config and topics.
+    pub id: &'static str,
+    /// Default websocket address.
+    pub url: &'static str,
+    /// Default REST base address.
+    pub rest_url: &'static str,
+    /// An example of a symbol, for error texts.
+    pub example: &'static str,
+}
+
+/// Where a feed connects to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Websocket address, path included.
+    pub url: String,
+    /// REST base address without a trailing slash.
+    pub rest_url: String,
+    /// What was changed from the config's text and why, for one log line.
+    pub note: Option<String>,
+}
+
+/// One entry of a feed's `channels`, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelSpec {
+    /// What to subscribe to.
+    pub channel: Channel,
+    /// The symbol, where the entry itself names one (`orderBookL2_25.BTCUSD`); it then applies to that symbol only.
+    pub symbol: Option<String>,
+    /// Levels to publish, where the entry's name implies fewer than the subscription gives.
+    pub book_depth: Option<u16>,
+    /// That a retired name was translated, for one log line.
+    pub note: Option<String>,
+}
+
+/// What a session is opened with.
+#[derive(Clone, Debug, Default)]
+pub struct SessionSpec {
+    /// One of the venue's markets.
+    pub market: String,
+    /// What to subscribe to; a stream's place is its [`StreamId`].
+    pub streams: Vec<Stream>,
+    /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
+    pub discover: bool,
+}
+
+/// What happens to a session.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A new connection is open. All that was subscribed before is gone.
+    Connected,
+    /// A text message.
+    Text(&'a [u8]),
+    /// A binary message.
+    Binary(&'a [u8]),
+    /// The answer to [`Output::http`].
+    Http {
+        /// The request's id.
+        id: u64,
+        /// HTTP status, or `None` when there was no answer.
+        status: Option<u16>,
+        /// The body; the error's text when there was no answer.
+        body: &'a [u8],
+    },
+    /// Subscribe to one stream anew, because its book cannot be trusted.
+    Resync(StreamId),
+    /// The time [`Session::next_timeout`] asked for has come.
+    Timeout,
+    /// The connection is gone.
+    Disconnected,
+}
+
+/// When a session wants to be woken, and why (for logs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// When.
+    pub at: Mono,
+    /// What for.
+    pub why: &'static str,
+}
+
+/// The sans-IO protocol state of one connection.
+pub trait Session: Send {
+    /// Takes one input and hands everything that follows from it to `out`, in order.
+    fn handle(&mut self, input: Input<'_>, now: Stamp, out: &mut dyn Output);
+
+    /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
+    fn next_timeout(&self) -> Option<Timer>;
+}
+
+/// Where a session's outputs go.
+pub trait Output {
+    /// Sends a text message to the venue.
+    fn send(&mut self, text: String);
+    /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
+    fn http(&mut self, request: HttpRequest);
+    /// Something the venue said.
+    fn update(&mut self, update: Update<'_>);
+    /// Registers a stream found in a recording (only when [`SessionSpec::discover`] is set).
+    fn discovered(&mut self, stream: Stream) -> StreamId;
+    /// This connection is of no more use; the driver closes it and dials again with back-off.
+    fn reconnect(&mut self, reason: String);
+}
+
+/// A REST call a session needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Chosen by the session; comes back with the answer.
+    pub id: u64,
+    /// Path and query, to be put behind the feed's REST address.
+    pub path: String,
+    /// How long the whole call may take.
+    pub timeout: Duration,
+}
+
+/// Something a venue said, in tickbus's words. Borrowed from the session's scratch buffers.
+#[derive(Clone, Debug)]
+pub enum Update<'a> {
+    /// The venue confirmed a subscription.
+    Subscribed(StreamId),
+    /// The venue refused a subscription. Others run on; the session tries again slowly by itself.
+    Rejected {
+        /// Which.
+        stream: StreamId,
+        /// The venue's words.
+        detail: &'a str,
+    },
+    /// A message was lost or unreadable: what is known of these streams can no longer be trusted.
+    Broken {
+        /// Which stream; all of the connection's when `None`.
+        stream: Option<StreamId>,
+        /// What was wrong.
+        detail: &'a str,
+    },
+    /// A message that carries nothing for us was skipped.
+    Ignored(Ignored),
+    /// Levels of a book.
+    Book(BookUpdate<'a>),
+    /// A best bid and offer.
+    Bbo(BboUpdate),
+    /// A trade.
+    Trade(TradeUpdate<'a>),
+    /// The whole ticker as it now stands (the session merges changes).
+    Ticker(TickerUpdate<'a>),
+    /// A candle.
+    Candle(CandleUpdate<'a>),
+    /// A liquidation.
+    Liquidation(LiquidationUpdate),
+    /// An instrument's definition.
+    Instrument(&'a Instrument),
+}
+
+/// Why a message was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// Pongs and acknowledgements: normal.
+    Control,
+    /// A topic nobody asked for.
+    UnknownTopic,
+    /// A kind of message we do not know.
+    UnknownKind,
+}
+
+/// Levels of a book, with the venue's sequence numbers as far as it has them.
+#[derive(Clone, Copy, Debug)]
+pub struct BookUpdate<'a> {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The rule that orders this stream's updates.
+    pub rule: SyncRule,
+    /// Whether it replaces the book.
+    pub snapshot: bool,
+    /// The venue's id of this update (the one published as `venue_seq`).
+    pub seq: u64,
+    /// A second, coarser id some venues use to place a REST image in the stream (Bybit `seq`).
+    pub cross_seq: u64,
+    /// Bid levels in any order; size zero removes.
+    pub bids: &'a [Level],
+    /// Ask levels in any order; size zero removes.
+    pub asks: &'a [Level],
+    /// The message's clocks.
+    pub clocks: Clocks,
+}
+
+/// A best bid and offer; a side that is empty is absent.
+#[derive(Clone, Copy, Debug)]
+pub struct BboUpdate {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The venue's id of this update.
+    pub venue_seq: Option<u64>,
+    /// Best bid.
+    pub bid: Option<Level>,
+    /// Best ask.
+    pub ask: Option<Level>,
+    /// The message's clocks.
+    pub clocks: Clocks,
+}
+
+/// A public trade.
+#[derive(Clone, Copy, Debug)]
+pub struct TradeUpdate<'a> {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The symbol, where one stream carries several (options by base coin).
+    pub symbol: Option<&'a str>,
+    /// The venue's trade id.
+    pub id: &'a str,
+    /// Price.
+    pub price: Decimal,
+    /// Size in the market's unit.
+    pub size: Decimal,
+    /// The taker's side.
+    pub side: Side,
+    /// Whether it is a block trade, if the venue says.
+    pub block: Option<bool>,
+    /// The venue's sequence of it, if any.
+    pub venue_seq: Option<u64>,
+    /// The trade's clocks.
+    pub clocks: Clocks,
+}
+
+/// Which number of a ticker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TickerField {
+    /// Price of the last trade.
+    Last,
+    /// Mark price.
+    Mark,
+    /// Index price.
+    Index,
+    /// Current funding rate, as a fraction.
+    FundingRate,
+    /// When funding is next settled.
+    NextFundingTime,
+    /// Open interest in the market's unit.
+    OpenInterest,
+    /// Open interest in quote currency.
+    OpenInterestValue,
+    /// Best bid price.
+    BidPrice,
+    /// Best bid size.
+    BidSize,
+    /// Best ask price.
+    AskPrice,
+    /// Best ask size.
+    AskSize,
+    /// Highest price of 24 hours.
+    High24h,
+    /// Lowest price of 24 hours.
+    Low24h,
+    /// Price 24 hours ago.
+    Open24h,
+    /// Volume of 24 hours.
+    Volume24h,
+    /// Turnover of 24 hours.
+    Turnover24h,
+    /// Implied volatility of the mark price (options).
+    MarkIv,
+    /// Implied volatility of the best bid (options).
+    BidIv,
+    /// Implied volatility of the best ask (options).
+    AskIv,
+    /// Underlying price (options).
+    Underlying,
+    /// Greek (options).
+    Delta,
+    /// Greek (options).
+    Gamma,
+    /// Greek (options).
+    Vega,
+    /// Greek (options).
+    Theta,
+}
+
+/// A ticker: field and the venue's own decimal text (for times: nanoseconds since 1970).
+#[derive(Clone, Copy, Debug)]
+pub struct TickerUpdate<'a> {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The venue's sequence of it, if any.
+    pub venue_seq: Option<u64>,
+    /// All fields known, in the enum's order.
+    pub fields: &'a [(TickerField, &'a str)],
+    /// The message's clocks.
+    pub clocks: Clocks,
+}
+
+/// A candle; numbers are the venue's own decimal texts.
+#[derive(Clone, Copy, Debug)]
+pub struct CandleUpdate<'a> {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Its interval.
+    pub interval: Interval,
+    /// First nanosecond since 1970.
+    pub open_time: u64,
+    /// First nanosecond after it.
+    pub close_time: u64,
+    /// Open price.
+    pub open: &'a str,
+    /// Highest price.
+    pub high: &'a str,
+    /// Lowest price.
+    pub low: &'a str,
+    /// Last price.
+    pub close: &'a str,
+    /// Volume in the market's unit.
+    pub volume: &'a str,
+    /// Turnover in quote currency, if given.
+    pub turnover: Option<&'a str>,
+    /// Whether it is finished.
+    pub closed: bool,
+    /// The message's clocks.
+    pub clocks: Clocks,
+}
+
+/// A liquidation.
+#[derive(Clone, Copy, Debug)]
+pub struct LiquidationUpdate {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Side of the closing order: `sell` when a long position was liquidated.
+    pub side: Side,
+    /// Price (Bybit: bankruptcy price).
+    pub price: Decimal,
+    /// Size in the market's unit.
+    pub size: Decimal,
+    /// The message's clocks.
+    pub clocks: Clocks,
+}
