@@ -1,8 +1,8 @@
 //! tickbus: a market-data gateway. Venue bytes become verified books and normalized frames on a ZeroMQ bus.
 //!
 //! The layers, each of which may use only the ones before it:
-//! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio) and then
-//! `bus`, `sim`, `io`, `replay`, `control`, `client`, `app`, `cli` (the rim). `tests/tidy.rs` holds them to it.
+//! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
+//! `pipeline` (all of them for one feed), then the rim: `bus`, `sim`, `io`, `replay`, `control`, `client`, `app`, `cli`.
 
 pub mod app;
 pub mod book;
@@ -16,6 +16,7 @@ pub mod feed;
 pub mod frame;
 pub mod io;
 pub mod model;
+pub mod pipeline;
 pub mod replay;
 pub mod sim;
 pub mod telemetry;
