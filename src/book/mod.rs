@@ -1,14 +1,13 @@
-//! Order books: sorted sides, the book, the snapshot/delta state machine. Pure.
+//! Order books: sorted sides, the book, and the state machine that aligns snapshots and deltas. Pure.
 
-/// How a venue orders its book updates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SyncRule {
-    /// Each update's `seq` is the one before plus one.
-    Increment,
-    /// `seq` rises but not by one, so a gap cannot be seen; older or equal ones are stale.
-    Monotonic,
-    /// Only snapshots; one that repeats the last `seq` says that nothing changed.
-    SnapshotOnly,
-    /// No numbers at all.
-    Unsequenced,
-}
+mod checksum;
+mod levels;
+mod side;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+pub use checksum::crc25;
+pub use levels::{Book, BookError};
+pub use side::{Side, SideOf};
+pub use sync::{BookSync, Loss, SyncRule, SyncStats, SyncUpdate, Verdict};

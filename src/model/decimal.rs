@@ -5,7 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 /// Most decimal places a [`Decimal`] may have.
-pub const MAX_SCALE: u8 = 18;
+pub(super) const MAX_SCALE: u8 = 18;
 
 /// A decimal number exactly as the venue wrote it: `mantissa × 10^-scale`. Trailing zeros are kept (`0.10`
 /// has scale 2), so a number prints as it was written and venue checksums can be recomputed.

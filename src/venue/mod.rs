@@ -9,6 +9,7 @@ use crate::book::SyncRule;
 use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, Side, Stamp, Stream, StreamId};
 
 pub mod bybit;
+mod bybit_v2;
 pub mod kit;
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
@@ -71,8 +72,9 @@ pub struct Endpoints {
 pub struct ChannelSpec {
     /// What to subscribe to.
     pub channel: Channel,
-    /// The symbol, where the entry itself names one (`orderBookL2_25.BTCUSD`); it then applies to that symbol only.
-    pub symbol: Option<String>,
+    /// The symbols, where the entry itself names them (`orderBookL2_25.BTCUSD`, `trade.BTCUSD|ETHUSD`); it then
+    /// applies to these only. Empty: all of the feed's symbols.
+    pub symbols: Vec<String>,
     /// Levels to publish, where the entry's name implies fewer than the subscription gives.
     pub book_depth: Option<u16>,
     /// That a retired name was translated, for one log line.
@@ -110,6 +112,8 @@ pub enum Input<'a> {
     },
     /// Subscribe to one stream anew, because its book cannot be trusted.
     Resync(StreamId),
+    /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
+    Image(StreamId),
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -178,12 +182,17 @@ pub enum Update<'a> {
         /// What was wrong.
         detail: &'a str,
     },
+    /// The REST image asked for with [`Input::Image`] could not be had.
+    ImageFailed {
+        /// Of which stream.
+        stream: StreamId,
+        /// What went wrong.
+        detail: &'a str,
+    },
     /// A message that carries nothing for us was skipped.
     Ignored(Ignored),
     /// Levels of a book.
     Book(BookUpdate<'a>),
-    /// A best bid and offer.
-    Bbo(BboUpdate),
     /// A trade.
     Trade(TradeUpdate<'a>),
     /// The whole ticker as it now stands (the session merges changes).
@@ -228,28 +237,11 @@ pub struct BookUpdate<'a> {
     pub clocks: Clocks,
 }
 
-/// A best bid and offer; a side that is empty is absent.
-#[derive(Clone, Copy, Debug)]
-pub struct BboUpdate {
-    /// Which stream.
-    pub stream: StreamId,
-    /// The venue's id of this update.
-    pub venue_seq: Option<u64>,
-    /// Best bid.
-    pub bid: Option<Level>,
-    /// Best ask.
-    pub ask: Option<Level>,
-    /// The message's clocks.
-    pub clocks: Clocks,
-}
-
 /// A public trade.
 #[derive(Clone, Copy, Debug)]
 pub struct TradeUpdate<'a> {
     /// Which stream.
     pub stream: StreamId,
-    /// The symbol, where one stream carries several (options by base coin).
-    pub symbol: Option<&'a str>,
     /// The venue's trade id.
     pub id: &'a str,
     /// Price.
@@ -327,7 +319,7 @@ pub struct TickerUpdate<'a> {
     /// The venue's sequence of it, if any.
     pub venue_seq: Option<u64>,
     /// All fields known, in the enum's order.
-    pub fields: &'a [(TickerField, &'a str)],
+    pub fields: &'a [(TickerField, String)],
     /// The message's clocks.
     pub clocks: Clocks,
 }
@@ -341,7 +333,7 @@ pub struct CandleUpdate<'a> {
     pub interval: Interval,
     /// First nanosecond since 1970.
     pub open_time: u64,
-    /// First nanosecond after it.
+    /// Its end as the venue gives it, in nanoseconds since 1970 (Bybit: the last millisecond).
     pub close_time: u64,
     /// Open price.
     pub open: &'a str,

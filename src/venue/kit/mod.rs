@@ -1,1 +1,7 @@
-//! (being built)
+//! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers.
+
+pub mod fields;
+pub mod heartbeat;
+pub mod scan;
+pub mod subscriptions;
+pub mod ticker;

@@ -1,0 +1,166 @@
+//! REST calls of a session: the instrument list, page by page, and images of full books.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::instruments::{Page, Reply};
+use super::wire::BookData;
+use crate::model::{Instrument, Mono, StreamId};
+use crate::venue::HttpRequest;
+
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long after a failed page the list is asked for again.
+const RETRY: Duration = Duration::from_secs(15);
+/// How often the list is read anew, at a reconnect.
+const REFRESH: Duration = Duration::from_secs(3600);
+/// Most instruments the venue gives per page.
+const PAGE: usize = 1000;
+/// Most pages of one list: a venue that hands out cursors for ever is not followed.
+const PAGES_MAX: u32 = 50;
+
+/// What a call was for.
+#[derive(Clone, Debug)]
+enum Job {
+    Instruments { base: Option<String>, page: u32 },
+    Image(StreamId),
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub(super) enum Answer<'a> {
+    /// Instruments; more pages may have been asked for.
+    Instruments(Vec<Instrument>),
+    /// A book's image.
+    Image(Option<StreamId>, BookData<'a>),
+    /// A book's image could not be had.
+    ImageFailed(StreamId, String),
+    /// Nothing to be done about it.
+    Nothing,
+}
+
+/// The calls under way.
+#[derive(Debug)]
+pub(super) struct Rest {
+    category: String,
+    /// Options are listed by base coin; the other markets whole.
+    bases: Vec<Option<String>>,
+    jobs: BTreeMap<u64, Job>,
+    next_id: u64,
+    loaded: Option<Mono>,
+    retry: Option<Mono>,
+}
+
+impl Rest {
+    pub(super) fn new(category: &str, bases: Vec<Option<String>>) -> Self {
+        Self { category: category.to_owned(), bases, jobs: BTreeMap::new(), next_id: 1, loaded: None, retry: None }
+    }
+
+    /// Asks for the instruments, unless the list is fresh or under way.
+    pub(super) fn instruments(&mut self, now: Mono) -> Vec<HttpRequest> {
+        let fresh = self.loaded.is_some_and(|at| now.since(at) < REFRESH);
+        let under_way = self.jobs.values().any(|job| matches!(job, Job::Instruments { .. }));
+        if fresh || under_way {
+            return Vec::new();
+        }
+        self.retry = None;
+        let bases = self.bases.clone();
+        bases.into_iter().map(|base| self.page(base, 0, None)).collect()
+    }
+
+    /// When to ask for the instruments again.
+    pub(super) const fn next_timeout(&self) -> Option<Mono> {
+        self.retry
+    }
+
+    /// Asks for a full book's image.
+    pub(super) fn image(&mut self, stream: StreamId, symbol: &str) -> HttpRequest {
+        let path = format!("/v5/market/full_orderbook?category={}&symbol={symbol}", self.category);
+        self.call(path, Job::Image(stream))
+    }
+
+    fn page(&mut self, base: Option<String>, page: u32, cursor: Option<&str>) -> HttpRequest {
+        let mut path = format!("/v5/market/instruments-info?category={}", self.category);
+        // Spot is not paged and refuses no limit; sending none is what the documentation shows.
+        if self.category != "spot" {
+            path.push_str(&format!("&limit={PAGE}"));
+        }
+        if let Some(base) = &base {
+            path.push_str(&format!("&baseCoin={base}"));
+        }
+        if let Some(cursor) = cursor {
+            path.push_str(&format!("&cursor={}", percent_encoded(cursor)));
+        }
+        self.call(path, Job::Instruments { base, page })
+    }
+
+    fn call(&mut self, path: String, job: Job) -> HttpRequest {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.jobs.insert(id, job);
+        HttpRequest { id, path, timeout: CALL_TIMEOUT }
+    }
+
+    /// Reads an answer; `more` receives calls that follow from it. Id 0 is an answer found in a recording.
+    pub(super) fn answered<'a>(
+        &mut self,
+        id: u64,
+        status: Option<u16>,
+        body: &'a [u8],
+        now: Mono,
+        more: &mut Vec<HttpRequest>,
+    ) -> Answer<'a> {
+        match self.jobs.remove(&id) {
+            Some(Job::Image(stream)) => match read::<BookData<'a>>(status, body) {
+                Ok(data) => Answer::Image(Some(stream), data),
+                Err(why) => Answer::ImageFailed(stream, why),
+            },
+            Some(Job::Instruments { base, page }) => match read::<Page>(status, body) {
+                Ok(found) => {
+                    let (instruments, cursor) = found.into_parts();
+                    match cursor {
+                        Some(cursor) if page < PAGES_MAX => more.push(self.page(base, page + 1, Some(&cursor))),
+                        _ => self.loaded = Some(now),
+                    }
+                    Answer::Instruments(instruments)
+                }
+                Err(_) => {
+                    self.retry = Some(now.after(RETRY));
+                    Answer::Nothing
+                }
+            },
+            None if id == 0 => Self::recorded(body),
+            None => Answer::Nothing,
+        }
+    }
+
+    fn recorded(body: &[u8]) -> Answer<'_> {
+        if let Ok(data) = read::<BookData<'_>>(Some(200), body) {
+            return Answer::Image(None, data);
+        }
+        read::<Page>(Some(200), body).map_or(Answer::Nothing, |page| Answer::Instruments(page.into_parts().0))
+    }
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> Result<T, String> {
+    match status {
+        Some(200) => {}
+        Some(status) => return Err(format!("HTTP {status}")),
+        None => return Err(String::from_utf8_lossy(body).chars().take(200).collect()),
+    }
+    let reply: Reply<T> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    reply.into_result()
+}
+
+/// A cursor is sent back as it came; everything but plain characters is encoded.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}

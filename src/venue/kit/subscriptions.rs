@@ -1,0 +1,367 @@
+//! The wished set of topics and what the venue made of it: batches, pacing, acknowledgements, refusals.
+//!
+//! The wished set is the truth. After every connect it is asked for anew, in requests within the venue's
+//! limits; a refused topic is set aside and the rest of its request is asked for again without it.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::model::{Mono, StreamId};
+
+/// A venue's limits on subscribing.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most topics in one request.
+    pub topics_per_request: usize,
+    /// Most characters of all topics on one connection.
+    pub characters: usize,
+    /// Least time between two requests.
+    pub pace: Duration,
+    /// Most requests without an answer at a time.
+    pub in_flight: usize,
+    /// How long an answer may take.
+    pub patience: Duration,
+    /// When to ask again for a refused topic.
+    pub retry_refused: Duration,
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Subscribes.
+    Subscribe,
+    /// Unsubscribes.
+    Unsubscribe,
+}
+
+/// A request to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Echoed by the venue, where it echoes ids.
+    pub id: u64,
+    /// What it does.
+    pub op: Op,
+    /// Places in the topic table.
+    pub topics: Vec<usize>,
+}
+
+/// What a venue answered to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// Done, all of it.
+    Done,
+    /// The whole request failed; the venue may have named the topic that spoiled it.
+    Failed {
+        /// The topic that is to blame, if the venue said.
+        topic: Option<&'a str>,
+        /// The venue's words.
+        detail: &'a str,
+    },
+    /// The named topic was subscribed before: as good as done for it, but the rest was not done.
+    Already(&'a str),
+}
+
+/// What became of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The venue confirmed it.
+    Subscribed(usize),
+    /// The venue refused it.
+    Refused(usize, String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// To be asked for.
+    Wished,
+    /// Asked for, not answered.
+    Asked,
+    /// Confirmed, or proven by data.
+    Active,
+    /// To be left and asked for anew.
+    Leaving,
+    /// Refused; asked for again at this time.
+    Refused(Mono),
+    /// Beyond the connection's limit: not asked for.
+    Beyond,
+}
+
+#[derive(Clone, Debug)]
+struct Topic {
+    name: Box<str>,
+    streams: Vec<StreamId>,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    request: Request,
+    deadline: Mono,
+}
+
+/// The wished set and its state.
+#[derive(Clone, Debug)]
+pub struct Subscriptions {
+    limits: Limits,
+    topics: Vec<Topic>,
+    places: HashMap<Box<str>, usize>,
+    characters: usize,
+    connected: bool,
+    queue: VecDeque<(Op, Vec<usize>)>,
+    pending: VecDeque<Pending>,
+    unanswered: u32,
+    next_id: u64,
+    next_send: Mono,
+}
+
+/// Requests in a row that may go unanswered before the connection is given up.
+const UNANSWERED_MAX: u32 = 2;
+
+impl Subscriptions {
+    /// An empty set.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            topics: Vec::new(),
+            places: HashMap::new(),
+            characters: 0,
+            connected: false,
+            queue: VecDeque::new(),
+            pending: VecDeque::new(),
+            unanswered: 0,
+            next_id: 1,
+            next_send: Mono::default(),
+        }
+    }
+
+    /// Adds a stream under the venue's topic; several streams may share one topic.
+    pub fn add(&mut self, name: &str, stream: StreamId) -> usize {
+        if let Some(&place) = self.places.get(name) {
+            self.topics[place].streams.push(stream);
+            return place;
+        }
+        let place = self.topics.len();
+        self.characters += name.len();
+        let state = if self.characters > self.limits.characters { State::Beyond } else { State::Wished };
+        self.topics.push(Topic { name: name.into(), streams: vec![stream], state });
+        self.places.insert(name.into(), place);
+        place
+    }
+
+    /// A topic's place in the table.
+    #[inline]
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// The streams of a topic.
+    #[inline]
+    pub fn streams(&self, place: usize) -> &[StreamId] {
+        self.topics.get(place).map_or(&[], |topic| &topic.streams)
+    }
+
+    /// The venue's name of a topic.
+    pub fn name(&self, place: usize) -> &str {
+        self.topics.get(place).map_or("", |topic| &topic.name)
+    }
+
+    /// A connection is open: everything is asked for anew. Returns the topics that are beyond its limit.
+    pub fn connected(&mut self, now: Mono) -> Vec<usize> {
+        self.disconnected();
+        self.connected = true;
+        self.next_send = now;
+        let beyond = |topic: &Topic| topic.state == State::Beyond;
+        let (out, wished): (Vec<_>, Vec<_>) =
+            (0..self.topics.len()).partition(|place| self.topics.get(*place).is_some_and(beyond));
+        self.ask(&wished);
+        out
+    }
+
+    /// The connection is gone.
+    pub fn disconnected(&mut self) {
+        self.connected = false;
+        self.queue.clear();
+        self.pending.clear();
+        self.unanswered = 0;
+    }
+
+    /// Data of a topic came: it is subscribed, whatever the acknowledgement does.
+    #[inline]
+    pub fn data(&mut self, place: usize) {
+        if let Some(topic) = self.topics.get_mut(place)
+            && topic.state == State::Asked
+        {
+            topic.state = State::Active;
+        }
+    }
+
+    /// Leaves a topic and asks for it anew, so that the venue sends a snapshot.
+    pub fn resync(&mut self, place: usize) {
+        let Some(topic) = self.topics.get_mut(place) else { return };
+        if !self.connected || !matches!(topic.state, State::Active | State::Asked) {
+            return;
+        }
+        topic.state = State::Leaving;
+        let room = self.limits.topics_per_request;
+        match self.queue.back_mut() {
+            Some((Op::Unsubscribe, batch)) if batch.len() < room => batch.push(place),
+            _ => self.queue.push_back((Op::Unsubscribe, vec![place])),
+        }
+    }
+
+    /// The next request that may be sent now.
+    pub fn next_request(&mut self, now: Mono) -> Option<Request> {
+        if !self.connected || now < self.next_send || self.pending.len() >= self.limits.in_flight {
+            return None;
+        }
+        let (op, topics) = self.queue.pop_front()?;
+        if op == Op::Subscribe {
+            self.set(&topics, State::Asked);
+        }
+        let request = Request { id: self.next_id, op, topics };
+        self.next_id += 1;
+        self.next_send = now.after(self.limits.pace);
+        self.pending.push_back(Pending { request: request.clone(), deadline: now.after(self.limits.patience) });
+        Some(request)
+    }
+
+    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind).
+    pub fn answered(&mut self, id: Option<u64>, op: Option<Op>, answer: Answer<'_>, now: Mono) -> Vec<Change> {
+        let matches = |pending: &Pending| match id {
+            Some(id) => pending.request.id == id,
+            None => op.is_none_or(|op| op == pending.request.op),
+        };
+        let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
+        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
+        self.unanswered = 0;
+        match (request.op, answer) {
+            (Op::Unsubscribe, _) => {
+                self.ask(&request.topics);
+                Vec::new()
+            }
+            (Op::Subscribe, Answer::Done) => self.confirm(request.topics),
+            (Op::Subscribe, Answer::Already(name)) => {
+                let (named, rest) = self.split(&request.topics, Some(name));
+                self.ask(&rest);
+                self.confirm(named)
+            }
+            (Op::Subscribe, Answer::Failed { topic, detail }) => self.failed(&request.topics, topic, detail, now),
+        }
+    }
+
+    /// The venue confirmed some topics and refused others, by name and without an id.
+    pub fn answered_by_name(&mut self, done: &[&str], refused: &[&str], detail: &str, now: Mono) -> Vec<Change> {
+        let places = |names: &[&str]| names.iter().filter_map(|name| self.place(name)).collect::<Vec<_>>();
+        let (done, refused) = (places(done), places(refused));
+        let Some(at) = self.pending.iter().position(|pending| {
+            pending.request.topics.iter().any(|place| done.contains(place) || refused.contains(place))
+        }) else {
+            return Vec::new();
+        };
+        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
+        self.unanswered = 0;
+        if request.op == Op::Unsubscribe {
+            self.ask(&request.topics);
+            return Vec::new();
+        }
+        let silent: Vec<_> =
+            request.topics.iter().copied().filter(|p| !done.contains(p) && !refused.contains(p)).collect();
+        self.ask(&silent);
+        let mut changes = self.confirm(done);
+        for place in refused {
+            changes.push(self.refuse(place, detail, now));
+        }
+        changes
+    }
+
+    fn failed(&mut self, topics: &[usize], name: Option<&str>, detail: &str, now: Mono) -> Vec<Change> {
+        let (named, rest) = self.split(topics, name);
+        if !named.is_empty() {
+            self.ask(&rest);
+            return named.into_iter().map(|place| self.refuse(place, detail, now)).collect();
+        }
+        if let [only] = topics {
+            return vec![self.refuse(*only, detail, now)];
+        }
+        let (left, right) = topics.split_at(topics.len() / 2);
+        self.set(topics, State::Wished);
+        self.queue.push_back((Op::Subscribe, left.to_vec()));
+        self.queue.push_back((Op::Subscribe, right.to_vec()));
+        Vec::new()
+    }
+
+    /// Looks at deadlines. An error says why the connection is of no more use.
+    ///
+    /// # Errors
+    /// When requests go unanswered.
+    pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
+        while let Some(pending) = self.pending.front()
+            && pending.deadline <= now
+        {
+            self.unanswered += 1;
+            if self.unanswered >= UNANSWERED_MAX {
+                let name = pending.request.topics.first().map_or("", |place| self.name(*place));
+                return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
+            }
+            if let Some(Pending { request, .. }) = self.pending.pop_front() {
+                let open = |state| matches!(state, State::Asked | State::Leaving);
+                let topics: Vec<_> =
+                    request.topics.into_iter().filter(|p| self.topics.get(*p).is_some_and(|t| open(t.state))).collect();
+                self.ask(&topics);
+            }
+        }
+        let due = |topic: &Topic| matches!(topic.state, State::Refused(at) if at <= now);
+        let again: Vec<_> = if self.connected {
+            (0..self.topics.len()).filter(|place| self.topics.get(*place).is_some_and(due)).collect()
+        } else {
+            Vec::new()
+        };
+        for place in again {
+            self.ask(&[place]);
+        }
+        Ok(())
+    }
+
+    /// When to look again.
+    pub fn next_timeout(&self) -> Option<Mono> {
+        if !self.connected {
+            return None;
+        }
+        let can_send = !self.queue.is_empty() && self.pending.len() < self.limits.in_flight;
+        let send = can_send.then_some(self.next_send);
+        let refused = self.topics.iter().filter_map(|topic| match topic.state {
+            State::Refused(at) => Some(at),
+            _ => None,
+        });
+        send.into_iter().chain(self.pending.front().map(|p| p.deadline)).chain(refused).min()
+    }
+
+    fn ask(&mut self, topics: &[usize]) {
+        self.set(topics, State::Wished);
+        for batch in topics.chunks(self.limits.topics_per_request.max(1)) {
+            self.queue.push_back((Op::Subscribe, batch.to_vec()));
+        }
+    }
+
+    fn confirm(&mut self, topics: Vec<usize>) -> Vec<Change> {
+        self.set(&topics, State::Active);
+        topics.into_iter().map(Change::Subscribed).collect()
+    }
+
+    fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Change {
+        self.set(&[place], State::Refused(now.after(self.limits.retry_refused)));
+        Change::Refused(place, detail.to_owned())
+    }
+
+    fn set(&mut self, topics: &[usize], state: State) {
+        for place in topics {
+            if let Some(topic) = self.topics.get_mut(*place) {
+                topic.state = state;
+            }
+        }
+    }
+
+    fn split(&self, topics: &[usize], name: Option<&str>) -> (Vec<usize>, Vec<usize>) {
+        topics.iter().partition(|place| name.is_some_and(|name| self.name(**place) == name))
+    }
+}
