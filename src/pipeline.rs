@@ -1,8 +1,11 @@
 //! One feed from input to frames: session, books, encoder. Pure; live, replay, simulation and fuzzing all step it.
 
-use crate::bus::{Frame, Outgoing};
-use crate::model::{Stamp, UnixNanos};
-use crate::venue::{HttpRequest, Input, Timer};
+use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Symbol};
+use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
+use crate::model::Stamp;
+use crate::venue::{HttpRequest, Input, Timer, VenueDef};
+
+pub use crate::feed::{Counters, FeedReport, SymbolReport};
 
 /// What a step left to do. The driver empties it after each burst of steps.
 #[derive(Debug, Default)]
@@ -17,63 +20,60 @@ pub struct Outbox {
     pub frames: Vec<Outgoing>,
 }
 
-/// How one symbol's book stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SymbolReport {
-    /// The venue's own spelling; empty for the feed as a whole.
-    pub symbol: String,
-    /// `live`, `syncing`, `stale`, `down` or `rejected`.
-    pub state: &'static str,
-    /// Why, when it is not live.
-    pub reason: Option<&'static str>,
-    /// Since when.
-    pub since: UnixNanos,
-}
-
-/// A feed's counters since the start; the field names are the metric names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages read.
-    pub messages: u64,
-    /// Bytes read.
-    pub bytes: u64,
-    /// Messages that could not be understood.
-    pub errors: u64,
-    /// Messages that carry nothing for us (unknown topics and kinds, not pongs).
-    pub ignored: u64,
-    /// Gaps found.
-    pub gaps: u64,
-    /// Crossed books found.
-    pub crossed: u64,
-    /// Resyncs asked for.
-    pub resyncs: u64,
-    /// Trades seen.
-    pub trades: u64,
-    /// Snapshots applied.
-    pub snapshots: u64,
-    /// Deltas applied.
-    pub deltas: u64,
-    /// Streams that fell silent.
-    pub silences: u64,
-}
-
-/// A feed's state for operators.
-#[derive(Clone, Debug, Default)]
-pub struct FeedReport {
-    /// Counters since the start.
-    pub counters: Counters,
-    /// Every symbol's state.
-    pub symbols: Vec<SymbolReport>,
-}
-
 /// A feed and its encoder.
 pub struct Pipeline {
+    feed: Feed,
+    encoder: Encoder,
     outbox: Outbox,
 }
 
+/// Takes the feed's outputs into the outbox, events through the encoder.
+struct Intake<'a> {
+    encoder: &'a mut Encoder,
+    outbox: &'a mut Outbox,
+    now: Stamp,
+}
+
+impl FeedOutput for Intake<'_> {
+    fn send(&mut self, text: String) {
+        self.outbox.sends.push(text);
+    }
+
+    fn http(&mut self, request: HttpRequest) {
+        self.outbox.requests.push(request);
+    }
+
+    fn reconnect(&mut self, reason: String) {
+        self.outbox.reconnect.get_or_insert(reason);
+    }
+
+    #[inline]
+    fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        self.encoder.event(symbol, event, self.now, &mut self.outbox.frames);
+    }
+}
+
 impl Pipeline {
+    /// A feed of this venue and its encoder.
+    pub fn new(venue: &VenueDef, feed: FeedSpec, encoder: EncoderSpec) -> Self {
+        Self { feed: Feed::new(venue, feed), encoder: Encoder::new(encoder), outbox: Outbox::default() }
+    }
+
     /// Takes one input; what follows from it is in the outbox afterwards.
-    pub fn step(&mut self, _input: Input<'_>, _now: Stamp) {}
+    pub fn step(&mut self, input: Input<'_>, now: Stamp) {
+        let Self { feed, encoder, outbox } = self;
+        feed.handle(input, now, &mut Intake { encoder, outbox, now });
+        self.publish_due(now);
+    }
+
+    /// Encodes the conflated books whose time has come.
+    fn publish_due(&mut self, now: Stamp) {
+        for id in self.encoder.take_due(now.mono) {
+            if let Some((symbol, view)) = self.feed.book(id) {
+                self.encoder.due_book(symbol, view, now, &mut self.outbox.frames);
+            }
+        }
+    }
 
     /// What is to be done.
     pub fn outbox(&mut self) -> &mut Outbox {
@@ -82,24 +82,38 @@ impl Pipeline {
 
     /// When to step with [`Input::Timeout`], if nothing else happens first.
     pub fn next_timeout(&self) -> Option<Timer> {
-        None
+        let book = self.encoder.next_due().map(|at| Timer { at, why: "book" });
+        self.feed.next_timeout().into_iter().chain(book).min()
     }
 
     /// The current `book.` frame of this topic at full depth, if its book is live.
-    pub fn snapshot(&mut self, _topic: &str, _now: Stamp) -> Option<Frame> {
-        None
+    pub fn snapshot(&mut self, topic: &str, _now: Stamp) -> Option<Frame> {
+        let [channel, _, _, symbol] = parse_topic(topic)?;
+        let id = self.feed.symbol_id(&symbol).filter(|_| channel == "book")?;
+        let (symbol, view) = self.feed.book(id)?;
+        let frame = self.encoder.snapshot(symbol, view);
+        (frame.topic == topic.as_bytes()).then_some(frame)
     }
 
     /// Subscribes to one symbol's book anew; false if there is no such book.
-    pub fn resync(&mut self, _symbol: &str, _now: Stamp) -> bool {
-        false
+    pub fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
+        let Self { feed, encoder, outbox } = self;
+        feed.resync(symbol, now, &mut Intake { encoder, outbox, now })
     }
 
     /// Publishes `down` for every symbol: the last thing before the process ends.
-    pub fn shut_down(&mut self, _now: Stamp) {}
+    pub fn shut_down(&mut self, now: Stamp) {
+        let Self { feed, encoder, outbox } = self;
+        feed.shut_down(now, &mut Intake { encoder, outbox, now });
+    }
 
     /// State and counters.
     pub fn report(&self) -> FeedReport {
-        FeedReport::default()
+        self.feed.report()
+    }
+
+    /// What became of every book, for replays.
+    pub fn book_reports(&self) -> Vec<BookReport> {
+        self.feed.book_reports()
     }
 }

@@ -1,7 +1,7 @@
 //! One side of a book: price levels in a sorted vector, the best one last, because changes crowd at the touch.
 
-use crate::model::{Decimal, Level};
 use crate::model::pow10;
+use crate::model::{Decimal, Level};
 
 /// A stored level. `rank` is the price at the book's scale, negated for asks, so that a higher rank is always
 /// a better price. The scales are those of the venue's spelling.
@@ -101,10 +101,7 @@ impl Side {
             let key = entry.rank * sign;
             let surplus = scale - entry.price_scale;
             let mantissa = if surplus == 0 { key } else { key / pow10(surplus).unwrap_or(i64::MAX) };
-            Level {
-                price: Decimal::new(mantissa, entry.price_scale),
-                size: Decimal::new(entry.size, entry.size_scale),
-            }
+            Level { price: Decimal::new(mantissa, entry.price_scale), size: Decimal::new(entry.size, entry.size_scale) }
         })
     }
 }

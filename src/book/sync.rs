@@ -134,15 +134,7 @@ impl BookSync {
             buffer: VecDeque::new(),
             buffer_levels: 0,
             image: None,
-            stats: SyncStats {
-                snapshots: 0,
-                deltas: 0,
-                ignored: 0,
-                gaps: 0,
-                crossed: 0,
-                invalid: 0,
-                resyncs: 0,
-            },
+            stats: SyncStats { snapshots: 0, deltas: 0, ignored: 0, gaps: 0, crossed: 0, invalid: 0, resyncs: 0 },
         }
     }
 
@@ -386,12 +378,7 @@ impl BookSync {
 
 impl Buffered {
     fn of(update: SyncUpdate<'_>) -> Self {
-        Self {
-            seq: update.seq,
-            cross_seq: update.cross_seq,
-            bids: update.bids.to_vec(),
-            asks: update.asks.to_vec(),
-        }
+        Self { seq: update.seq, cross_seq: update.cross_seq, bids: update.bids.to_vec(), asks: update.asks.to_vec() }
     }
 
     fn as_update(&self, snapshot: bool) -> SyncUpdate<'_> {

@@ -59,9 +59,8 @@ fn contents(book: &Book) -> Model {
 
 /// Changes whose bids lie below 500 and asks above, so that they cannot cross.
 fn change() -> impl Strategy<Value = Change> {
-    (any::<bool>(), 1_i64..500, prop_oneof![Just(0_i64), 1_i64..1_000], 0_u8..4).prop_map(|(bid, price, size, zeros)| {
-        Change { bid, price: if bid { price } else { price + 500 }, size, zeros }
-    })
+    (any::<bool>(), 1_i64..500, prop_oneof![Just(0_i64), 1_i64..1_000], 0_u8..4)
+        .prop_map(|(bid, price, size, zeros)| Change { bid, price: if bid { price } else { price + 500 }, size, zeros })
 }
 
 fn level(price: &str, size: &str) -> Level {

@@ -1,1 +1,51 @@
-//! (being built)
+//! Frames: topics and payloads, encoded once per event. `docs/WIRE.md` is the contract.
+
+mod encode;
+mod heartbeat;
+mod payload;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use bytes::Bytes;
+
+pub use encode::{Encoder, EncoderSpec};
+pub use heartbeat::{Heartbeat, heartbeat};
+pub use payload::Encoding;
+pub use schema::{Payload as TypedPayload, json_schema};
+pub use topic::{parse_topic, topic};
+
+/// The version of the wire format, in every payload as `v`.
+pub const VERSION: u64 = 1;
+
+/// One thing for a sink to do. Order is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// Publish a frame.
+    Frame(Frame),
+    /// Stop giving this topic's kept frame to joiners (its book is no longer true).
+    Forget(Bytes),
+}
+
+/// A topic and its encoded payload. Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Topic, ending with a dot.
+    pub topic: Bytes,
+    /// Encoded payload.
+    pub payload: Bytes,
+    /// What a sink may do with it besides passing it on.
+    pub retain: Retain,
+}
+
+/// How a frame is treated besides being sent to those subscribed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retain {
+    /// Sent and forgotten; every frame counts (`delta`, `trade`).
+    Stream,
+    /// Kept for joiners; the latest of its topic may replace an older one in a full queue (`book`).
+    Conflate,
+    /// Kept for joiners (`status`, `ticker`, `instrument`).
+    Latest,
+}

@@ -1,10 +1,10 @@
 //! Channel names: tickbus's, Bybit v5's and those of the retired API, which are translated.
 //! Depths and intervals are those of the v5 public documentation of 2026-07.
 
-use crate::model::{BookDepth, Channel, Interval, Stream};
-use crate::venue::bybit_v2;
 use crate::book::SyncRule;
+use crate::model::{BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
+use crate::venue::bybit_v2;
 
 /// Kline intervals: Bybit's name and ours.
 const INTERVALS: &[(&str, &str)] = &[

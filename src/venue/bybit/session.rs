@@ -276,8 +276,8 @@ impl BybitSession {
         now: Stamp,
         out: &mut dyn Output,
     ) -> Result<(), Unreadable<'a>> {
-        let envelope: Envelope<'a> = serde_json::from_slice(message)
-            .map_err(|error| Unreadable { topic: None, detail: error.to_string() })?;
+        let envelope: Envelope<'a> =
+            serde_json::from_slice(message).map_err(|error| Unreadable { topic: None, detail: error.to_string() })?;
         let Some(topic) = envelope.topic.clone() else {
             self.control(&envelope, now, out);
             return Ok(());
@@ -287,8 +287,7 @@ impl BybitSession {
             return Ok(());
         };
         let clocks = envelope.clocks(recv);
-        self.data(place, &topic.0, &envelope, clocks, out)
-            .map_err(|detail| Unreadable { topic: Some(topic.0), detail })
+        self.data(place, &topic.0, &envelope, clocks, out).map_err(|detail| Unreadable { topic: Some(topic.0), detail })
     }
 
     fn data(

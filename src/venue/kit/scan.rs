@@ -87,11 +87,7 @@ impl<'a> Scan<'a> {
     /// Reads `true` or `false`.
     #[inline]
     pub fn boolean(&mut self) -> Option<bool> {
-        if self.peek()? == b't' {
-            self.text(b"true").map(|()| true)
-        } else {
-            self.text(b"false").map(|()| false)
-        }
+        if self.peek()? == b't' { self.text(b"true").map(|()| true) } else { self.text(b"false").map(|()| false) }
     }
 
     /// Reads a plain decimal in quotes, of at most 18 digits.

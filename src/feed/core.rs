@@ -1,0 +1,514 @@
+//! The books and states of a feed, and what every update of the session does to them.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use super::event::{BookView, Event, FeedOutput, Levels, Reason, State, Status, Symbol};
+use super::report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
+use super::stream::{Check, StreamState};
+use crate::book::{BookSync, Loss, SyncUpdate, Verdict, crc25};
+use crate::model::{BookDepth, Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::{BookUpdate, HttpRequest, Ignored, Output, Update};
+
+/// Most symbols a recording may bring in.
+const SYMBOLS_MAX: usize = 20_000;
+
+/// What the books need of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Resync(StreamId),
+    Image(StreamId),
+}
+
+#[derive(Debug)]
+struct SymbolState {
+    symbol: Symbol,
+    /// The stream that speaks for the symbol: its deepest book, else its first stream.
+    main: Option<u32>,
+    /// A stream of its own for the best bid and offer.
+    bbo: Option<u32>,
+    trades: u64,
+}
+
+/// Books and states. The first symbol is the feed as a whole.
+#[derive(Debug)]
+pub(super) struct Core {
+    symbols: Vec<SymbolState>,
+    by_name: HashMap<String, u32>,
+    streams: Vec<StreamState>,
+    pub(super) commands: VecDeque<Command>,
+    pub(super) counters: Counters,
+    feed: Status,
+    announced: bool,
+    connected: bool,
+    states_changed: bool,
+    discover: bool,
+    silence: Duration,
+}
+
+impl Core {
+    pub(super) fn new(streams: Vec<Stream>, discover: bool, silence: Duration) -> Self {
+        let whole = SymbolState {
+            symbol: Symbol { id: 0, name: String::new(), instrument: None },
+            main: None,
+            bbo: None,
+            trades: 0,
+        };
+        let mut core = Self {
+            symbols: vec![whole],
+            by_name: HashMap::from([(String::new(), 0)]),
+            streams: Vec::new(),
+            commands: VecDeque::new(),
+            counters: Counters::default(),
+            feed: Status {
+                state: State::Down,
+                reason: Some(Reason::Starting),
+                since: UnixNanos::default(),
+                detail: None,
+            },
+            announced: false,
+            connected: false,
+            states_changed: true,
+            discover,
+            silence,
+        };
+        for stream in streams {
+            core.add(stream);
+        }
+        core
+    }
+
+    fn add(&mut self, stream: Stream) -> StreamId {
+        let at = u32::try_from(self.streams.len()).unwrap_or(u32::MAX);
+        let symbol = self.intern(&stream.symbol);
+        let rank = |channel: Channel| match channel {
+            Channel::Book(BookDepth::Full) => u32::MAX,
+            Channel::Book(BookDepth::Levels(depth)) => 2 + u32::from(depth),
+            Channel::Bbo => 1,
+            _ => 0,
+        };
+        let main = self.symbols[symbol as usize].main;
+        let better = main.is_none_or(|main| rank(stream.channel) > rank(self.streams[main as usize].stream.channel));
+        let state = &mut self.symbols[symbol as usize];
+        if better {
+            state.main = Some(at);
+        }
+        if stream.channel == Channel::Bbo {
+            state.bbo = Some(at);
+        }
+        self.streams.push(StreamState::new(stream, symbol));
+        StreamId(at)
+    }
+
+    /// A symbol's place, made if there is none; beyond the limit, the feed's own.
+    fn intern(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.by_name.get(name) {
+            return *id;
+        }
+        if self.symbols.len() > SYMBOLS_MAX {
+            return 0;
+        }
+        let id = u32::try_from(self.symbols.len()).unwrap_or(0);
+        let symbol = Symbol { id, name: name.to_owned(), instrument: None };
+        self.symbols.push(SymbolState { symbol, main: None, bbo: None, trades: 0 });
+        self.by_name.insert(name.to_owned(), id);
+        id
+    }
+
+    pub(super) fn symbol_id(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    // States.
+
+    fn set_status(
+        &mut self,
+        at: usize,
+        state: State,
+        reason: Option<Reason>,
+        detail: Option<&str>,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+    ) {
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        if stream.status.state == state && stream.status.reason == reason {
+            return;
+        }
+        stream.status = Status { state, reason, since: now.wall, detail: detail.map(str::to_owned) };
+        self.states_changed = true;
+        let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
+        let main = symbol.main.is_some_and(|main| main as usize == at);
+        let channel = Some(stream.stream.channel);
+        out.event(&symbol.symbol, Event::Status { main, channel, status: &stream.status });
+    }
+
+    pub(super) fn connected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        self.connected = true;
+        self.states_changed = true;
+        for at in 0..self.streams.len() {
+            let first = self.streams[at].status.reason == Some(Reason::Starting);
+            let reason = if first { Reason::Starting } else { Reason::Disconnected };
+            self.streams[at].idle();
+            self.streams[at].connected(now.mono);
+            self.set_status(at, State::Syncing, Some(reason), None, now, out);
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        self.connected = false;
+        self.states_changed = true;
+        self.commands.clear();
+        for at in 0..self.streams.len() {
+            self.streams[at].idle();
+            self.set_status(at, State::Stale, Some(Reason::Disconnected), None, now, out);
+        }
+    }
+
+    pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        self.connected = false;
+        for at in 0..self.streams.len() {
+            self.streams[at].idle();
+            self.set_status(at, State::Down, Some(Reason::Shutdown), None, now, out);
+        }
+        self.set_feed(State::Down, Some(Reason::Shutdown), None, now, out);
+    }
+
+    /// The state of the feed as a whole, if something changed: down, or that of its worst symbol. A refused
+    /// stream does not count: it will stay refused, and the rest is well.
+    pub(super) fn feed_status(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        if !std::mem::take(&mut self.states_changed) {
+            return;
+        }
+        if !self.connected {
+            let reason =
+                if self.feed.reason == Some(Reason::Starting) { Reason::Starting } else { Reason::Disconnected };
+            return self.set_feed(State::Down, Some(reason), None, now, out);
+        }
+        let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
+        let counted = self.symbols.iter().filter_map(main).filter(|status| status.state != State::Rejected);
+        let (mut worst, mut live, mut all) = ((State::Live, None), 0, 0);
+        for status in counted {
+            all += 1;
+            live += u32::from(status.state == State::Live);
+            if status.state > worst.0 {
+                worst = (status.state, status.reason);
+            }
+        }
+        let detail = format!("{live} of {all} symbols live");
+        self.set_feed(worst.0, worst.1, Some(detail), now, out);
+    }
+
+    fn set_feed(
+        &mut self,
+        state: State,
+        reason: Option<Reason>,
+        detail: Option<String>,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+    ) {
+        if std::mem::replace(&mut self.announced, true) && self.feed.state == state && self.feed.reason == reason {
+            return;
+        }
+        self.feed = Status { state, reason, since: now.wall, detail };
+        out.event(&self.symbols[0].symbol, Event::Status { main: true, channel: None, status: &self.feed });
+    }
+
+    // Books.
+
+    #[inline]
+    fn on_book(&mut self, update: BookUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = update.stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        let cap = stream.level_cap();
+        let sync = stream.book.get_or_insert_with(|| BookSync::new(update.rule, cap));
+        let verdict = sync.update(SyncUpdate {
+            snapshot: update.snapshot,
+            seq: update.seq,
+            cross_seq: update.cross_seq,
+            bids: update.bids,
+            asks: update.asks,
+        });
+        match verdict {
+            Verdict::Replaced => {
+                self.counters.snapshots += 1;
+                stream.heard = now.mono;
+                stream.clocks = update.clocks;
+                stream.restored(update.seq, now.mono);
+                self.set_status(at, State::Live, None, None, now, out);
+                self.publish_book(at, None, out);
+            }
+            Verdict::Changed => {
+                self.counters.deltas += 1;
+                stream.heard = now.mono;
+                stream.clocks = update.clocks;
+                self.publish_book(at, Some(&update), out);
+            }
+            Verdict::Confirmed => stream.heard = now.mono,
+            Verdict::Ignored => {}
+            Verdict::Buffered if sync.wants_image() => self.want_image(at, now),
+            Verdict::Buffered => {}
+            Verdict::ImageWanted => stream.arrange_resync(now.mono),
+            Verdict::Lost(loss) => self.lost(at, loss, now, out),
+        }
+    }
+
+    fn publish_book(&mut self, at: usize, changes: Option<&BookUpdate<'_>>, out: &mut dyn FeedOutput) {
+        let stream = &mut self.streams[at];
+        let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
+        let Some((book, seq)) = stream.book.as_ref().and_then(|sync| Some((sync.live()?, sync.seq()))) else { return };
+        let main = symbol.main == Some(at as u32);
+        let clocks = stream.clocks;
+        if main && stream.stream.channel != Channel::Bbo {
+            let levels = changes.map_or(Levels::Whole(book), |update| Levels::Changes(update.bids, update.asks));
+            out.event(&symbol.symbol, Event::Delta { levels, venue_seq: seq, clocks });
+            out.event(&symbol.symbol, Event::Book(BookView { book, venue_seq: seq, clocks }));
+        }
+        let gives_bbo = symbol.bbo.map_or(main, |bbo| bbo == at as u32);
+        let best = book.best();
+        if gives_bbo && stream.best != best {
+            stream.best = best;
+            out.event(&symbol.symbol, Event::Bbo { bid: best.0, ask: best.1, venue_seq: seq, clocks });
+        }
+    }
+
+    #[cold]
+    fn lost(&mut self, at: usize, loss: Loss, now: Stamp, out: &mut dyn FeedOutput) {
+        let (reason, detail) = match loss {
+            Loss::Gap { expected, got } => {
+                self.counters.gaps += 1;
+                (Reason::Gap, format!("expected update {expected}, got {got}"))
+            }
+            Loss::Crossed => {
+                self.counters.crossed += 1;
+                (Reason::Crossed, "best bid at or above best ask".to_owned())
+            }
+            Loss::Invalid(error) => {
+                self.counters.errors += 1;
+                (Reason::Invalid, error.to_string())
+            }
+        };
+        self.lose(at, reason, &detail, now, out);
+    }
+
+    /// Gives a stream up, says so, and arranges for it to be had anew.
+    fn lose(&mut self, at: usize, reason: Reason, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
+        self.set_status(at, State::Stale, Some(reason), Some(detail), now, out);
+        self.streams[at].lost(reason, now.mono);
+        if self.streams[at].is_resync_due(now.mono) {
+            self.ask_anew(at, now, out);
+        }
+    }
+
+    fn ask_anew(&mut self, at: usize, now: Stamp, out: &mut dyn FeedOutput) {
+        if self.discover || !self.connected {
+            return;
+        }
+        self.counters.resyncs += 1;
+        let stream = &mut self.streams[at];
+        stream.resync_sent(now.mono);
+        let reason = stream.status.reason;
+        let detail = stream.status.detail.clone();
+        let id = StreamId(at as u32);
+        let by_image = stream.stream.channel == Channel::Book(BookDepth::Full) && reason != Some(Reason::Silence);
+        if by_image {
+            stream.image_sent(now.mono);
+        }
+        self.commands.push_back(if by_image { Command::Image(id) } else { Command::Resync(id) });
+        self.set_status(at, State::Syncing, reason, detail.as_deref(), now, out);
+    }
+
+    /// The first deltas of a book that needs an image have come.
+    fn want_image(&mut self, at: usize, now: Stamp) {
+        let command = Command::Image(StreamId(at as u32));
+        let waiting = self.streams[at].is_image_under_way(now.mono);
+        if !self.discover && !waiting {
+            self.streams[at].resync_sent(now.mono);
+            self.streams[at].image_sent(now.mono);
+            self.commands.push_back(command);
+        }
+    }
+
+    pub(super) fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let main = self.symbol_id(symbol).and_then(|id| self.symbols[id as usize].main);
+        let Some(at) = main.map(|at| at as usize).filter(|_| self.connected) else { return false };
+        self.set_status(at, State::Stale, Some(Reason::Requested), None, now, out);
+        self.streams[at].idle();
+        self.ask_anew(at, now, out);
+        true
+    }
+
+    /// Looks at every stream's deadlines.
+    pub(super) fn check(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        for at in 0..self.streams.len() {
+            match self.streams[at].check(self.silence, now.mono) {
+                Check::Fine => {}
+                Check::Silent => {
+                    self.counters.silences += 1;
+                    self.lose(at, Reason::Silence, "no data for too long", now, out);
+                }
+                Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
+                Check::Resync => self.ask_anew(at, now, out),
+                Check::GiveUp => {
+                    let name = &self.streams[at].stream;
+                    out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));
+                }
+            }
+        }
+    }
+
+    // Everything else the session says.
+
+    fn on_update(&mut self, update: Update<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        match update {
+            Update::Book(update) => self.on_book(update, now, out),
+            Update::Trade(update) => {
+                self.counters.trades += 1;
+                self.data(update.stream, now, out);
+                if let Some(symbol) = self.symbol_of_mut(update.stream) {
+                    symbol.trades += 1;
+                    out.event(&symbol.symbol, Event::Trade(&update));
+                }
+            }
+            Update::Ticker(update) => self.pass(update.stream, Event::Ticker(&update), now, out),
+            Update::Candle(update) => self.pass(update.stream, Event::Candle(&update), now, out),
+            Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
+            Update::Instrument(instrument) => self.instrument(instrument, out),
+            Update::Subscribed(stream) => {
+                let at = stream.0 as usize;
+                if self.streams.get(at).is_some_and(|stream| !stream.has_book()) {
+                    self.set_status(at, State::Live, None, None, now, out);
+                }
+            }
+            Update::Rejected { stream, detail } => {
+                let at = stream.0 as usize;
+                self.set_status(at, State::Rejected, Some(Reason::Rejected), Some(detail), now, out);
+                if let Some(stream) = self.streams.get_mut(at) {
+                    stream.idle();
+                }
+            }
+            Update::Broken { stream, detail } => self.broken(stream, detail, now, out),
+            Update::ImageFailed { stream, detail } => {
+                self.lose(stream.0 as usize, Reason::NoSnapshot, detail, now, out);
+            }
+            Update::Ignored(Ignored::Control) => {}
+            Update::Ignored(Ignored::UnknownTopic | Ignored::UnknownKind) => self.counters.ignored += 1,
+        }
+    }
+
+    fn symbol_of_mut(&mut self, stream: StreamId) -> Option<&mut SymbolState> {
+        let symbol = self.streams.get(stream.0 as usize)?.symbol;
+        self.symbols.get_mut(symbol as usize)
+    }
+
+    /// Data came: the stream is live.
+    #[inline]
+    fn data(&mut self, stream: StreamId, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        stream.heard = now.mono;
+        if stream.status.state != State::Live {
+            stream.restored(0, now.mono);
+            self.set_status(at, State::Live, None, None, now, out);
+        }
+    }
+
+    fn pass(&mut self, stream: StreamId, event: Event<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        self.data(stream, now, out);
+        if let Some(symbol) = self.symbol_of_mut(stream) {
+            out.event(&symbol.symbol, event);
+        }
+    }
+
+    fn instrument(&mut self, instrument: &Instrument, out: &mut dyn FeedOutput) {
+        let id = self.intern(&instrument.symbol);
+        if id == 0 {
+            return;
+        }
+        let symbol = &mut self.symbols[id as usize].symbol;
+        symbol.instrument = Some(instrument.canonical());
+        out.event(symbol, Event::Instrument(instrument));
+    }
+
+    /// A message was lost: books it may have belonged to are no longer known to be true.
+    fn broken(&mut self, stream: Option<StreamId>, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
+        self.counters.errors += 1;
+        let doubted = match stream {
+            Some(stream) => stream.0 as usize..(stream.0 as usize + 1).min(self.streams.len()),
+            None => 0..self.streams.len(),
+        };
+        for at in doubted {
+            if self.streams[at].book.as_ref().is_some_and(|book| book.live().is_some()) {
+                self.lose(at, Reason::Invalid, detail, now, out);
+            }
+        }
+    }
+
+    // Reports.
+
+    pub(super) fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
+        let state = self.symbols.get(symbol as usize)?;
+        let stream = self.streams.get(state.main? as usize)?;
+        let sync = stream.book.as_ref()?;
+        let view = BookView { book: sync.live()?, venue_seq: sync.seq(), clocks: stream.clocks };
+        Some((&state.symbol, view))
+    }
+
+    pub(super) fn report(&self) -> FeedReport {
+        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone() };
+        let of_symbol = |state: &SymbolState| {
+            let status = self.streams.get(state.main? as usize)?.status.clone();
+            Some(SymbolReport { symbol: state.symbol.name.clone(), status })
+        };
+        let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
+        FeedReport { counters: self.counters, symbols }
+    }
+
+    pub(super) fn book_reports(&self) -> Vec<BookReport> {
+        let of_symbol = |state: &SymbolState| {
+            let sync = self.streams.get(state.main? as usize)?.book.as_ref();
+            let last = sync.and_then(|sync| {
+                let book = sync.live()?;
+                Some(LastBook {
+                    venue_seq: sync.seq(),
+                    bids: book.bids().take(5).collect(),
+                    asks: book.asks().take(5).collect(),
+                    n_bids: book.bids().len(),
+                    n_asks: book.asks().len(),
+                    crc25: crc25(book),
+                })
+            });
+            let stats = sync.map(BookSync::stats).unwrap_or_default();
+            Some(BookReport { symbol: state.symbol.name.clone(), stats, trades: state.trades, last })
+        };
+        self.symbols.iter().filter_map(of_symbol).collect()
+    }
+}
+
+/// Takes the session's outputs into the core.
+pub(super) struct Intake<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) now: Stamp,
+    pub(super) out: &'a mut dyn FeedOutput,
+}
+
+impl Output for Intake<'_> {
+    fn send(&mut self, text: String) {
+        self.out.send(text);
+    }
+
+    fn http(&mut self, request: HttpRequest) {
+        self.out.http(request);
+    }
+
+    fn update(&mut self, update: Update<'_>) {
+        self.core.on_update(update, self.now, self.out);
+    }
+
+    fn discovered(&mut self, stream: Stream) -> StreamId {
+        self.core.add(stream)
+    }
+
+    fn reconnect(&mut self, reason: String) {
+        self.out.reconnect(reason);
+    }
+}

@@ -1,0 +1,178 @@
+//! What a feed says, normalized: the input of every encoder and report.
+
+use crate::book::Book;
+use crate::model::{Channel, Clocks, Instrument, Level, UnixNanos};
+use crate::venue::{CandleUpdate, LiquidationUpdate, TickerUpdate, TradeUpdate};
+
+/// A symbol of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Its place in the feed's table.
+    pub id: u32,
+    /// The venue's own spelling; empty for the feed as a whole.
+    pub name: String,
+    /// The canonical name, once the instrument is known.
+    pub instrument: Option<String>,
+}
+
+/// How a stream, a symbol or a feed stands. The order is from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// What is published equals the venue's.
+    Live,
+    /// Waiting for the venue's snapshot.
+    Syncing,
+    /// Known to be behind or wrong; nothing is published.
+    Stale,
+    /// No connection.
+    Down,
+    /// The venue refused the subscription.
+    Rejected,
+}
+
+impl State {
+    /// The word used on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Syncing => "syncing",
+            Self::Stale => "stale",
+            Self::Down => "down",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Why a state is not live, or what made it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The feed has just started.
+    Starting,
+    /// Updates are missing.
+    Gap,
+    /// The best bid reached the best ask.
+    Crossed,
+    /// No data for longer than the limit.
+    Silence,
+    /// The connection is gone.
+    Disconnected,
+    /// The venue refused the subscription.
+    Rejected,
+    /// A message could not be read or applied.
+    Invalid,
+    /// The venue did not send the snapshot in time.
+    NoSnapshot,
+    /// Someone asked for it.
+    Requested,
+    /// The process ends.
+    Shutdown,
+}
+
+impl Reason {
+    /// The word used on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Gap => "gap",
+            Self::Crossed => "crossed",
+            Self::Silence => "silence",
+            Self::Disconnected => "disconnected",
+            Self::Rejected => "rejected",
+            Self::Invalid => "invalid",
+            Self::NoSnapshot => "no_snapshot",
+            Self::Requested => "requested",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// A state and what is known about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The state.
+    pub state: State,
+    /// Why; absent while live.
+    pub reason: Option<Reason>,
+    /// Since when.
+    pub since: UnixNanos,
+    /// In words, where there is more to say.
+    pub detail: Option<String>,
+}
+
+/// The levels of a delta.
+#[derive(Clone, Copy, Debug)]
+pub enum Levels<'a> {
+    /// The changes of one update.
+    Changes(&'a [Level], &'a [Level]),
+    /// The whole book: it replaces everything.
+    Whole(&'a Book),
+}
+
+/// A book as it stands, for one topic.
+#[derive(Clone, Copy, Debug)]
+pub struct BookView<'a> {
+    /// The book; it is live.
+    pub book: &'a Book,
+    /// The venue's id of the last update in it.
+    pub venue_seq: u64,
+    /// The clocks of that update.
+    pub clocks: Clocks,
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A state changed.
+    Status {
+        /// Whether this stream speaks for its symbol (its book, if it has one).
+        main: bool,
+        /// The channel, for one of a symbol's streams.
+        channel: Option<Channel>,
+        /// The new state.
+        status: &'a Status,
+    },
+    /// Levels changed, full depth.
+    Delta {
+        /// Which.
+        levels: Levels<'a>,
+        /// The venue's id of the update.
+        venue_seq: u64,
+        /// Its clocks.
+        clocks: Clocks,
+    },
+    /// A book changed.
+    Book(BookView<'a>),
+    /// The best bid or offer changed.
+    Bbo {
+        /// Best bid.
+        bid: Option<Level>,
+        /// Best ask.
+        ask: Option<Level>,
+        /// The venue's id of the update.
+        venue_seq: u64,
+        /// Its clocks.
+        clocks: Clocks,
+    },
+    /// A trade.
+    Trade(&'a TradeUpdate<'a>),
+    /// A ticker.
+    Ticker(&'a TickerUpdate<'a>),
+    /// A candle.
+    Candle(&'a CandleUpdate<'a>),
+    /// A liquidation.
+    Liquidation(&'a LiquidationUpdate),
+    /// An instrument's definition.
+    Instrument(&'a Instrument),
+}
+
+/// Where a feed's outputs go.
+pub trait FeedOutput {
+    /// Sends a text message to the venue.
+    fn send(&mut self, text: String);
+    /// Asks for a REST call.
+    fn http(&mut self, request: crate::venue::HttpRequest);
+    /// The connection is of no more use.
+    fn reconnect(&mut self, reason: String);
+    /// Something happened to a symbol.
+    fn event(&mut self, symbol: &Symbol, event: Event<'_>);
+}

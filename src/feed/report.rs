@@ -1,0 +1,88 @@
+//! What a feed can tell about itself.
+
+use super::event::Status;
+use crate::book::SyncStats;
+use crate::model::Level;
+
+/// A feed's counters since the start; the field names are the metric names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages read.
+    pub messages: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Messages that could not be understood.
+    pub errors: u64,
+    /// Messages that carry nothing for us (unknown topics and kinds, not pongs).
+    pub ignored: u64,
+    /// Gaps found.
+    pub gaps: u64,
+    /// Crossed books found.
+    pub crossed: u64,
+    /// Resyncs asked for.
+    pub resyncs: u64,
+    /// Trades seen.
+    pub trades: u64,
+    /// Snapshots applied.
+    pub snapshots: u64,
+    /// Deltas applied.
+    pub deltas: u64,
+    /// Streams that fell silent.
+    pub silences: u64,
+}
+
+impl Counters {
+    #[inline]
+    pub(super) const fn received(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
+/// How one symbol stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolReport {
+    /// The venue's own spelling; empty for the feed as a whole.
+    pub symbol: String,
+    /// Its state.
+    pub status: Status,
+}
+
+/// A feed's state for operators.
+#[derive(Clone, Debug, Default)]
+pub struct FeedReport {
+    /// Counters since the start.
+    pub counters: Counters,
+    /// Every symbol's state, the feed as a whole first.
+    pub symbols: Vec<SymbolReport>,
+}
+
+/// What became of one symbol's book in a replay.
+#[derive(Clone, Debug)]
+pub struct BookReport {
+    /// The venue's own spelling.
+    pub symbol: String,
+    /// Counts.
+    pub stats: SyncStats,
+    /// Trades seen.
+    pub trades: u64,
+    /// The book at the end, if it was live then.
+    pub last: Option<LastBook>,
+}
+
+/// A live book at the end of a replay.
+#[derive(Clone, Debug)]
+pub struct LastBook {
+    /// The venue's id of the last update.
+    pub venue_seq: u64,
+    /// Best five bids.
+    pub bids: Vec<Level>,
+    /// Best five asks.
+    pub asks: Vec<Level>,
+    /// How many bid levels.
+    pub n_bids: usize,
+    /// How many ask levels.
+    pub n_asks: usize,
+    /// Digest of the best 25 levels a side.
+    pub crc25: u32,
+}

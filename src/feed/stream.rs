@@ -1,0 +1,194 @@
+//! One stream of a feed: its book if it has one, its status, and when to doubt it.
+
+use std::time::Duration;
+
+use super::event::{Reason, State, Status};
+use crate::book::BookSync;
+use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
+
+/// How long a snapshot may take after it was asked for.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(10);
+/// Snapshots that may fail to come in a row before the connection is given up.
+const ATTEMPTS_MAX: u32 = 3;
+/// The longest wait between two resyncs of one stream.
+const RESYNC_DELAY_MAX: Duration = Duration::from_secs(60);
+/// A book that was live this long is taken to be well again.
+const WELL_AFTER: Duration = Duration::from_secs(60);
+/// How far an honest silence may stretch the limit.
+const SILENCE_FACTOR_MAX: u32 = 16;
+
+/// State of one stream.
+#[derive(Debug)]
+pub(super) struct StreamState {
+    pub(super) stream: Stream,
+    pub(super) symbol: u32,
+    pub(super) book: Option<BookSync>,
+    pub(super) best: (Option<Level>, Option<Level>),
+    pub(super) status: Status,
+    pub(super) clocks: Clocks,
+    /// When data that counts came last.
+    pub(super) heard: Mono,
+    live_since: Mono,
+    silence_factor: u32,
+    /// The sequence the book had when it fell silent.
+    silent_at: Option<u64>,
+    resyncs: u32,
+    unanswered: u32,
+    resync_at: Option<Mono>,
+    snapshot_by: Option<Mono>,
+    /// Until when the answer to an image request is waited for.
+    image_by: Option<Mono>,
+}
+
+/// What a look at the clock says about a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// Nothing.
+    Fine,
+    /// No data for too long.
+    Silent,
+    /// The snapshot did not come.
+    NoSnapshot,
+    /// It is time to resync.
+    Resync,
+    /// Snapshots keep failing to come: give the connection up.
+    GiveUp,
+}
+
+impl StreamState {
+    pub(super) fn new(stream: Stream, symbol: u32) -> Self {
+        Self {
+            stream,
+            symbol,
+            book: None,
+            best: (None, None),
+            status: Status {
+                state: State::Down,
+                reason: Some(Reason::Starting),
+                since: crate::model::UnixNanos::default(),
+                detail: None,
+            },
+            clocks: Clocks::default(),
+            heard: Mono::default(),
+            live_since: Mono::default(),
+            silence_factor: 1,
+            silent_at: None,
+            resyncs: 0,
+            unanswered: 0,
+            resync_at: None,
+            snapshot_by: None,
+            image_by: None,
+        }
+    }
+
+    /// Most levels a side of this stream's book may have: four times what is subscribed to.
+    pub(super) fn level_cap(&self) -> usize {
+        match self.stream.channel {
+            Channel::Book(BookDepth::Full) => 40_000,
+            Channel::Book(BookDepth::Levels(depth)) => usize::from(depth).max(25) * 4,
+            _ => 100,
+        }
+    }
+
+    /// Whether it carries a book.
+    pub(super) const fn has_book(&self) -> bool {
+        matches!(self.stream.channel, Channel::Book(_) | Channel::Bbo)
+    }
+
+    /// How long it may be silent; trades, candles and liquidations may be so for ever.
+    fn silence_limit(&self, base: Duration) -> Option<Duration> {
+        match self.stream.channel {
+            Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
+            Channel::Ticker => Some(base.saturating_mul(6)),
+            Channel::Trade | Channel::Candle(_) | Channel::Liquidation => None,
+        }
+    }
+
+    /// A connection is open and the stream was asked for.
+    pub(super) fn connected(&mut self, now: Mono) {
+        self.heard = now;
+        self.resync_at = None;
+        self.unanswered = 0;
+        self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN * 3));
+    }
+
+    /// The connection is gone or the venue refused: nothing is expected.
+    pub(super) fn idle(&mut self) {
+        if let Some(book) = &mut self.book {
+            book.reset();
+        }
+        self.best = (None, None);
+        self.resync_at = None;
+        self.snapshot_by = None;
+        self.image_by = None;
+    }
+
+    /// The book is live again. An honest silence (nothing was missed) stretches the limit.
+    pub(super) fn restored(&mut self, seq: u64, now: Mono) {
+        if let Some(before) = self.silent_at.take() {
+            let honest = before == seq;
+            self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
+        }
+        self.live_since = now;
+        self.unanswered = 0;
+        self.resync_at = None;
+        self.snapshot_by = None;
+    }
+
+    /// The book is given up and will be asked for again.
+    pub(super) fn lost(&mut self, reason: Reason, now: Mono) {
+        let seq = self.book.as_ref().map_or(0, BookSync::seq);
+        self.idle();
+        if reason == Reason::Silence {
+            self.silent_at = Some(seq);
+        }
+        self.arrange_resync(now);
+    }
+
+    /// Arranges the next resync: at once the first time, later and later if it repeats.
+    pub(super) fn arrange_resync(&mut self, now: Mono) {
+        let well = self.resyncs == 0 || now.since(self.live_since) >= WELL_AFTER;
+        self.resyncs = if well { 1 } else { self.resyncs + 1 };
+        let delay = match self.resyncs {
+            1 => Duration::ZERO,
+            n => Duration::from_secs(1 << (n - 2).min(6)).min(RESYNC_DELAY_MAX),
+        };
+        self.resync_at = Some(now.after(delay));
+    }
+
+    /// A resync was asked for.
+    pub(super) fn resync_sent(&mut self, now: Mono) {
+        self.resync_at = None;
+        self.heard = now;
+        self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN));
+    }
+
+    /// An image was asked for.
+    pub(super) fn image_sent(&mut self, now: Mono) {
+        self.image_by = Some(now.after(SNAPSHOT_WITHIN));
+    }
+
+    /// Whether the answer to an image request may still come, or the next request is arranged.
+    pub(super) fn is_image_under_way(&self, now: Mono) -> bool {
+        self.resync_at.is_some() || self.image_by.is_some_and(|by| now < by)
+    }
+
+    /// Looks at the clock.
+    pub(super) fn check(&mut self, base: Duration, now: Mono) -> Check {
+        if self.resync_at.is_some_and(|at| at <= now) {
+            return Check::Resync;
+        }
+        if self.snapshot_by.is_some_and(|at| at <= now) {
+            self.snapshot_by = None;
+            self.unanswered += 1;
+            return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
+        }
+        let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);
+        if limit.is_some_and(|limit| now.since(self.heard) >= limit) { Check::Silent } else { Check::Fine }
+    }
+
+    /// Whether a resync is due right now.
+    pub(super) fn is_resync_due(&self, now: Mono) -> bool {
+        self.resync_at.is_some_and(|at| at <= now)
+    }
+}

@@ -1,0 +1,571 @@
+//! From events to frames: each is encoded once, with its topic's own sequence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::payload::{Encoding, Json, MessagePack, Payload};
+use super::{Frame, Outgoing, Retain, VERSION, topic};
+use crate::feed::{BookView, Event, Levels, State, Status, Symbol};
+use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
+use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
+
+/// What an encoder is made of.
+#[derive(Clone, Debug)]
+pub struct EncoderSpec {
+    /// The feed's name in the config.
+    pub feed: String,
+    /// The venue's id.
+    pub venue: String,
+    /// The market's id.
+    pub market: String,
+    /// Milliseconds since 1970 of the run's start.
+    pub epoch: u64,
+    /// JSON or MessagePack.
+    pub encoding: Encoding,
+    /// Levels a side in `book` frames.
+    pub book_depth: u16,
+    /// The same, for symbols that differ.
+    pub depth_of: HashMap<String, u16>,
+    /// Least time between two `book` frames of a topic; zero publishes every change.
+    pub book_interval: Duration,
+    /// The sequence of the feed-level status topic, which feeds of one market share.
+    pub feed_seq: Arc<AtomicU64>,
+    /// Reads the wall clock for `ts_pub`.
+    pub clock: fn() -> UnixNanos,
+}
+
+/// A topic's name, the constant head of its payloads, and its sequence.
+#[derive(Debug)]
+struct Topic {
+    name: Bytes,
+    head: Vec<u8>,
+    head_fields: u16,
+    seq: u64,
+}
+
+/// Kinds of topics a symbol has one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Book,
+    Delta,
+    Bbo,
+    Trade,
+    Ticker,
+    Liquidation,
+    Status,
+    Instrument,
+}
+
+const KINDS: usize = 8;
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Book => "book",
+            Self::Delta => "delta",
+            Self::Bbo => "bbo",
+            Self::Trade => "trade",
+            Self::Ticker => "ticker",
+            Self::Liquidation => "liquidation",
+            Self::Status => "status",
+            Self::Instrument => "instrument",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct SymbolTopics {
+    topics: [Option<Topic>; KINDS],
+    candles: Vec<(Interval, Topic)>,
+    instrument: Option<String>,
+    book_sent: Option<Mono>,
+    book_due: bool,
+}
+
+/// Encodes the events of one feed.
+#[derive(Debug)]
+pub struct Encoder {
+    spec: EncoderSpec,
+    symbols: Vec<SymbolTopics>,
+    scratch: Vec<u8>,
+    due: Vec<u32>,
+    next_due: Option<Mono>,
+}
+
+impl Encoder {
+    /// An encoder without topics yet; every sequence starts at 1.
+    pub fn new(spec: EncoderSpec) -> Self {
+        Self { spec, symbols: Vec::new(), scratch: Vec::with_capacity(4096), due: Vec::new(), next_due: None }
+    }
+
+    /// Encodes one event. Book frames that come too soon after the last one are due later.
+    pub fn event(&mut self, symbol: &Symbol, event: Event<'_>, now: Stamp, out: &mut Vec<Outgoing>) {
+        match self.spec.encoding {
+            Encoding::Json => self.encode::<Json>(symbol, event, now, out),
+            Encoding::MessagePack => self.encode::<MessagePack>(symbol, event, now, out),
+        }
+    }
+
+    /// When the next conflated book is due.
+    pub const fn next_due(&self) -> Option<Mono> {
+        self.next_due
+    }
+
+    /// The symbols whose conflated book frame is due; each must then be handed to [`Self::due_book`].
+    pub fn take_due(&mut self, now: Mono) -> Vec<u32> {
+        if self.next_due.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let interval = self.spec.book_interval;
+        let symbols = &self.symbols;
+        let at_of = |id: u32| symbols.get(id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
+        let (ready, later): (Vec<_>, Vec<_>) = self.due.drain(..).partition(|id| at_of(*id).is_none_or(|at| at <= now));
+        self.next_due = later.iter().filter_map(|id| at_of(*id)).min();
+        self.due = later;
+        for id in &ready {
+            if let Some(state) = self.symbols.get_mut(*id as usize) {
+                state.book_due = false;
+            }
+        }
+        ready
+    }
+
+    /// Encodes a conflated book frame that was due.
+    pub fn due_book(&mut self, symbol: &Symbol, view: BookView<'_>, now: Stamp, out: &mut Vec<Outgoing>) {
+        match self.spec.encoding {
+            Encoding::Json => self.send_book::<Json>(symbol, view, now, out),
+            Encoding::MessagePack => self.send_book::<MessagePack>(symbol, view, now, out),
+        }
+    }
+
+    /// The current book at full depth, outside the topic's sequence: what the snapshot socket answers.
+    pub fn snapshot(&mut self, symbol: &Symbol, view: BookView<'_>) -> Frame {
+        match self.spec.encoding {
+            Encoding::Json => self.book_frame::<Json>(symbol, view, None),
+            Encoding::MessagePack => self.book_frame::<MessagePack>(symbol, view, None),
+        }
+    }
+
+    fn encode<P: Payload>(&mut self, symbol: &Symbol, event: Event<'_>, now: Stamp, out: &mut Vec<Outgoing>) {
+        match event {
+            Event::Delta { levels, venue_seq, clocks } => {
+                let frame = self.delta::<P>(symbol, levels, venue_seq, clocks);
+                out.push(Outgoing::Frame(frame));
+            }
+            Event::Book(view) => self.book::<P>(symbol, view, now, out),
+            Event::Bbo { bid, ask, venue_seq, clocks } => {
+                out.push(Outgoing::Frame(self.bbo::<P>(symbol, (bid, ask), venue_seq, clocks)));
+            }
+            Event::Trade(trade) => out.push(Outgoing::Frame(self.trade::<P>(symbol, trade))),
+            Event::Ticker(ticker) => out.push(Outgoing::Frame(self.ticker::<P>(symbol, ticker))),
+            Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
+            Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
+            Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
+            Event::Status { main, channel, status } => self.status::<P>(symbol, main, channel, status, out),
+        }
+    }
+
+    // The frames.
+
+    fn delta<P: Payload>(&mut self, symbol: &Symbol, levels: Levels<'_>, venue_seq: u64, clocks: Clocks) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Delta, Some(venue_seq), clocks);
+        match levels {
+            Levels::Changes(bids, asks) => {
+                map.levels("bids", bids.iter().copied());
+                map.levels("asks", asks.iter().copied());
+            }
+            Levels::Whole(book) => {
+                map.boolean("snapshot", true);
+                map.levels("bids", book.bids());
+                map.levels("asks", book.asks());
+            }
+        }
+        map.finish(Retain::Stream)
+    }
+
+    fn book<P: Payload>(&mut self, symbol: &Symbol, view: BookView<'_>, now: Stamp, out: &mut Vec<Outgoing>) {
+        let interval = self.spec.book_interval;
+        let state = self.state(symbol);
+        let due_at = state.book_sent.map(|sent| sent.after(interval)).filter(|at| *at > now.mono);
+        match due_at {
+            None => self.send_book::<P>(symbol, view, now, out),
+            Some(at) if !state.book_due => {
+                state.book_due = true;
+                self.due.push(symbol.id);
+                self.next_due = Some(self.next_due.map_or(at, |next| next.min(at)));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn send_book<P: Payload>(&mut self, symbol: &Symbol, view: BookView<'_>, now: Stamp, out: &mut Vec<Outgoing>) {
+        if !self.spec.book_interval.is_zero() {
+            self.state(symbol).book_sent = Some(now.mono);
+        }
+        let depth = self.spec.depth_of.get(&symbol.name).copied().unwrap_or(self.spec.book_depth);
+        out.push(Outgoing::Frame(self.book_frame::<P>(symbol, view, Some(depth))));
+    }
+
+    /// A book frame of `depth` levels a side; without a depth, all of them and outside the sequence.
+    fn book_frame<P: Payload>(&mut self, symbol: &Symbol, view: BookView<'_>, depth: Option<u16>) -> Frame {
+        let delta_seq = self.topic::<P>(symbol, Kind::Delta).seq;
+        if depth.is_none() {
+            let topic = self.topic::<P>(symbol, Kind::Book);
+            topic.seq = topic.seq.wrapping_sub(1);
+        }
+        let (bids, asks) = (view.book.bids(), view.book.asks());
+        let most = depth.map_or(bids.len().max(asks.len()), usize::from);
+        let mut map = self.begin::<P>(symbol, Kind::Book, Some(view.venue_seq), view.clocks);
+        map.text("state", "live");
+        map.integer("depth", most as u64);
+        map.levels("bids", bids.take(most));
+        map.levels("asks", asks.take(most));
+        map.integer("delta_seq", delta_seq);
+        map.finish(Retain::Conflate)
+    }
+
+    fn bbo<P: Payload>(
+        &mut self,
+        symbol: &Symbol,
+        (bid, ask): (Option<Level>, Option<Level>),
+        venue_seq: u64,
+        clocks: Clocks,
+    ) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Bbo, Some(venue_seq), clocks);
+        if let Some(bid) = bid {
+            map.decimal("bid_price", bid.price);
+            map.decimal("bid_size", bid.size);
+        }
+        if let Some(ask) = ask {
+            map.decimal("ask_price", ask.price);
+            map.decimal("ask_size", ask.size);
+        }
+        map.finish(Retain::Conflate)
+    }
+
+    fn trade<P: Payload>(&mut self, symbol: &Symbol, trade: &TradeUpdate<'_>) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Trade, trade.venue_seq, trade.clocks);
+        map.text("id", trade.id);
+        map.decimal("price", trade.price);
+        map.decimal("size", trade.size);
+        map.text("side", trade.side.as_str());
+        if let Some(block) = trade.block {
+            map.boolean("block", block);
+        }
+        map.finish(Retain::Stream)
+    }
+
+    fn ticker<P: Payload>(&mut self, symbol: &Symbol, ticker: &TickerUpdate<'_>) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Ticker, ticker.venue_seq, ticker.clocks);
+        for (field, text) in ticker.fields {
+            match (field, text.parse()) {
+                (TickerField::NextFundingTime, Ok(at)) => map.integer(field.as_str(), at),
+                _ => map.text(field.as_str(), text),
+            }
+        }
+        map.finish(Retain::Latest)
+    }
+
+    fn candle<P: Payload>(&mut self, symbol: &Symbol, candle: &CandleUpdate<'_>) -> Frame {
+        let mut map = self.begin_candle::<P>(symbol, candle.interval, candle.clocks);
+        map.text("interval", &candle.interval.to_string());
+        map.integer("open_time", candle.open_time);
+        map.integer("close_time", candle.close_time);
+        map.text("open", candle.open);
+        map.text("high", candle.high);
+        map.text("low", candle.low);
+        map.text("close", candle.close);
+        map.text("volume", candle.volume);
+        if let Some(turnover) = candle.turnover {
+            map.text("turnover", turnover);
+        }
+        map.boolean("closed", candle.closed);
+        map.finish(Retain::Stream)
+    }
+
+    fn liquidation<P: Payload>(&mut self, symbol: &Symbol, item: &LiquidationUpdate) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Liquidation, None, item.clocks);
+        map.decimal("price", item.price);
+        map.decimal("size", item.size);
+        map.text("side", item.side.as_str());
+        map.finish(Retain::Stream)
+    }
+
+    fn instrument<P: Payload>(&mut self, symbol: &Symbol, item: &Instrument) -> Frame {
+        let mut map = self.begin::<P>(symbol, Kind::Instrument, None, Clocks::default());
+        map.text("base", &item.base);
+        map.text("quote", &item.quote);
+        map.text("kind", item.kind.as_str());
+        let texts = [
+            ("settle", &item.settle),
+            ("tick_size", &item.tick_size),
+            ("lot_size", &item.lot_size),
+            ("min_size", &item.min_size),
+            ("strike", &item.strike),
+            ("status", &item.status),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                map.text(key, text);
+            }
+        }
+        if let Some(expiry) = item.expiry {
+            map.integer("expiry", expiry.0);
+        }
+        if let Some(option_type) = item.option_type {
+            map.text("option_type", option_type.encode_utf8(&mut [0; 4]));
+        }
+        map.finish(Retain::Latest)
+    }
+
+    fn status<P: Payload>(
+        &mut self,
+        symbol: &Symbol,
+        main: bool,
+        channel: Option<Channel>,
+        status: &Status,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let whole = symbol.id == 0;
+        if whole {
+            let seq = self.spec.feed_seq.fetch_add(1, Ordering::Relaxed);
+            self.topic::<P>(symbol, Kind::Status).seq = seq;
+        }
+        let feed = self.spec.feed.clone();
+        let mut map = self.begin::<P>(symbol, Kind::Status, None, Clocks::default());
+        map.text("feed", &feed);
+        if let Some(channel) = channel {
+            map.text("channel", &channel_name(channel));
+        }
+        map.text("state", status.state.as_str());
+        if let Some(reason) = status.reason {
+            map.text("reason", reason.as_str());
+        }
+        map.integer("since", status.since.0);
+        if let Some(detail) = &status.detail {
+            map.text("detail", detail);
+        }
+        let frame = map.finish(if main { Retain::Latest } else { Retain::Stream });
+        out.push(Outgoing::Frame(frame));
+        if status.state != State::Live && !whole {
+            self.forget(symbol, main, channel, out);
+        }
+    }
+
+    /// What the symbol no longer vouches for is not given to joiners any more.
+    fn forget(&mut self, symbol: &Symbol, main: bool, channel: Option<Channel>, out: &mut Vec<Outgoing>) {
+        let kinds: &[Kind] = match channel {
+            Some(Channel::Book(_)) if main => &[Kind::Book, Kind::Bbo],
+            Some(Channel::Bbo) => &[Kind::Bbo],
+            Some(Channel::Ticker) => &[Kind::Ticker],
+            _ => &[],
+        };
+        let state = self.state(symbol);
+        for kind in kinds {
+            if let Some(topic) = &state.topics[*kind as usize] {
+                out.push(Outgoing::Forget(topic.name.clone()));
+            }
+        }
+        if std::mem::take(&mut state.book_due) {
+            self.due.retain(|id| *id != symbol.id);
+        }
+    }
+
+    // Topics.
+
+    /// The symbol's topics. Heads are made anew when the instrument becomes known; sequences go on.
+    fn state(&mut self, symbol: &Symbol) -> &mut SymbolTopics {
+        let at = symbol.id as usize;
+        if at >= self.symbols.len() {
+            self.symbols.resize_with(at + 1, SymbolTopics::default);
+        }
+        let state = &mut self.symbols[at];
+        if state.instrument != symbol.instrument {
+            state.instrument.clone_from(&symbol.instrument);
+            for topic in state.topics.iter_mut().flatten().chain(state.candles.iter_mut().map(|(_, topic)| topic)) {
+                topic.head.clear();
+            }
+        }
+        state
+    }
+
+    fn topic<P: Payload>(&mut self, symbol: &Symbol, kind: Kind) -> &mut Topic {
+        self.state(symbol);
+        let (spec, state) = (&self.spec, &mut self.symbols[symbol.id as usize]);
+        let place = &mut state.topics[kind as usize];
+        let topic = place.get_or_insert_with(|| Topic::new(spec, kind.as_str(), symbol));
+        if topic.head.is_empty() {
+            topic.write_head::<P>(spec, kind.as_str(), symbol);
+        }
+        topic
+    }
+
+    fn begin<P: Payload>(&mut self, symbol: &Symbol, kind: Kind, venue_seq: Option<u64>, clocks: Clocks) -> Map<'_, P> {
+        self.topic::<P>(symbol, kind);
+        let Self { spec, symbols, scratch, .. } = self;
+        let topic = symbols[symbol.id as usize].topics[kind as usize]
+            .get_or_insert_with(|| Topic::new(spec, kind.as_str(), symbol));
+        Map::begin(scratch, topic, venue_seq, clocks, spec.clock)
+    }
+
+    fn begin_candle<P: Payload>(&mut self, symbol: &Symbol, interval: Interval, clocks: Clocks) -> Map<'_, P> {
+        self.state(symbol);
+        let Self { spec, symbols, scratch, .. } = self;
+        let candles = &mut symbols[symbol.id as usize].candles;
+        let at = candles.iter().position(|(known, _)| *known == interval).unwrap_or_else(|| {
+            candles.push((interval, Topic::new(spec, &format!("candle_{interval}"), symbol)));
+            candles.len() - 1
+        });
+        let topic = &mut candles[at].1;
+        if topic.head.is_empty() {
+            topic.write_head::<P>(spec, "candle", symbol);
+        }
+        Map::begin(scratch, topic, None, clocks, spec.clock)
+    }
+}
+
+impl Topic {
+    fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
+        let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
+        Self { name, head: Vec::new(), head_fields: 0, seq: 0 }
+    }
+
+    /// Writes the fields that are the same in every payload of the topic.
+    fn write_head<P: Payload>(&mut self, spec: &EncoderSpec, kind: &str, symbol: &Symbol) {
+        let head = &mut self.head;
+        P::begin(head);
+        P::integer(head, "v", VERSION);
+        P::text(head, "type", kind);
+        P::text(head, "venue", &spec.venue);
+        P::text(head, "market", &spec.market);
+        P::text(head, "symbol", &symbol.name);
+        if let Some(instrument) = &symbol.instrument {
+            P::text(head, "instrument", instrument);
+        }
+        P::integer(head, "epoch", spec.epoch);
+        self.head_fields = 6 + u16::from(symbol.instrument.is_some());
+    }
+}
+
+/// A payload being written for a topic.
+struct Map<'a, P> {
+    out: &'a mut Vec<u8>,
+    topic: &'a mut Topic,
+    fields: u16,
+    encoding: std::marker::PhantomData<P>,
+}
+
+impl<'a, P: Payload> Map<'a, P> {
+    #[inline]
+    fn begin(
+        out: &'a mut Vec<u8>,
+        topic: &'a mut Topic,
+        venue_seq: Option<u64>,
+        clocks: Clocks,
+        clock: fn() -> UnixNanos,
+    ) -> Self {
+        topic.seq = topic.seq.wrapping_add(1);
+        out.clear();
+        out.extend_from_slice(&topic.head);
+        let fields = topic.head_fields;
+        let seq = topic.seq;
+        let mut map = Self { out, topic, fields, encoding: std::marker::PhantomData };
+        map.integer("seq", seq);
+        for (key, value) in [
+            ("venue_seq", venue_seq),
+            ("ts_event", clocks.event.map(|at| at.0)),
+            ("ts_venue", clocks.venue.map(|at| at.0)),
+            ("ts_recv", clocks.recv.map(|at| at.0)),
+        ] {
+            if let Some(value) = value {
+                map.integer(key, value);
+            }
+        }
+        map.integer("ts_pub", clock().0);
+        map
+    }
+
+    #[inline]
+    fn integer(&mut self, key: &str, value: u64) {
+        self.fields += 1;
+        P::integer(self.out, key, value);
+    }
+
+    #[inline]
+    fn text(&mut self, key: &str, value: &str) {
+        self.fields += 1;
+        P::text(self.out, key, value);
+    }
+
+    #[inline]
+    fn boolean(&mut self, key: &str, value: bool) {
+        self.fields += 1;
+        P::boolean(self.out, key, value);
+    }
+
+    #[inline]
+    fn decimal(&mut self, key: &str, value: crate::model::Decimal) {
+        self.fields += 1;
+        P::decimal(self.out, key, value);
+    }
+
+    #[inline]
+    fn levels(&mut self, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
+        self.fields += 1;
+        P::levels(self.out, key, levels);
+    }
+
+    #[inline]
+    fn finish(self, retain: Retain) -> Frame {
+        P::end(self.out, 0, self.fields);
+        Frame { topic: self.topic.name.clone(), payload: Bytes::copy_from_slice(self.out), retain }
+    }
+}
+
+/// A channel's name in topics and status frames.
+fn channel_name(channel: Channel) -> String {
+    match channel {
+        Channel::Book(_) => "book".to_owned(),
+        Channel::Bbo => "bbo".to_owned(),
+        Channel::Trade => "trade".to_owned(),
+        Channel::Ticker => "ticker".to_owned(),
+        Channel::Candle(interval) => format!("candle_{interval}"),
+        Channel::Liquidation => "liquidation".to_owned(),
+    }
+}
+
+impl TickerField {
+    /// The field's name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::Mark => "mark",
+            Self::Index => "index",
+            Self::FundingRate => "funding_rate",
+            Self::NextFundingTime => "next_funding_time",
+            Self::OpenInterest => "open_interest",
+            Self::OpenInterestValue => "open_interest_value",
+            Self::BidPrice => "bid_price",
+            Self::BidSize => "bid_size",
+            Self::AskPrice => "ask_price",
+            Self::AskSize => "ask_size",
+            Self::High24h => "high_24h",
+            Self::Low24h => "low_24h",
+            Self::Open24h => "open_24h",
+            Self::Volume24h => "volume_24h",
+            Self::Turnover24h => "turnover_24h",
+            Self::MarkIv => "mark_iv",
+            Self::BidIv => "bid_iv",
+            Self::AskIv => "ask_iv",
+            Self::Underlying => "underlying",
+            Self::Delta => "delta",
+            Self::Gamma => "gamma",
+            Self::Vega => "vega",
+            Self::Theta => "theta",
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The two encodings of a payload: JSON and MessagePack, written field by field into a buffer.
+
+use crate::model::{Decimal, Level};
+
+/// How payloads are encoded. The fields are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// Compact JSON, UTF-8.
+    #[default]
+    Json,
+    /// MessagePack: a map with string keys.
+    MessagePack,
+}
+
+/// A map being written. Keys are plain words of the program; texts may be anything.
+pub(super) trait Payload {
+    /// Starts a map in `out`.
+    fn begin(out: &mut Vec<u8>);
+    /// Writes an unsigned integer.
+    fn integer(out: &mut Vec<u8>, key: &str, value: u64);
+    /// Writes a text.
+    fn text(out: &mut Vec<u8>, key: &str, value: &str);
+    /// Writes a truth value.
+    fn boolean(out: &mut Vec<u8>, key: &str, value: bool);
+    /// Writes a decimal as a string.
+    fn decimal(out: &mut Vec<u8>, key: &str, value: Decimal);
+    /// Writes `[["price","size"],…]`.
+    fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>);
+    /// Ends the map that began at `start` and has `fields` members.
+    fn end(out: &mut Vec<u8>, start: usize, fields: u16);
+}
+
+/// Compact JSON.
+pub(super) struct Json;
+
+impl Json {
+    #[inline]
+    fn key(out: &mut Vec<u8>, key: &str) {
+        let first = out.last() == Some(&b'{');
+        if !first {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":");
+    }
+
+    fn string(out: &mut Vec<u8>, text: &str) {
+        out.push(b'"');
+        let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
+        if text.as_bytes().iter().all(plain) {
+            out.extend_from_slice(text.as_bytes());
+        } else {
+            for c in text.chars() {
+                match c {
+                    '"' => out.extend_from_slice(b"\\\""),
+                    '\\' => out.extend_from_slice(b"\\\\"),
+                    c if u32::from(c) < 0x20 => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+                    c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                }
+            }
+        }
+        out.push(b'"');
+    }
+}
+
+impl Payload for Json {
+    fn begin(out: &mut Vec<u8>) {
+        out.push(b'{');
+    }
+
+    #[inline]
+    fn integer(out: &mut Vec<u8>, key: &str, value: u64) {
+        Self::key(out, key);
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    #[inline]
+    fn text(out: &mut Vec<u8>, key: &str, value: &str) {
+        Self::key(out, key);
+        Self::string(out, value);
+    }
+
+    #[inline]
+    fn boolean(out: &mut Vec<u8>, key: &str, value: bool) {
+        Self::key(out, key);
+        out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    #[inline]
+    fn decimal(out: &mut Vec<u8>, key: &str, value: Decimal) {
+        Self::key(out, key);
+        out.push(b'"');
+        value.write(out);
+        out.push(b'"');
+    }
+
+    #[inline]
+    fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
+        Self::key(out, key);
+        out.push(b'[');
+        for (at, level) in levels.enumerate() {
+            out.extend_from_slice(if at == 0 { b"[\"" } else { b",[\"" });
+            level.price.write(out);
+            out.extend_from_slice(b"\",\"");
+            level.size.write(out);
+            out.extend_from_slice(b"\"]");
+        }
+        out.push(b']');
+    }
+
+    #[inline]
+    fn end(out: &mut Vec<u8>, _start: usize, _fields: u16) {
+        out.push(b'}');
+    }
+}
+
+/// MessagePack. The map's length is filled in at the end.
+pub(super) struct MessagePack;
+
+impl MessagePack {
+    fn string(out: &mut Vec<u8>, text: &str) {
+        let len = text.len();
+        match (u8::try_from(len), u16::try_from(len)) {
+            (Ok(len), _) if len < 32 => out.push(0xa0 | len),
+            (Ok(len), _) => out.extend_from_slice(&[0xd9, len]),
+            (_, Ok(len)) => {
+                out.push(0xda);
+                out.extend_from_slice(&len.to_be_bytes());
+            }
+            _ => {
+                out.push(0xdb);
+                out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
+            }
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    /// A decimal is a string of at most 21 bytes: its length is put in front afterwards.
+    fn decimal_string(out: &mut Vec<u8>, value: Decimal) {
+        let at = out.len();
+        out.push(0);
+        value.write(out);
+        out[at] = 0xa0 | u8::try_from(out.len() - at - 1).unwrap_or(31);
+    }
+}
+
+impl Payload for MessagePack {
+    fn begin(out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xde, 0, 0]);
+    }
+
+    fn integer(out: &mut Vec<u8>, key: &str, value: u64) {
+        Self::string(out, key);
+        // Writing to a vector cannot fail.
+        let _ = rmp::encode::write_uint(out, value);
+    }
+
+    fn text(out: &mut Vec<u8>, key: &str, value: &str) {
+        Self::string(out, key);
+        Self::string(out, value);
+    }
+
+    fn boolean(out: &mut Vec<u8>, key: &str, value: bool) {
+        Self::string(out, key);
+        out.push(if value { 0xc3 } else { 0xc2 });
+    }
+
+    fn decimal(out: &mut Vec<u8>, key: &str, value: Decimal) {
+        Self::string(out, key);
+        Self::decimal_string(out, value);
+    }
+
+    fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
+        Self::string(out, key);
+        out.push(0xdd);
+        out.extend_from_slice(&u32::try_from(levels.len()).unwrap_or(u32::MAX).to_be_bytes());
+        for level in levels {
+            out.push(0x92);
+            Self::decimal_string(out, level.price);
+            Self::decimal_string(out, level.size);
+        }
+    }
+
+    fn end(out: &mut Vec<u8>, start: usize, fields: u16) {
+        if let Some(place) = out.get_mut(start + 1..start + 3) {
+            place.copy_from_slice(&fields.to_be_bytes());
+        }
+    }
+}

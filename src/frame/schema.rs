@@ -1,0 +1,299 @@
+//! The payloads as types: what the JSON Schema is generated from, and what tests read every frame with.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A price level: price and size as decimal strings, the venue's value exactly.
+pub type LevelText = (String, String);
+
+/// The payload of a frame. Fields that are absent are things the venue did not say; there are no nulls.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Payload {
+    /// The best levels of a verified book; each frame is complete.
+    Book(Book),
+    /// Every level change of a book, full depth, absolute sizes.
+    Delta(Delta),
+    /// Best bid and offer; a side that is empty is absent.
+    Bbo(Bbo),
+    /// A public trade.
+    Trade(Trade),
+    /// What the venue gives of a ticker.
+    Ticker(Ticker),
+    /// A candle of one interval.
+    Candle(Candle),
+    /// A forced liquidation.
+    Liquidation(Liquidation),
+    /// How a symbol, or a feed (symbol empty), stands.
+    Status(Status),
+    /// An instrument's definition.
+    Instrument(Instrument),
+    /// Once a second.
+    Heartbeat(Heartbeat),
+}
+
+macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            /// Version of the wire format: 1.
+            pub v: u64,
+            /// Who publishes.
+            pub venue: String,
+            /// The venue's segment.
+            pub market: String,
+            /// The venue's own spelling; empty for a feed's status.
+            pub symbol: String,
+            /// Canonical name, once the instrument is known.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub instrument: Option<String>,
+            /// Milliseconds since 1970 of the gateway run's start.
+            pub epoch: u64,
+            /// Counts the frames of this topic from 1 without holes.
+            pub seq: u64,
+            /// The venue's own sequence.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub venue_seq: Option<u64>,
+            /// Matching engine time, nanoseconds since 1970.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ts_event: Option<u64>,
+            /// When the venue made the message, nanoseconds since 1970.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ts_venue: Option<u64>,
+            /// When the gateway read it from the socket, nanoseconds since 1970.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ts_recv: Option<u64>,
+            /// When the gateway published it, nanoseconds since 1970.
+            pub ts_pub: u64,
+            $(
+                $(#[$fdoc])*
+                #[serde(default, skip_serializing_if = "is_absent")]
+                pub $field: $type,
+            )*
+        }
+    };
+}
+
+/// Whether a field is left out of the encoding.
+fn is_absent<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+payload! {
+    /// See [`Payload::Book`].
+    Book {
+        /// Always `live`.
+        state: String,
+        /// Levels a side asked for.
+        depth: u64,
+        /// Best first.
+        bids: Vec<LevelText>,
+        /// Best first.
+        asks: Vec<LevelText>,
+        /// The last `seq` of the delta topic that this book includes.
+        delta_seq: u64,
+    }
+}
+payload! {
+    /// See [`Payload::Delta`].
+    Delta {
+        /// True when it replaces everything.
+        snapshot: bool,
+        /// Absolute sizes; `0` removes.
+        bids: Vec<LevelText>,
+        /// Absolute sizes; `0` removes.
+        asks: Vec<LevelText>,
+    }
+}
+payload! {
+    /// See [`Payload::Bbo`].
+    Bbo {
+        /// Best bid.
+        bid_price: Option<String>,
+        /// Its size.
+        bid_size: Option<String>,
+        /// Best ask.
+        ask_price: Option<String>,
+        /// Its size.
+        ask_size: Option<String>,
+    }
+}
+payload! {
+    /// See [`Payload::Trade`].
+    Trade {
+        /// The venue's trade id.
+        id: String,
+        /// Price.
+        price: String,
+        /// Size in the market's unit.
+        size: String,
+        /// The taker's: `buy`, `sell` or `unknown`.
+        side: String,
+        /// Whether it is a block trade.
+        block: Option<bool>,
+    }
+}
+payload! {
+    /// See [`Payload::Ticker`].
+    Ticker {
+        /// Last price.
+        last: Option<String>,
+        /// Mark price.
+        mark: Option<String>,
+        /// Index price.
+        index: Option<String>,
+        /// Funding rate as a fraction.
+        funding_rate: Option<String>,
+        /// Next funding, nanoseconds since 1970.
+        next_funding_time: Option<u64>,
+        /// Open interest in the market's unit.
+        open_interest: Option<String>,
+        /// Open interest in quote currency.
+        open_interest_value: Option<String>,
+        /// Best bid.
+        bid_price: Option<String>,
+        /// Its size.
+        bid_size: Option<String>,
+        /// Best ask.
+        ask_price: Option<String>,
+        /// Its size.
+        ask_size: Option<String>,
+        /// Highest of 24 hours.
+        high_24h: Option<String>,
+        /// Lowest of 24 hours.
+        low_24h: Option<String>,
+        /// Price 24 hours ago.
+        open_24h: Option<String>,
+        /// Volume of 24 hours.
+        volume_24h: Option<String>,
+        /// Turnover of 24 hours.
+        turnover_24h: Option<String>,
+        /// Implied volatility of the mark.
+        mark_iv: Option<String>,
+        /// Implied volatility of the bid.
+        bid_iv: Option<String>,
+        /// Implied volatility of the ask.
+        ask_iv: Option<String>,
+        /// Underlying price.
+        underlying: Option<String>,
+        /// Greek.
+        delta: Option<String>,
+        /// Greek.
+        gamma: Option<String>,
+        /// Greek.
+        vega: Option<String>,
+        /// Greek.
+        theta: Option<String>,
+    }
+}
+payload! {
+    /// See [`Payload::Candle`].
+    Candle {
+        /// `1m`, `4h`, `1d`, …
+        interval: String,
+        /// Start, nanoseconds since 1970.
+        open_time: u64,
+        /// End as the venue gives it, nanoseconds since 1970.
+        close_time: u64,
+        /// Open.
+        open: String,
+        /// High.
+        high: String,
+        /// Low.
+        low: String,
+        /// Close.
+        close: String,
+        /// Volume in the market's unit.
+        volume: String,
+        /// Turnover in quote currency.
+        turnover: Option<String>,
+        /// Whether it is finished.
+        closed: bool,
+    }
+}
+payload! {
+    /// See [`Payload::Liquidation`].
+    Liquidation {
+        /// Price.
+        price: String,
+        /// Size.
+        size: String,
+        /// Side of the closing order: `sell` when a long was liquidated.
+        side: String,
+    }
+}
+payload! {
+    /// See [`Payload::Status`].
+    Status {
+        /// The feed's name in the config.
+        feed: String,
+        /// Which of the symbol's channels; absent for the feed as a whole.
+        channel: Option<String>,
+        /// `live`, `syncing`, `stale`, `down` or `rejected`.
+        state: String,
+        /// Why it is not live.
+        reason: Option<String>,
+        /// Since when, nanoseconds since 1970.
+        since: u64,
+        /// In words.
+        detail: Option<String>,
+    }
+}
+payload! {
+    /// See [`Payload::Instrument`].
+    Instrument {
+        /// Base currency.
+        base: String,
+        /// Quote currency.
+        quote: String,
+        /// `spot`, `perpetual`, `future` or `option`.
+        kind: String,
+        /// Settlement currency.
+        settle: Option<String>,
+        /// Smallest price step.
+        tick_size: Option<String>,
+        /// Smallest size step.
+        lot_size: Option<String>,
+        /// Smallest order.
+        min_size: Option<String>,
+        /// Strike of an option.
+        strike: Option<String>,
+        /// The venue's word for the trading status.
+        status: Option<String>,
+        /// Expiry, nanoseconds since 1970.
+        expiry: Option<u64>,
+        /// `C` or `P`.
+        option_type: Option<String>,
+    }
+}
+
+/// See [`Payload::Heartbeat`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Heartbeat {
+    /// Version of the wire format: 1.
+    pub v: u64,
+    /// Milliseconds since 1970 of the gateway run's start.
+    pub epoch: u64,
+    /// Counts heartbeats from 1.
+    pub seq: u64,
+    /// When it was published, nanoseconds since 1970.
+    pub ts_pub: u64,
+    /// Feeds configured.
+    pub feeds: u64,
+    /// Feeds that are live.
+    pub feeds_live: u64,
+    /// Subscribers connected.
+    pub subscribers: u64,
+    /// Frames published since the start.
+    pub frames: u64,
+    /// Frames dropped behind slow subscribers since the start.
+    pub dropped: u64,
+}
+
+/// The JSON Schema (draft 2020-12) of every payload.
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Payload).to_value()
+}
