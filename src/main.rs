@@ -1,1 +1,14 @@
-fn main() {}
+//! The `tickbus` command: everything is in the library, under `cli`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tickbus::cli::{self, Cli};
+
+fn main() -> ExitCode {
+    start(Cli::parse()).unwrap_or_else(|error| cli::report(&error))
+}
+
+fn start(cli: Cli) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli::run(cli))
+}
