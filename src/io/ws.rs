@@ -145,8 +145,9 @@ impl Connection {
         Self { stream, limits, watchdog, sending_since: None }
     }
 
-    /// Waits for messages and takes all that are there, up to a bound; sends meanwhile what is to be sent. `Some` when
-    /// the connection ended: what came before the end is in `burst` nevertheless.
+    /// Waits for messages and takes all that are there, up to a bound; sends meanwhile what is to be sent. The burst
+    /// stays empty if there were only pings and pongs. `Some` when the connection ended: what came before the end is in
+    /// `burst` nevertheless.
     ///
     /// May be dropped and called again: nothing is lost.
     pub(crate) async fn read(&mut self, burst: &mut Vec<Received>) -> Option<End> {
@@ -162,10 +163,10 @@ impl Connection {
             }
         }
         let mut bytes = 0;
-        for _ in 0..BURST_MESSAGES {
+        for taken in 0..BURST_MESSAGES {
             let message = match Pin::new(&mut self.stream).poll_next(cx) {
-                Poll::Pending if burst.is_empty() => return Poll::Pending,
-                Poll::Pending => return Poll::Ready(None),
+                Poll::Pending if taken == 0 => return Poll::Pending,
+                Poll::Pending => break,
                 Poll::Ready(None) => return Poll::Ready(Some(End::HungUp)),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(end_of(error))),
                 Poll::Ready(Some(Ok(message))) => message,
@@ -182,11 +183,6 @@ impl Connection {
             if bytes >= BURST_BYTES {
                 break;
             }
-        }
-        if burst.is_empty() {
-            // Nothing but pings: let others run before reading on.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
         }
         Poll::Ready(None)
     }
