@@ -6,7 +6,11 @@ use clap::Parser;
 use tickbus::client::{SubArgs, run};
 
 #[derive(Parser)]
-#[command(name = "tickbus-sub", version, about)]
+#[command(
+    name = "tickbus-sub",
+    version,
+    about = "Prints what a tickbus gateway publishes, and reports gaps and latency"
+)]
 struct Cli {
     #[command(flatten)]
     args: SubArgs,

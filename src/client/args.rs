@@ -8,14 +8,14 @@ use clap::{Args, ValueEnum};
 use super::subscribe::check_endpoint;
 
 const EXAMPLES: &str = "\
-Examples:
-  tickbus-sub tcp://127.0.0.1:5555                                    everything, for reading
-  tickbus-sub tcp://127.0.0.1:5555 -t trade. -t status.               trades and states of all symbols
-  tickbus-sub tcp://127.0.0.1:5555 -t book.bybit.linear.BTCUSDT.      one book (mind the last dot)
-  tickbus-sub tcp://127.0.0.1:5555 -t trade. --format json | jq .price
-  tickbus-sub tcp://127.0.0.1:5555 -t book. --count 1 --timeout 5     exit 0 if a book is there, else 1
-  tickbus-sub tcp://127.0.0.1:5555 --stats --no-print                 rates, gaps and latency only
-  tickbus-sub tcp://127.0.0.1:5555 --ladder BTCUSDT                   live depth ladder (q leaves)
+Examples, with BUS standing for tcp://127.0.0.1:5555:
+  tickbus-sub BUS                                   everything, for reading
+  tickbus-sub BUS -t trade. -t status.              trades and states of all symbols
+  tickbus-sub BUS -t book.bybit.linear.BTCUSDT.     one book (mind the last dot)
+  tickbus-sub BUS -t trade. --format json | jq .price
+  tickbus-sub BUS -t book. --count 1 --timeout 5    exit 0 if a book comes, else 1
+  tickbus-sub BUS --stats --no-print                rates, gaps and latency only
+  tickbus-sub BUS --ladder BTCUSDT                  live depth ladder (q quits)
 
 Data goes to stdout, all else to stderr. Exit: 0 done, 1 --count not reached, 2 wrong usage.";
 
@@ -31,7 +31,7 @@ pub enum Format {
     Raw,
 }
 
-/// Prints what a tickbus gateway publishes, and reports gaps and latency.
+/// What `tickbus-sub` is to do.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SubArgs {

@@ -167,10 +167,10 @@ impl<'a> Session<'a> {
             Observation::Backwards { after } => {
                 self.notes.say(now.mono, format_args!("backwards in {topic:?}: seq {seq} after {after}"));
             }
-            Observation::NewEpoch { from } => {
-                let restarted = "the gateway was restarted";
-                self.notes.say(now.mono, format_args!("new epoch in {topic:?}: {epoch} after {from}, {restarted}"));
+            Observation::NewEpoch { from, first: true } => {
+                self.notes.say(now.mono, format_args!("gateway restarted: epoch {epoch} after {from}"));
             }
+            Observation::NewEpoch { first: false, .. } => {}
             Observation::First | Observation::InOrder | Observation::Repeated | Observation::Unchecked => {}
         }
         Ok(())

@@ -80,7 +80,7 @@ impl Window {
     #[allow(clippy::cast_precision_loss, reason = "rates for reading, three digits matter")]
     fn line(&self, tracker: &Tracker, now: Mono) -> String {
         let seconds = now.since(self.since).as_secs_f64().max(1e-9);
-        let Counts { gaps, missing, repeated, backwards, epochs, .. } = tracker.counts();
+        let Counts { gaps, missing, repeated, backwards, restarts, .. } = tracker.counts();
         let mut line = format!(
             "{:.0} frames/s, {:.2} MB/s, {} topics, {gaps} gaps ({missing} missing)",
             self.frames as f64 / seconds,
@@ -88,7 +88,7 @@ impl Window {
             tracker.topics(),
         );
         for (count, name) in
-            [(repeated, "repeated"), (backwards, "backwards"), (epochs, "new epochs"), (self.negative, "negative")]
+            [(repeated, "repeated"), (backwards, "backwards"), (restarts, "restarts"), (self.negative, "negative")]
         {
             if count > 0 {
                 let _ = write!(line, ", {count} {name}");
@@ -101,9 +101,9 @@ impl Window {
 }
 
 fn histogram() -> Histogram<u64> {
-    // The bounds and two digits are constants that the crate accepts (low >= 1, high >= 2 * low, digits <= 5).
+    // The bounds and three digits are constants that the crate accepts (low >= 1, high >= 2 * low, digits <= 5).
     #[allow(clippy::expect_used)]
-    Histogram::new_with_bounds(1, LONGEST, 2).expect("constant bounds are valid")
+    Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds are valid")
 }
 
 fn write_percentiles(line: &mut String, name: &str, histogram: &Histogram<u64>) {
@@ -145,7 +145,7 @@ mod tests {
         }
         let line = stats.recent_line(&Tracker::default(), at(12));
         let expected = "50 frames/s, 0.05 MB/s, 0 topics, 0 gaps (0 missing); \
-            since ts_pub p50 50.2 us p90 90.1 us p99 99.3 us max 100 us";
+            since ts_pub p50 50.0 us p90 90.0 us p99 99.0 us max 100 us";
         assert_eq!(line, expected);
         assert!(stats.recent_line(&Tracker::default(), at(13)).starts_with("0 frames/s"));
         assert!(stats.total_line(&Tracker::default(), at(14)).starts_with("total 100 frames, 25 frames/s"));

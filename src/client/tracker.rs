@@ -28,8 +28,10 @@ pub enum Observation {
     },
     /// The gateway was restarted (or two gateways publish the same topic).
     NewEpoch {
-        /// The epoch so far.
+        /// The topic's epoch so far.
         from: u64,
+        /// Whether no topic told of this epoch or a later one before: a restart, told once.
+        first: bool,
     },
     /// No `seq` or `epoch` in the frame, or too many topics: not checked.
     Unchecked,
@@ -46,8 +48,8 @@ pub struct Counts {
     pub repeated: u64,
     /// Frames older than the last of their topic.
     pub backwards: u64,
-    /// Changes of epoch, counted once for each topic.
-    pub epochs: u64,
+    /// Restarts of the gateway.
+    pub restarts: u64,
     /// Frames that could not be checked.
     pub unchecked: u64,
 }
@@ -55,7 +57,10 @@ pub struct Counts {
 /// Watches the sequences of all topics.
 #[derive(Debug, Default)]
 pub struct Tracker {
+    /// Epoch and seq of each topic's last frame.
     last: HashMap<String, (u64, u64)>,
+    /// The latest epoch told as new.
+    told: u64,
     counts: Counts,
 }
 
@@ -71,7 +76,7 @@ impl Tracker {
             }
             Observation::Repeated => self.counts.repeated += 1,
             Observation::Backwards { .. } => self.counts.backwards += 1,
-            Observation::NewEpoch { .. } => self.counts.epochs += 1,
+            Observation::NewEpoch { first, .. } => self.counts.restarts += u64::from(first),
             Observation::Unchecked => self.counts.unchecked += 1,
         }
         seen
@@ -89,7 +94,9 @@ impl Tracker {
         if epoch != *last_epoch {
             let from = std::mem::replace(last_epoch, epoch);
             *last = seq;
-            return Observation::NewEpoch { from };
+            let first = epoch > self.told;
+            self.told = self.told.max(epoch);
+            return Observation::NewEpoch { from, first };
         }
         let after = *last;
         *last = after.max(seq);
@@ -133,12 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_no_gap() {
+    fn a_restart_is_no_gap_and_is_told_once() {
         let mut tracker = Tracker::default();
         tracker.observe("a.", Some(100), Some(900));
-        assert_eq!(tracker.observe("a.", Some(200), Some(3)), Observation::NewEpoch { from: 100 });
+        tracker.observe("b.", Some(100), Some(900));
+        assert_eq!(tracker.observe("new.", Some(200), Some(1)), Observation::First);
+        assert_eq!(tracker.observe("a.", Some(200), Some(3)), Observation::NewEpoch { from: 100, first: true });
         assert_eq!(tracker.observe("a.", Some(200), Some(4)), Observation::InOrder);
-        assert_eq!((tracker.counts().epochs, tracker.counts().gaps), (1, 0));
+        assert_eq!(tracker.observe("b.", Some(200), Some(1)), Observation::NewEpoch { from: 100, first: false });
+        assert_eq!((tracker.counts().restarts, tracker.counts().gaps), (1, 0));
     }
 
     #[test]

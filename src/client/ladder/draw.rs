@@ -57,8 +57,8 @@ fn figures(ladder: &Ladder) -> String {
         counts.gaps,
         counts.missing,
     );
-    if counts.epochs > 0 {
-        text.push_str(&format!("  {} new epochs", counts.epochs));
+    if counts.restarts > 0 {
+        text.push_str(&format!("  {} restarts", counts.restarts));
     }
     if ladder.undecodable > 0 {
         text.push_str(&format!("  {} undecodable", ladder.undecodable));
