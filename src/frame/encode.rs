@@ -32,6 +32,9 @@ pub struct EncoderSpec {
     pub depth_of: HashMap<String, u16>,
     /// Least time between two `book` frames of a topic; zero publishes every change.
     pub book_interval: Duration,
+    /// What every sequence starts after: 0, or more when a feed was started again within a run, so that its
+    /// subscribers see a jump and not numbers they know.
+    pub first_seq: u64,
     /// The sequence of the feed-level status topic, which feeds of one market share.
     pub feed_seq: Arc<AtomicU64>,
     /// Reads the wall clock for `ts_pub`.
@@ -364,12 +367,11 @@ impl Encoder {
             Some(Channel::Ticker) => &[Kind::Ticker],
             _ => &[],
         };
-        let state = self.state(symbol);
         for kind in kinds {
-            if let Some(topic) = &state.topics[*kind as usize] {
-                out.push(Outgoing::Forget(topic.name.clone()));
-            }
+            let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
+            out.push(Outgoing::Forget(name));
         }
+        let state = self.state(symbol);
         if std::mem::take(&mut state.book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
@@ -431,7 +433,7 @@ impl Encoder {
 impl Topic {
     fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
         let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: 0 }
+        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
     }
 
     /// Writes the fields that are the same in every payload of the topic.
