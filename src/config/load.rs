@@ -68,13 +68,13 @@ impl Layers {
         let file = json::parse(&self.text, &mut findings);
         let mut layers = overrides::from_env(&schema, self.env, &mut problems);
         layers.extend(overrides::from_flags(&schema, &self.set, &mut problems));
-        let config = file.and_then(|file| merge_and_check(file, &layers, venues, &mut findings));
-        let from_file = |(path, message): (String, String)| Problem {
-            origin: origin_of(&path, &layers, &self.origin),
-            path,
-            message,
-        };
-        problems.splice(0..0, findings.into_list().into_iter().map(from_file));
+        let config = file.clone().and_then(|file| merge_and_check(file, &layers, venues, &mut findings));
+        let file = file.unwrap_or_default();
+        let found = findings.into_list().into_iter().map(|(path, message)| {
+            let origin = origin_of(&path, &layers, &file).unwrap_or(&self.origin).to_owned();
+            Problem { origin, path, message }
+        });
+        problems.splice(0..0, found);
         match config {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(Problems(problems)),
@@ -82,12 +82,19 @@ impl Layers {
     }
 }
 
-/// Who gave the value at `path`: the last override of it or of what it is in, else the file.
-fn origin_of(path: &str, layers: &[Override], file: &str) -> String {
-    let gave = |layer: &&Override| {
-        path.strip_prefix(&layer.path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// The override that a problem at `path` comes from; `None` when it comes from the file.
+///
+/// That is the last one of the value or of what it is in. Where a key is missing from something that the file does
+/// not have (a feed whose name is misspelt in a variable), it is the last one that made it.
+fn origin_of<'l>(path: &str, layers: &'l [Override], file: &Value) -> Option<&'l str> {
+    let within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     };
-    layers.iter().rev().find(gave).map_or(file, |layer| &layer.origin).to_owned()
+    let gave = layers.iter().rev().find(|layer| within(path, &layer.path));
+    let parent = path.rsplit_once('.').map(|(parent, _)| parent);
+    let not_in_file = parent.filter(|parent| file.pointer(&format!("/{}", parent.replace('.', "/"))).is_none());
+    let made = || not_in_file.and_then(|parent| layers.iter().rev().find(|layer| within(&layer.path, parent)));
+    gave.or_else(made).map(|layer| layer.origin.as_str())
 }
 
 fn merge_and_check(

@@ -142,9 +142,9 @@ impl<'a> Table<'a> {
         for (entry, text) in feed.channels.iter().enumerate() {
             let place = format!("{}.channels[{entry}]", self.path);
             match (self.venue.parse_channel)(self.market.id, text) {
-                Err(message) => findings.add(place, self.with_hint(message, text)),
+                Err(message) => findings.add(place, self.with_allowed(&message, text)),
                 Ok(spec) => {
-                    for_all = for_all.or(spec.symbol.is_none().then_some(entry));
+                    for_all = for_all.or(spec.symbols.is_empty().then_some(entry));
                     self.add(entry, &place, spec, symbols, findings);
                 }
             }
@@ -162,12 +162,10 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn with_hint(&self, message: String, text: &str) -> String {
+    fn with_allowed(&self, message: &str, text: &str) -> String {
         let known = (self.venue.channels)(self.market.id);
-        match message.contains("did you mean") {
-            true => message,
-            false => format!("{message}{}", hint::suffix(text, known.iter().map(String::as_str))),
-        }
+        let hint = hint::suffix(text, known.iter().map(String::as_str));
+        format!("{message}; allowed: {}{hint}", known.join(", "))
     }
 
     /// Every entry understood names its own symbol, so a symbol listed besides gets no data.
@@ -186,12 +184,12 @@ impl<'a> Table<'a> {
 
     fn add(&mut self, entry: usize, place: &str, spec: ChannelSpec, symbols: &[&str], findings: &mut Findings) {
         self.notes.extend(spec.note);
-        let own = spec.symbol.as_deref();
-        let own_bad = own.and_then(|symbol| (self.venue.check_symbol)(self.market.id, symbol).err());
+        let own: Vec<&str> = spec.symbols.iter().map(String::as_str).collect();
+        let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market.id, symbol).err());
         if let Some(message) = own_bad {
             return findings.add(place, message);
         }
-        let targets = own.as_ref().map_or(symbols, std::slice::from_ref);
+        let targets = if own.is_empty() { symbols } else { &own };
         if self.streams.len() + targets.len() > MAX_STREAMS {
             return findings.add(place, format!("makes more than {MAX_STREAMS} streams; split the feed"));
         }

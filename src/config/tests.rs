@@ -30,7 +30,7 @@ static ACME: VenueDef = VenueDef {
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.
 fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
-    let spec = |channel| Ok(ChannelSpec { channel, symbol: None, book_depth: None, note: None });
+    let spec = |channel| Ok(ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None });
     match text {
         "book:1" => spec(Channel::Book(BookDepth::Levels(1))),
         "book:50" => spec(Channel::Book(BookDepth::Levels(50))),
@@ -41,11 +41,11 @@ fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
         _ => match text.strip_prefix("old_book_25.") {
             Some(symbol) => Ok(ChannelSpec {
                 channel: Channel::Book(BookDepth::Levels(50)),
-                symbol: Some(symbol.to_owned()),
+                symbols: symbol.split('|').map(str::to_owned).collect(),
                 book_depth: Some(25),
                 note: Some(format!("{text} is retired; book:50 is used")),
             }),
-            None => Err(format!("unknown channel {text:?}; allowed: book:1, book:50, trade, ticker, bbo, candle:1m")),
+            None => Err(format!("unknown channel {text:?}")),
         },
     }
 }
@@ -92,12 +92,12 @@ fn feeds_alone_are_a_config() {
 
 #[test]
 fn a_channel_that_names_its_symbol_needs_no_symbols() {
-    let feed = json!({"a": {"channels": ["old_book_25.X"], "publish": {"book_depth": 40}, "url": "ws://old.test"}});
+    let feed = json!({"a": {"channels": ["old_book_25.X|Z"], "publish": {"book_depth": 40}, "url": "ws://old.test"}});
     let config = check(feeds(feed)).unwrap();
     let feed = &config.feeds[0];
-    assert_eq!(feed.session_spec().streams.len(), 1);
+    assert_eq!(feed.session_spec().streams.len(), 2);
     assert_eq!((feed.book_depth("X"), feed.book_depth("Y")), (25, 40));
-    assert_eq!(feed.notes, ["old_book_25.X is retired; book:50 is used", "ws://old.test is retired"]);
+    assert_eq!(feed.notes, ["old_book_25.X|Z is retired; book:50 is used", "ws://old.test is retired"]);
 }
 
 #[test]
@@ -148,6 +148,17 @@ fn a_problem_names_the_layer_it_comes_from() {
     );
     assert!(found[4].starts_with("TICKBUS__BUS__HWM: unknown key \"hwm\"; allowed: bind, encoding,"), "{}", found[4]);
     assert_eq!(found.len(), 5);
+}
+
+#[test]
+fn a_feed_that_only_a_variable_names_is_the_variables_problem() {
+    let mut layers = feeds(json!({"acme": {"symbols": ["X"], "channels": ["trade"]}}));
+    layers.env = vec![("TICKBUS__FEEDS__ACNE__URL".into(), "ws://127.0.0.1:1".into())];
+    let found = problems_of(layers);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for line in found {
+        assert!(line.starts_with("TICKBUS__FEEDS__ACNE__URL: feeds.acne."), "{line}");
+    }
 }
 
 #[test]
