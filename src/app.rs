@@ -9,9 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::bus::{
-    BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer,
-};
+use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer};
 use crate::clock;
 use crate::config::schema::{Bus, Encoding as ConfigEncoding};
 use crate::config::{Config, FeedPlan};
@@ -22,7 +20,7 @@ use crate::io::FrameSink;
 use crate::io::command::{Command, DriverReport};
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
-use crate::io::limits::{ConnectBudget, Rate};
+use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::pipeline::Pipeline;
 
@@ -134,7 +132,7 @@ impl Gateway {
             encoding: encoding(config.bus.encoding),
             publisher: publisher.clone(),
             connects: Arc::new(ConnectBudget::new(Rate { per_second: rate / 300.0, burst: (rate / 5.0).max(1.0) })),
-            rest: RestClient::new()?,
+            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
             feed_seqs: config.feeds.iter().map(|plan| ((plan.venue.id, plan.market.id), Arc::default())).collect(),
         });
@@ -149,12 +147,7 @@ impl Gateway {
                 commands: Arc::new(Mutex::new(sender)),
             });
         }
-        let running = Running {
-            epoch: shared.epoch,
-            publisher,
-            feeds: feeds.into(),
-            shutdown: Arc::new(shutdown),
-        };
+        let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
         let doors = open_doors(config, &running).await?;
         let plans = config.feeds.iter().zip(running.feeds.iter().cloned()).zip(receivers);
         let feed_tasks = plans
@@ -227,8 +220,7 @@ fn publisher_options(bus: &Bus) -> PublisherOptions {
 
 async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestServer>, BindError> {
     let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
-    let mut doors =
-        vec![RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?];
+    let mut doors = vec![RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
         doors.push(RequestServer::bind(endpoint, RequestOptions::default(), control).await?);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use bytes::Bytes;
+
 use super::kept::Kept;
 use super::queue::{Pushed, Queue, QueueLimits};
 use super::topics::{SubscribeError, SubscriberId, Topics};
@@ -209,6 +211,11 @@ impl Hub {
     /// Frames queued for all subscribers together.
     pub(super) fn queued(&self) -> usize {
         self.slots.iter().flatten().map(|slot| slot.queue.len()).sum()
+    }
+
+    /// The topics kept for joiners, in order.
+    pub(super) fn topics_kept(&self) -> Vec<Bytes> {
+        self.kept.topics().cloned().collect()
     }
 
     /// Topics kept for joiners.

@@ -60,6 +60,11 @@ impl Kept {
         [first, rest].concat()
     }
 
+    /// The topics, in order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Bytes> {
+        self.order.iter()
+    }
+
     /// Topics kept.
     pub(super) fn len(&self) -> usize {
         self.frames.len()

@@ -153,6 +153,11 @@ impl Publisher {
         woken.iter().for_each(|writer| writer.notify_one());
     }
 
+    /// The topics whose current frame a joiner would get, in order.
+    pub fn kept_topics(&self) -> Vec<String> {
+        self.shared.hub().topics_kept().iter().map(|topic| String::from_utf8_lossy(topic).into_owned()).collect()
+    }
+
     /// Counters and gauges.
     pub fn stats(&self) -> BusStats {
         let shared = &*self.shared;

@@ -1,10 +1,25 @@
 //! `tickbus ctl`: asks or tells a running gateway, over its control socket.
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value};
+
+use crate::client::request;
 
 /// Arguments of `tickbus ctl`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The answer is one JSON object on stdout.
+
+Operations:
+  feeds                              the feeds and their states
+  status [feed=NAME]                 every symbol's state, counters, the bus
+  snapshot topic=TOPIC               the current book frame, full depth
+  topics                             topics whose current frame a joiner gets
+  stats                              the bus's counters
+  resync feed=NAME symbol=SYMBOL     ask the venue for one book anew
+  shutdown                           end the gateway
 
 Examples:
   tickbus ctl status
@@ -28,7 +43,20 @@ pub struct Args {
 ///
 /// # Errors
 /// No gateway there, no answer in time, or a refusal.
-#[expect(clippy::unused_async)]
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`tickbus ctl` is not part of this build")
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut fields = Map::from_iter([("op".to_owned(), Value::String(args.op))]);
+    for text in &args.args {
+        let (key, value) = text.split_once('=').with_context(|| format!("{text:?}: write KEY=VALUE"))?;
+        fields.insert(key.to_owned(), Value::String(value.to_owned()));
+    }
+    let body = Value::Object(fields).to_string();
+    let frames = request(&args.endpoint, &body, Duration::from_secs(args.timeout)).await?;
+    let answer = frames.last().context("the gateway's answer is empty")?;
+    let json = crate::client::as_json(answer)?;
+    super::print(&format!("{json}\n"))?;
+    let parsed: Value = serde_json::from_str(&json).unwrap_or_default();
+    if parsed["ok"] == Value::Bool(false) {
+        bail!("{}", parsed["error"].as_str().unwrap_or("refused"));
+    }
+    Ok(ExitCode::SUCCESS)
 }

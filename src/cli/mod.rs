@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bus::BindError;
 use crate::config::Problems;
 use crate::config::schema::{Log, LogFormat, LogLevel};
 use crate::telemetry::log::{self, LogError};
@@ -18,6 +19,7 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod sim;
 pub mod venues;
 
 pub use config_args::ConfigArgs;
@@ -59,6 +61,8 @@ pub enum Command {
     Check(check::Args),
     /// Run a simulated venue, a gateway and a printer in one, without network or account.
     Demo(demo::Args),
+    /// Run a simulated venue for any client.
+    Sim(sim::SimArgs),
     /// Record what the configured venues send, byte for byte.
     Record(record::Args),
     /// Run recordings through the same code as live data.
@@ -107,16 +111,6 @@ impl LogArgs {
     }
 }
 
-/// A socket could not be bound: exit code 3.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot bind {endpoint}: {source}; is another tickbus running, or is the address not this machine's?")]
-pub struct CannotBind {
-    /// Which, as configured.
-    pub endpoint: String,
-    /// What the system said.
-    pub source: io::Error,
-}
-
 /// Does what the command line says.
 ///
 /// # Errors
@@ -137,6 +131,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => {
             log.init(&Log::default())?;
             demo::run(args).await
+        }
+        Command::Sim(args) => {
+            log.init(&Log::default())?;
+            sim::run(args).await?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Replay(args) => {
             log.init(&Log::default())?;
@@ -174,7 +173,7 @@ fn code(error: &anyhow::Error) -> u8 {
     let bad = |cause: &(dyn std::error::Error + 'static)| cause.is::<Problems>() || cause.is::<LogError>();
     match error {
         _ if error.chain().any(bad) => BAD_CONFIG,
-        _ if error.chain().any(|cause| cause.is::<CannotBind>()) => BIND_FAILED,
+        _ if error.chain().any(|cause| cause.is::<BindError>()) => BIND_FAILED,
         _ => FAILED,
     }
 }
@@ -201,7 +200,7 @@ mod tests {
 
     #[test]
     fn errors_have_their_exit_codes_however_deep() {
-        let bind = CannotBind { endpoint: "tcp://a:1".into(), source: io::Error::other("in use") };
+        let bind = BindError::Endpoint { endpoint: "tcp://a:1".into() };
         assert_eq!(code(&anyhow::Error::new(bind).context("starting")), BIND_FAILED);
         assert_eq!(code(&anyhow::Error::new(Problems(Vec::new())).context("loading")), BAD_CONFIG);
         assert_eq!(code(&LogError::AlreadySet.into()), BAD_CONFIG);

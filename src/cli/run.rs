@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
 use super::ConfigArgs;
+use crate::app::Gateway;
 use crate::config::Config;
 
 /// Arguments of `tickbus run`.
@@ -18,11 +22,24 @@ pub struct Args {
     pub config: ConfigArgs,
 }
 
-/// Runs until told to stop.
+/// Runs until told to stop: by SIGTERM, SIGINT or the control socket. A second signal ends at once.
 ///
 /// # Errors
-/// A socket that cannot be bound, or a failure while running.
-#[expect(clippy::unused_async)]
-pub async fn run(_args: Args, _config: Config) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`tickbus run` is not part of this build")
+/// A socket that cannot be bound, or TLS roots that cannot be read.
+pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut gateway = Gateway::start(&config, None).await?;
+    let endpoints = gateway.bus_endpoints().join(" ");
+    info!(feeds = config.feeds.len(), endpoints, "Gateway started");
+    tokio::select! {
+        _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
+        _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),
+        () = gateway.stop_requested() => info!(asked = "control socket", "Ending"),
+    }
+    tokio::select! {
+        () = gateway.stop() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }
