@@ -134,10 +134,15 @@ impl Core {
         if stream.status.state == state && stream.status.reason == reason {
             return;
         }
-        stream.status = Status { state, reason, since: now.wall, detail: detail.map(str::to_owned) };
+        let new = Status { state, reason, since: now.wall, detail: detail.map(str::to_owned) };
+        let old = std::mem::replace(&mut stream.status, new);
         self.states_changed = true;
         let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
         let main = symbol.main.is_some_and(|main| main as usize == at);
+        // What the whole connection goes through is told once a symbol, by its main stream.
+        if !main && !stream.status.is_own_trouble() && !old.is_own_trouble() {
+            return;
+        }
         let channel = Some(stream.stream.channel);
         out.event(&symbol.symbol, Event::Status { main, channel, status: &stream.status });
     }
@@ -146,8 +151,7 @@ impl Core {
         self.connected = true;
         self.states_changed = true;
         for at in 0..self.streams.len() {
-            let first = self.streams[at].status.reason == Some(Reason::Starting);
-            let reason = if first { Reason::Starting } else { Reason::Disconnected };
+            let reason = self.streams[at].status.before_connecting();
             self.streams[at].idle();
             self.streams[at].connected(now.mono);
             self.set_status(at, State::Syncing, Some(reason), None, now, out);
@@ -160,7 +164,9 @@ impl Core {
         self.commands.clear();
         for at in 0..self.streams.len() {
             self.streams[at].idle();
-            self.set_status(at, State::Stale, Some(Reason::Disconnected), None, now, out);
+            let reason = self.streams[at].status.before_connecting();
+            let state = if reason == Reason::Starting { State::Down } else { State::Stale };
+            self.set_status(at, state, Some(reason), None, now, out);
         }
     }
 

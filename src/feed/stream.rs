@@ -64,7 +64,7 @@ impl StreamState {
             best: (None, None),
             status: Status {
                 state: State::Down,
-                reason: Some(Reason::Starting),
+                reason: None,
                 since: crate::model::UnixNanos::default(),
                 detail: None,
             },

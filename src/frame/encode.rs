@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::payload::{Encoding, Json, MessagePack, Payload};
 use super::{Frame, Outgoing, Retain, VERSION, topic};
-use crate::feed::{BookView, Event, Levels, State, Status, Symbol};
+use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
 use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
 use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
 
@@ -355,13 +355,22 @@ impl Encoder {
         let frame = map.finish(if main { Retain::Latest } else { Retain::Stream });
         out.push(Outgoing::Frame(frame));
         if status.state != State::Live && !whole {
-            self.forget(symbol, main, channel, out);
+            self.forget(symbol, main, channel, status, out);
         }
     }
 
     /// What the symbol no longer vouches for is not given to joiners any more.
-    fn forget(&mut self, symbol: &Symbol, main: bool, channel: Option<Channel>, out: &mut Vec<Outgoing>) {
+    fn forget(
+        &mut self,
+        symbol: &Symbol,
+        main: bool,
+        channel: Option<Channel>,
+        status: &Status,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let whole_connection = matches!(status.reason, Some(Reason::Disconnected | Reason::Shutdown));
         let kinds: &[Kind] = match channel {
+            _ if main && whole_connection => &[Kind::Book, Kind::Bbo, Kind::Ticker],
             Some(Channel::Book(_)) if main => &[Kind::Book, Kind::Bbo],
             Some(Channel::Bbo) => &[Kind::Bbo],
             Some(Channel::Ticker) => &[Kind::Ticker],
