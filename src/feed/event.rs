@@ -113,8 +113,8 @@ impl Status {
     pub(super) const fn is_own_trouble(&self) -> bool {
         match self.state {
             State::Rejected => true,
-            State::Stale => !matches!(self.reason, Some(Reason::Disconnected)),
-            State::Live | State::Syncing | State::Down => false,
+            State::Stale | State::Syncing => !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting)),
+            State::Live | State::Down => false,
         }
     }
 }
