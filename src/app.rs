@@ -102,6 +102,7 @@ pub struct Gateway {
     running: Running,
     feed_tasks: Vec<JoinHandle<()>>,
     heartbeat: JoinHandle<()>,
+    /// The snapshot socket, then the control socket if there is one.
     doors: Vec<RequestServer>,
     stop_requested: watch::Receiver<bool>,
 }
@@ -167,6 +168,20 @@ impl Gateway {
     /// The bus's endpoints, with the ports that were really taken.
     pub fn bus_endpoints(&self) -> &[String] {
         self.running.publisher.endpoints()
+    }
+
+    /// The snapshot socket's endpoint, with the port that was really taken.
+    pub fn snapshot_endpoint(&self) -> String {
+        self.door_endpoint(0)
+    }
+
+    /// The control socket's endpoint, with the port that was really taken; empty when it is turned off.
+    pub fn control_endpoint(&self) -> String {
+        self.door_endpoint(1)
+    }
+
+    fn door_endpoint(&self, at: usize) -> String {
+        self.doors.get(at).map(|door| door.endpoints().join(" ")).unwrap_or_default()
     }
 
     /// Waits until someone asks through a door for the gateway to end.

@@ -1,0 +1,11 @@
+//! The real program over real sockets: a simulated venue with faults, the gateway as a process of its own, and
+//! subscribers that compare every book with the truth.
+
+mod faults;
+mod gateway;
+mod hostile;
+mod joining;
+mod live;
+mod operating;
+mod python;
+mod watcher;
