@@ -11,7 +11,6 @@ pub mod dial;
 pub mod driver;
 pub mod http;
 pub mod limits;
-
 mod repeats;
 pub mod tap;
 pub mod tls;
