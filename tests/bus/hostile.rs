@@ -183,7 +183,12 @@ async fn subscribers_may_come_and_go_while_frames_flow() {
     let mut n = 0_u64;
     while tasks.iter().any(|task| !task.is_finished()) {
         n += 1;
-        publish(&bus, &format!("t.{}.", n % 60), "x", if n % 2 == 0 { Retain::Stream } else { Retain::Conflate });
+        publish(
+            &bus,
+            &format!("t.{}.", n % 60),
+            "x",
+            if n.is_multiple_of(2) { Retain::Stream } else { Retain::Conflate },
+        );
         tokio::task::yield_now().await;
     }
     for task in tasks {

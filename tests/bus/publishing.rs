@@ -202,6 +202,7 @@ async fn close_ends_by_its_deadline_and_so_does_dropping() {
     let took = start.elapsed();
     assert!(took >= Duration::from_millis(290) && took < Duration::from_secs(2), "{took:?}");
     stalled.closed().await;
+    until("its place is given back", || bus.stats().subscribers == 0).await;
     // Closing again, and publishing after it, do nothing.
     bus.close(Duration::from_secs(5)).await;
     publish(&bus, "t.", "1", Retain::Stream);
