@@ -55,11 +55,13 @@ struct Head {
 /// It is not in the format, or of an unknown kind.
 pub fn parse_line(line: &[u8]) -> Result<Line, LineError> {
     let malformed = |what: &str| LineError::Malformed(what.to_owned());
-    let msg_at = memchr::memmem::find(line, MSG).ok_or_else(|| malformed("it has no \"msg\""))?;
+    let Some(msg_at) = memchr::memmem::find(line, MSG) else {
+        parse_head(line)?;
+        return Err(malformed("it has no \"msg\""));
+    };
     let mut head = line[..msg_at].to_vec();
     head.push(b'}');
-    let head: Head = serde_json::from_slice(&head).map_err(|error| LineError::Malformed(error.to_string()))?;
-    let kind = Kind::parse(&head.kind).ok_or(LineError::UnknownKind(head.kind))?;
+    let (head, kind) = parse_head(&head)?;
     let tail = &line[msg_at + MSG.len()..];
     let end = memchr::memrchr(b'}', tail).ok_or_else(|| malformed("it does not end with }"))?;
     let msg = match &tail[..end] {
@@ -71,6 +73,14 @@ pub fn parse_line(line: &[u8]) -> Result<Line, LineError> {
         verbatim => verbatim.to_vec(),
     };
     Ok(Line { recv: head.recv_ns.map(UnixNanos), kind, url: head.url, feed: head.feed, msg })
+}
+
+fn parse_head(text: &[u8]) -> Result<(Head, Kind), LineError> {
+    let head: Head = serde_json::from_slice(text).map_err(|error| LineError::Malformed(error.to_string()))?;
+    match Kind::parse(&head.kind) {
+        Some(kind) => Ok((head, kind)),
+        None => Err(LineError::UnknownKind(head.kind)),
+    }
 }
 
 /// Whether a line that may have been cut off is whole.
@@ -170,8 +180,11 @@ mod tests {
     fn refuses_what_is_not_in_the_format() {
         let unknown = parse_line(br#"{"kind":"example","msg":{}}"#);
         assert_eq!(unknown, Err(LineError::UnknownKind("example".to_owned())));
+        let unknown = parse_line(br#"{"recv_ns":1,"kind":"ws-binary","frame_b64":"q1ZK"}"#);
+        assert_eq!(unknown, Err(LineError::UnknownKind("ws-binary".to_owned())));
         for bad in [
             "",
+            r#"{"kind":"ws"}"#,
             "{}",
             "null",
             r#"{"msg":{}}"#,
