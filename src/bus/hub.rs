@@ -209,6 +209,11 @@ impl Hub {
         self.count
     }
 
+    /// Whether anyone subscribed to anything.
+    pub(super) fn anyone_subscribed(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
     /// Frames queued for all subscribers together.
     pub(super) fn queued(&self) -> usize {
         self.slots.iter().flatten().map(|slot| slot.queue.len()).sum()

@@ -6,9 +6,11 @@ use crate::io::tap::Kind;
 use crate::venue::VenueDef;
 
 pub mod capture;
+pub mod pipelines;
 pub mod player;
 pub mod reader;
 pub mod recorder;
+pub mod report;
 
 /// Lines looked at before giving up on finding out a recording's market.
 const MARKET_LINES: usize = 10_000;

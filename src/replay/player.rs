@@ -26,6 +26,9 @@ const BATCH: usize = 256;
 const MAX_TIMERS: usize = 64;
 /// After the last line, timers that are due within this time still fire: what a conflated book held back.
 const AFTERWARDS: Duration = Duration::from_secs(1);
+/// How long subscribers that are behind may hold a replay up before they lose frames.
+const READERS_CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Waiting longer than this for the next line is worth a log line.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
@@ -134,10 +137,7 @@ impl<'a, P: Steps> Player<'a, P> {
     }
 
     fn take(&mut self, line: &Line, now: Stamp) {
-        let started = self.totals.connect + self.totals.ws + self.totals.rest > 0;
-        if !started && line.kind != Kind::Send && line.kind != Kind::Connect {
-            self.steps.step(Input::Connected, now);
-        }
+        self.steps.route(line.feed.as_deref(), line.url.as_deref());
         match line.kind {
             Kind::Connect => {
                 self.totals.connect += 1;
@@ -146,8 +146,7 @@ impl<'a, P: Steps> Player<'a, P> {
             Kind::Send => self.totals.send += 1,
             Kind::Ws => {
                 self.totals.ws += 1;
-                let text = std::str::from_utf8(&line.msg).is_ok();
-                self.steps.step(if text { Input::Text(&line.msg) } else { Input::Binary(&line.msg) }, now);
+                self.steps.step(Input::Text(&line.msg), now);
             }
             Kind::Rest => {
                 self.totals.rest += 1;
@@ -219,6 +218,10 @@ impl<'a, P: Steps> Player<'a, P> {
             }
         }
         tokio::task::yield_now().await;
+        let patience = clock::now().mono.after(READERS_CATCH_UP_WITHIN);
+        while self.sink.is_congested() && clock::now().mono < patience {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
         true
     }
 

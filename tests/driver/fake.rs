@@ -73,6 +73,7 @@ impl Steps for Fake {
                 "disconnected".to_owned()
             }
             Input::Resync(_) => "resync".to_owned(),
+            Input::Image(_) => "image".to_owned(),
         };
         self.steps.try_send(what).unwrap();
     }
