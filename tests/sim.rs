@@ -293,6 +293,20 @@ async fn unasked_snapshots_and_restarts_replace_the_book() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_is_answered() {
+    let server = serve(400, &[]).await;
+    let (mut client, _book) = joined(&server).await;
+    client.ws.close(None).await.unwrap();
+    let end = loop {
+        match client.seen().await {
+            Seen::Json(_) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(end, Seen::Closed(_)), "{end:?}");
+}
+
+#[tokio::test]
 async fn connections_end_as_told() {
     let (_server, _client, _book, odd) = odd_after(&["close:1008@6"]).await;
     assert!(matches!(odd, Seen::Closed(Some(1008))), "{odd:?}");

@@ -184,20 +184,13 @@ impl Connection {
 
     /// Ends the connection the way it was decided.
     async fn end(mut self, end: End) {
+        // The answer to a client's close frame, and what was written before a fault, go out first.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.ws.flush()).await;
         match end {
-            // If it was the client that closed, the answer to its close frame is still queued.
-            End::Gone => {
-                let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.ws.flush()).await;
-            }
+            End::Gone => {}
             End::Close(code, reason) => {
                 let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, close(&mut self.ws, frame)).await;
-            }
-            // Whatever was written before goes out first: the fault is behind it.
-            End::Reset | End::Eof | End::HalfOpen if self.unflushed => {
-                self.unflushed = false;
-                let _ = self.flush().await;
-                Box::pin(self.end(end)).await;
             }
             End::Reset => {
                 let _ = self.ws.get_ref().set_zero_linger();
