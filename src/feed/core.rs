@@ -471,7 +471,8 @@ impl Core {
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {
         let of_symbol = |state: &SymbolState| {
-            let sync = self.streams.get(state.main? as usize)?.book.as_ref();
+            let stream = self.streams.get(state.main? as usize)?;
+            let sync = stream.book.as_ref();
             let last = sync.and_then(|sync| {
                 let book = sync.live()?;
                 Some(LastBook {
@@ -484,7 +485,13 @@ impl Core {
                 })
             });
             let stats = sync.map(BookSync::stats).unwrap_or_default();
-            Some(BookReport { symbol: state.symbol.name.clone(), stats, trades: state.trades, last })
+            Some(BookReport {
+                symbol: state.symbol.name.clone(),
+                status: stream.status.clone(),
+                stats,
+                trades: state.trades,
+                last,
+            })
         };
         self.symbols.iter().filter_map(of_symbol).collect()
     }
