@@ -11,16 +11,16 @@ use tickbus::sim::server::{Options, Running, Server};
 use tokio::time::{Instant, sleep};
 
 /// Long enough for a loaded machine; nothing that works takes nearly as long.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A simulated Bybit. With rate 0 its markets move only when a test steps them.
-pub async fn venue(rate: u32, faults: &[&str]) -> Running {
+pub(crate) async fn venue(rate: u32, faults: &[&str]) -> Running {
     let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
     Server::bind(Options { rate, faults, seed: 7, ..Options::default() }).await.unwrap().start()
 }
 
 /// A config with every port chosen by the system.
-pub fn config(feeds: &Value) -> Value {
+pub(crate) fn config(feeds: &Value) -> Value {
     json!({
         "bus": {"bind": ["tcp://127.0.0.1:0"], "snapshot_bind": "tcp://127.0.0.1:0"},
         "control": {"bind": "tcp://127.0.0.1:0"},
@@ -31,7 +31,7 @@ pub fn config(feeds: &Value) -> Value {
 }
 
 /// One feed of the simulated venue. Its books never fall silent, unless a test changes `silence_ms`.
-pub fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> Value {
+pub(crate) fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> Value {
     json!({
         "venue": "bybit", "market": market, "symbols": symbols, "channels": channels,
         "url": venue.url(market), "silence_ms": 600_000,
@@ -39,7 +39,7 @@ pub fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) 
 }
 
 /// Waits until something observable holds.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
         assert!(start.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
@@ -48,7 +48,7 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// `tickbus` with nothing of the caller's settings.
-pub fn tickbus() -> Command {
+pub(crate) fn tickbus() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tickbus"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TICKBUS") || name == "RUST_LOG" {
@@ -60,14 +60,14 @@ pub fn tickbus() -> Command {
 }
 
 /// The config as a file, gone when this is dropped.
-pub fn file_of(config: &Value) -> NamedTempFile {
+pub(crate) fn file_of(config: &Value) -> NamedTempFile {
     let mut file = NamedTempFile::with_suffix(".json").unwrap();
     file.write_all(config.to_string().as_bytes()).unwrap();
     file
 }
 
 /// Runs `tickbus run` to its end: for configs with which it cannot start.
-pub async fn refused(config: &Value) -> Output {
+pub(crate) async fn refused(config: &Value) -> Output {
     let file = file_of(config);
     let mut child = tickbus().arg("run").arg("--config").arg(file.path()).spawn().unwrap();
     wait(&mut child).await;
@@ -86,20 +86,20 @@ async fn wait(child: &mut Child) -> ExitStatus {
 }
 
 /// A running gateway; killed on drop.
-pub struct Gateway {
+pub(crate) struct Gateway {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     /// Where subscribers connect.
-    pub bus: String,
+    pub(crate) bus: String,
     /// Where joiners ask.
-    pub snapshot: String,
+    pub(crate) snapshot: String,
     /// Where operators ask.
-    pub control: String,
+    pub(crate) control: String,
 }
 
 impl Gateway {
     /// Starts it and waits until its sockets are bound.
-    pub async fn start(config: &Value) -> Self {
+    pub(crate) async fn start(config: &Value) -> Self {
         let file = file_of(config);
         let mut child = tickbus().arg("run").arg("--config").arg(file.path()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -111,22 +111,20 @@ impl Gateway {
                 lines.lock().unwrap().push(line);
             }
         });
-        let mut gateway =
-            Self { child, log, bus: String::new(), snapshot: String::new(), control: String::new() };
+        let mut gateway = Self { child, log, bus: String::new(), snapshot: String::new(), control: String::new() };
         let started = gateway.logged("Gateway started").await;
         let endpoint = |key: &str| started[key].as_str().unwrap().to_owned();
-        (gateway.bus, gateway.snapshot, gateway.control) =
-            (endpoint("bus"), endpoint("snapshot"), endpoint("control"));
+        (gateway.bus, gateway.snapshot, gateway.control) = (endpoint("bus"), endpoint("snapshot"), endpoint("control"));
         gateway
     }
 
     /// The log so far; lines that are no JSON are strings.
-    pub fn log(&self) -> Vec<Value> {
+    pub(crate) fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits for a log line with this message.
-    pub async fn logged(&mut self, message: &str) -> Value {
+    pub(crate) async fn logged(&mut self, message: &str) -> Value {
         let mut found = None;
         let start = Instant::now();
         while found.is_none() {
@@ -140,7 +138,7 @@ impl Gateway {
     }
 
     /// The exit code and answer of `tickbus ctl`.
-    pub async fn ctl(&self, arguments: &[&str]) -> (i32, Value) {
+    pub(crate) async fn ctl(&self, arguments: &[&str]) -> (i32, Value) {
         let mut child = tickbus().args(["ctl", "--endpoint", &self.control]).args(arguments).spawn().unwrap();
         let status = wait(&mut child).await;
         let output = child.wait_with_output().unwrap();
@@ -148,18 +146,18 @@ impl Gateway {
     }
 
     /// Sends it a signal, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for its end and gives its exit code; `None` when a signal ended it.
-    pub async fn ended(&mut self) -> Option<i32> {
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
         wait(&mut self.child).await.code()
     }
 
     /// Bytes of memory it has in use.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(crate) fn resident_bytes(&self) -> u64 {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }

@@ -51,7 +51,11 @@ async fn a_late_joiner_is_told_of_a_stale_book_and_does_not_get_it() {
     let mut late = LateJoiner::new(&gateway);
     late.until_heartbeats(2).await;
     assert!(late.topics.iter().any(|topic| topic.starts_with("status.")), "{:?}", late.topics);
-    assert!(!late.topics.iter().any(|topic| topic.starts_with("book.") || topic.starts_with("bbo.")), "{:?}", late.topics);
+    assert!(
+        !late.topics.iter().any(|topic| topic.starts_with("book.") || topic.starts_with("bbo.")),
+        "{:?}",
+        late.topics
+    );
 }
 
 /// Subscribes to everything and keeps only the topics.
@@ -159,7 +163,8 @@ async fn the_snapshot_has_the_whole_depth() {
     assert_eq!(image["delta_seq"], watcher.last[TOPIC]["delta_seq"]);
     assert_eq!(levels(&image, "bids", usize::MAX), spelled(truth.bids.into_iter(), usize::MAX));
     assert_eq!(levels(&image, "asks", usize::MAX), spelled(truth.asks.into_iter(), usize::MAX));
-    for nonsense in ["", "{", "[]", r#"{"op":"shutdown"}"#, r#"{"op":"snapshot"}"#, r#"{"op":"snapshot","topic":"x"}"#] {
+    for nonsense in ["", "{", "[]", r#"{"op":"shutdown"}"#, r#"{"op":"snapshot"}"#, r#"{"op":"snapshot","topic":"x"}"#]
+    {
         let parts = request(&gateway.snapshot, nonsense, DEADLINE).await.unwrap();
         let answer: Value = serde_json::from_slice(&parts[0]).unwrap();
         assert_eq!(answer["ok"], false, "{nonsense}: {answer}");

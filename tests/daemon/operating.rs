@@ -85,7 +85,9 @@ async fn the_control_socket_tells_resyncs_and_ends() {
     let from = watcher.told.len();
     let (code, answer) = gateway.ctl(&["resync", "feed=a", "symbol=BTCUSDT"]).await;
     assert_eq!((code, &answer["ok"]), (0, &json!(true)), "{answer}");
-    watcher.until("resynced", |watcher| watcher.told_of("BTCUSDT", from).last().is_some_and(|told| told == "live")).await;
+    watcher
+        .until("resynced", |watcher| watcher.told_of("BTCUSDT", from).last().is_some_and(|told| told == "live"))
+        .await;
     assert_eq!(watcher.told_of("BTCUSDT", from), ["stale requested", "syncing requested", "live"]);
     assert_eq!(watcher.told_of("ETHUSDT", from), [""; 0]);
     watcher.until_true(&SYMBOLS, 10).await;

@@ -11,16 +11,16 @@ use crate::gateway::{DEADLINE, Gateway};
 
 /// A `status` frame in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub(crate) struct Told {
     /// Empty for the feed as a whole.
-    pub symbol: String,
-    pub state: String,
+    pub(crate) symbol: String,
+    pub(crate) state: String,
     /// Empty where there is none.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// Receives and checks; and moves the markets, if asked to.
-pub struct Watcher {
+pub(crate) struct Watcher {
     subscriber: Subscriber,
     truth: Truth,
     market: String,
@@ -31,20 +31,20 @@ pub struct Watcher {
     seqs: BTreeMap<String, u64>,
     states: BTreeMap<String, String>,
     /// Every status seen, in order.
-    pub told: Vec<Told>,
+    pub(crate) told: Vec<Told>,
     /// Books found equal to the truth, by symbol.
-    pub proved: BTreeMap<String, u64>,
+    pub(crate) proved: BTreeMap<String, u64>,
     /// Books whose truth is no longer remembered.
-    pub unproved: u64,
+    pub(crate) unproved: u64,
     /// The last frame of each topic.
-    pub last: BTreeMap<String, Value>,
+    pub(crate) last: BTreeMap<String, Value>,
     /// How many frames came.
-    pub frames: u64,
+    pub(crate) frames: u64,
 }
 
 impl Watcher {
     /// Subscribes to these prefixes. Books are compared with what the venue published of `market` at `depth`.
-    pub fn new(gateway: &Gateway, venue: &Running, market: &str, depth: Depth, prefixes: &[&str]) -> Self {
+    pub(crate) fn new(gateway: &Gateway, venue: &Running, market: &str, depth: Depth, prefixes: &[&str]) -> Self {
         let prefixes: Vec<String> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
         Self {
             subscriber: subscribe(&gateway.bus, &prefixes).unwrap(),
@@ -65,12 +65,12 @@ impl Watcher {
     }
 
     /// From now on, moves the markets so often every two milliseconds while it waits.
-    pub fn walk(&mut self, moves: usize) {
+    pub(crate) fn walk(&mut self, moves: usize) {
         self.moves = moves;
     }
 
     /// The next frame, checked: topic and payload.
-    pub async fn next(&mut self) -> (String, Value) {
+    pub(crate) async fn next(&mut self) -> (String, Value) {
         let frame = timeout(DEADLINE, self.receive()).await;
         let Ok((topic, payload)) = frame else { panic!("no frame within {DEADLINE:?}; told: {:?}", self.told) };
         let frame: Value = serde_json::from_str(&as_json(&payload).unwrap()).unwrap();
@@ -132,7 +132,7 @@ impl Watcher {
     }
 
     /// Receives until `done`.
-    pub async fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let waiting = async {
             while !done(self) {
                 self.next().await;
@@ -144,7 +144,7 @@ impl Watcher {
     }
 
     /// Receives until each of these symbols is live and so many more of its books were found true.
-    pub async fn until_true(&mut self, symbols: &[&str], books: u64) {
+    pub(crate) async fn until_true(&mut self, symbols: &[&str], books: u64) {
         let want: Vec<(String, u64)> = symbols.iter().map(|s| ((*s).to_owned(), self.true_books(s) + books)).collect();
         self.until(&format!("{books} more true books of {symbols:?}"), |watcher| {
             want.iter().all(|(symbol, books)| watcher.is_live(symbol) && watcher.true_books(symbol) >= *books)
@@ -153,17 +153,17 @@ impl Watcher {
     }
 
     /// How many books of this symbol were found true.
-    pub fn true_books(&self, symbol: &str) -> u64 {
+    pub(crate) fn true_books(&self, symbol: &str) -> u64 {
         self.proved.get(symbol).copied().unwrap_or(0)
     }
 
     /// Whether the last status of this symbol is `live`.
-    pub fn is_live(&self, symbol: &str) -> bool {
+    pub(crate) fn is_live(&self, symbol: &str) -> bool {
         self.states.get(symbol).is_some_and(|state| state == "live")
     }
 
     /// What was told of one symbol, `state reason`, from the `from`th status on.
-    pub fn told_of(&self, symbol: &str, from: usize) -> Vec<String> {
+    pub(crate) fn told_of(&self, symbol: &str, from: usize) -> Vec<String> {
         let of_symbol = self.told.iter().skip(from).filter(|told| told.symbol == symbol);
         of_symbol.map(|told| format!("{} {}", told.state, told.reason).trim_end().to_owned()).collect()
     }
