@@ -51,7 +51,7 @@ async fn five_thousand_strangers_on_each_port_hurt_nobody() {
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "grew by {grown} bytes");
     // Newcomers are served as before, on every port.
-    let mut newcomer = Watcher::new(&gateway, &venue, "linear", DEPTH, &["book."]);
+    let mut newcomer = Watcher::new(&gateway, &venue, "linear", DEPTH, &["book.", "status."]);
     newcomer.until_true(&["BTCUSDT"], 5).await;
     let (code, status) = gateway.ctl(&["status"]).await;
     assert_eq!((code, &status["feeds"][0]["state"]), (0, &json!("live")), "{status}");
