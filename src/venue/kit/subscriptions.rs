@@ -225,11 +225,19 @@ impl Subscriptions {
         Some(request)
     }
 
-    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind).
+    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind) that has
+    /// the topic it names, so that no topic is refused for another one's sake.
     pub fn answered(&mut self, id: Option<u64>, op: Option<Op>, answer: Answer<'_>, now: Mono) -> Vec<Change> {
+        let named = match &answer {
+            Answer::Failed { topic: Some(name), .. } | Answer::Already(name) => self.place(name),
+            _ => None,
+        };
         let matches = |pending: &Pending| match id {
             Some(id) => pending.request.id == id,
-            None => op.is_none_or(|op| op == pending.request.op),
+            None => {
+                op.is_none_or(|op| op == pending.request.op)
+                    && named.is_none_or(|place| pending.request.topics.contains(&place))
+            }
         };
         let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
         let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
@@ -293,22 +301,20 @@ impl Subscriptions {
     /// Looks at deadlines. An error says why the connection is of no more use.
     ///
     /// # Errors
-    /// When requests go unanswered.
+    /// When requests go unanswered; one whose topics all have data is answered by that.
     pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
-        while let Some(pending) = self.pending.front()
-            && pending.deadline <= now
-        {
+        let open = |topic: &Topic| matches!(topic.state, State::Asked | State::Leaving);
+        while self.pending.front().is_some_and(|pending| pending.deadline <= now) {
+            let Some(Pending { request, .. }) = self.pending.pop_front() else { break };
+            let is_open = |place: &usize| self.topics.get(*place).is_some_and(open);
+            let topics: Vec<_> = request.topics.into_iter().filter(is_open).collect();
+            let Some(first) = topics.first() else { continue };
             self.unanswered += 1;
             if self.unanswered >= UNANSWERED_MAX {
-                let name = pending.request.topics.first().map_or("", |place| self.name(*place));
+                let name = self.name(*first);
                 return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
             }
-            if let Some(Pending { request, .. }) = self.pending.pop_front() {
-                let open = |state| matches!(state, State::Asked | State::Leaving);
-                let topics: Vec<_> =
-                    request.topics.into_iter().filter(|p| self.topics.get(*p).is_some_and(|t| open(t.state))).collect();
-                self.ask(&topics);
-            }
+            self.ask(&topics);
         }
         let due = |topic: &Topic| matches!(topic.state, State::Refused(at) if at <= now);
         let again: Vec<_> = if self.connected {
@@ -365,3 +371,7 @@ impl Subscriptions {
         topics.iter().partition(|place| name.is_some_and(|name| self.name(**place) == name))
     }
 }
+
+#[cfg(test)]
+#[path = "subscriptions_tests.rs"]
+mod tests;
