@@ -354,6 +354,9 @@ impl Core {
                 }
                 Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
                 Check::Resync => self.ask_anew(at, now, out),
+                Check::GiveUp if self.streams.iter().any(|other| other.status.state == State::Live) => {
+                    self.lose(at, Reason::NoSnapshot, "no snapshot, though others have data", now, out);
+                }
                 Check::GiveUp => {
                     let name = &self.streams[at].stream;
                     out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));

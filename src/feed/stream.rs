@@ -28,7 +28,7 @@ pub(super) struct StreamState {
     pub(super) clocks: Clocks,
     /// When data that counts came last.
     pub(super) heard: Mono,
-    live_since: Mono,
+    live_since: Option<Mono>,
     silence_factor: u32,
     /// The sequence the book had when it fell silent.
     silent_at: Option<u64>,
@@ -51,7 +51,7 @@ pub(super) enum Check {
     NoSnapshot,
     /// It is time to resync.
     Resync,
-    /// Snapshots keep failing to come: give the connection up.
+    /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
 
@@ -70,7 +70,7 @@ impl StreamState {
             },
             clocks: Clocks::default(),
             heard: Mono::default(),
-            live_since: Mono::default(),
+            live_since: None,
             silence_factor: 1,
             silent_at: None,
             resyncs: 0,
@@ -99,7 +99,7 @@ impl StreamState {
     fn silence_limit(&self, base: Duration) -> Option<Duration> {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
-            Channel::Ticker => Some(base.saturating_mul(6)),
+            Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
             Channel::Trade | Channel::Candle(_) | Channel::Liquidation => None,
         }
     }
@@ -129,7 +129,7 @@ impl StreamState {
             let honest = before == seq;
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
         }
-        self.live_since = now;
+        self.live_since = Some(now);
         self.unanswered = 0;
         self.resync_at = None;
         self.snapshot_by = None;
@@ -147,8 +147,8 @@ impl StreamState {
 
     /// Arranges the next resync: at once the first time, later and later if it repeats.
     pub(super) fn arrange_resync(&mut self, now: Mono) {
-        let well = self.resyncs == 0 || now.since(self.live_since) >= WELL_AFTER;
-        self.resyncs = if well { 1 } else { self.resyncs + 1 };
+        let was_well = self.live_since.take().is_some_and(|since| now.since(since) >= WELL_AFTER);
+        self.resyncs = if was_well { 1 } else { self.resyncs.saturating_add(1) };
         let delay = match self.resyncs {
             1 => Duration::ZERO,
             n => Duration::from_secs(1 << (n - 2).min(6)).min(RESYNC_DELAY_MAX),
@@ -180,7 +180,7 @@ impl StreamState {
         }
         if self.snapshot_by.is_some_and(|at| at <= now) {
             self.snapshot_by = None;
-            self.unanswered += 1;
+            self.unanswered = self.unanswered.saturating_add(1);
             return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
         }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);
