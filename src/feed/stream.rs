@@ -112,8 +112,12 @@ impl StreamState {
         self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN * 3));
     }
 
-    /// The connection is gone or the venue refused: nothing is expected.
-    pub(super) fn idle(&mut self) {
+    /// The connection is gone or the venue refused: nothing is expected. After a book that was long well, the
+    /// next resync is at once again.
+    pub(super) fn idle(&mut self, now: Mono) {
+        if self.live_since.take().is_some_and(|since| now.since(since) >= WELL_AFTER) {
+            self.resyncs = 0;
+        }
         if let Some(book) = &mut self.book {
             book.reset();
         }
@@ -128,27 +132,31 @@ impl StreamState {
         if let Some(before) = self.silent_at.take() {
             let honest = before == seq;
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
+            self.resyncs = if honest { 0 } else { self.resyncs };
         }
-        self.live_since = Some(now);
+        self.live_since.get_or_insert(now);
         self.unanswered = 0;
         self.resync_at = None;
         self.snapshot_by = None;
     }
 
-    /// The book is given up and will be asked for again.
+    /// The book is given up and will be asked for again: when that was arranged already, then.
     pub(super) fn lost(&mut self, reason: Reason, now: Mono) {
         let seq = self.book.as_ref().map_or(0, BookSync::seq);
-        self.idle();
+        let arranged = self.resync_at;
+        self.idle(now);
         if reason == Reason::Silence {
             self.silent_at = Some(seq);
         }
-        self.arrange_resync(now);
+        match arranged {
+            Some(at) => self.resync_at = Some(at),
+            None => self.arrange_resync(now),
+        }
     }
 
     /// Arranges the next resync: at once the first time, later and later if it repeats.
     pub(super) fn arrange_resync(&mut self, now: Mono) {
-        let was_well = self.live_since.take().is_some_and(|since| now.since(since) >= WELL_AFTER);
-        self.resyncs = if was_well { 1 } else { self.resyncs.saturating_add(1) };
+        self.resyncs = self.resyncs.saturating_add(1);
         let delay = match self.resyncs {
             1 => Duration::ZERO,
             n => Duration::from_secs(1 << (n - 2).min(6)).min(RESYNC_DELAY_MAX),
@@ -166,6 +174,17 @@ impl StreamState {
     /// An image was asked for.
     pub(super) fn image_sent(&mut self, now: Mono) {
         self.image_by = Some(now.after(SNAPSHOT_WITHIN));
+    }
+
+    /// Whether the venue is expected to send a snapshot by itself.
+    pub(super) fn awaits_snapshot(&self) -> bool {
+        let by_image = self.stream.channel == Channel::Book(BookDepth::Full);
+        !by_image && self.snapshot_by.is_some() && self.resync_at.is_none()
+    }
+
+    /// Whether its book is live.
+    pub(super) fn is_book_live(&self) -> bool {
+        self.book.as_ref().is_some_and(|book| book.live().is_some())
     }
 
     /// Whether the answer to an image request may still come, or the next request is arranged.

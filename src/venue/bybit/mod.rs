@@ -7,7 +7,7 @@ mod instruments;
 mod rest;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(super) mod wire;
 
 use crate::venue::{Endpoints, Market, VenueDef, bybit_v2};
