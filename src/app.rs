@@ -157,6 +157,9 @@ impl Gateway {
             })
             .collect();
         let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
+        let endpoints = |at: usize| doors.get(at).map(|door| door.endpoints().join(" ")).unwrap_or_default();
+        let (bus, snapshot, control) = (running.publisher.endpoints().join(" "), endpoints(0), endpoints(1));
+        info!(feeds = config.feeds.len(), bus, snapshot, control, "Gateway started");
         Ok(Self { running, feed_tasks, heartbeat, doors, stop_requested })
     }
 
@@ -168,20 +171,6 @@ impl Gateway {
     /// The bus's endpoints, with the ports that were really taken.
     pub fn bus_endpoints(&self) -> &[String] {
         self.running.publisher.endpoints()
-    }
-
-    /// The snapshot socket's endpoint, with the port that was really taken.
-    pub fn snapshot_endpoint(&self) -> String {
-        self.door_endpoint(0)
-    }
-
-    /// The control socket's endpoint, with the port that was really taken; empty when it is turned off.
-    pub fn control_endpoint(&self) -> String {
-        self.door_endpoint(1)
-    }
-
-    fn door_endpoint(&self, at: usize) -> String {
-        self.doors.get(at).map(|door| door.endpoints().join(" ")).unwrap_or_default()
     }
 
     /// Waits until someone asks through a door for the gateway to end.

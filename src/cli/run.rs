@@ -29,9 +29,6 @@ pub struct Args {
 pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut gateway = Gateway::start(&config, None).await?;
-    let bus = gateway.bus_endpoints().join(" ");
-    let (snapshot, control) = (gateway.snapshot_endpoint(), gateway.control_endpoint());
-    info!(feeds = config.feeds.len(), bus, snapshot, control, "Gateway started");
     tokio::select! {
         _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),
