@@ -243,7 +243,11 @@ async fn slow_clients_block_nobody_and_are_let_go() {
     }
     // A byte now and then does not make a head's time longer.
     let mut dripping = slow.swap_remove(0);
-    let dripped = async { while dripping.write_all(b"a").await.is_ok() { sleep(Duration::from_millis(200)).await } };
+    let dripped = async {
+        while dripping.write_all(b"a").await.is_ok() {
+            sleep(Duration::from_millis(200)).await
+        }
+    };
     timeout(DEADLINE, dripped).await.expect("the dripping connection ends");
     drop(slow);
     let metrics = get(address, "/metrics").await.body;
@@ -257,7 +261,9 @@ async fn the_page_needs_nothing_from_elsewhere() {
     let page = get(address, "/").await;
     assert_eq!((page.status, page.headers["content-type"].as_str()), (200, "text/html; charset=utf-8"));
     assert!(page.headers["content-security-policy"].starts_with("default-src 'none';"));
-    for foreign in ["http:", "https:", "//cdn", "src=\"", "@import", "innerHTML", "insertAdjacentHTML", "document.write"] {
+    for foreign in
+        ["http:", "https:", "//cdn", "src=\"", "@import", "innerHTML", "insertAdjacentHTML", "document.write"]
+    {
         assert!(!page.body.contains(foreign), "{foreign}");
     }
     assert!(page.body.lines().count() < 150);
