@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{config, frame};
+use crate::config;
 
 /// Arguments of `tickbus schema`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub enum Of {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let schema = match args.of {
         Of::Config => config::schema::json_schema(),
-        Of::Frame => frame::json_schema(),
+        Of::Frame => crate::frame::json_schema(),
     };
     super::print(&format!("{schema:#}\n"))?;
     Ok(ExitCode::SUCCESS)

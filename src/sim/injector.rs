@@ -108,7 +108,7 @@ impl Injector {
         let kind = if counted { self.due(&message) } else { None };
         let held = self.held.take_if(|held| held.topic == message.topic);
         if let Some(kind) = kind {
-            tracing::info!(fault = kind.name(), topic = %message.topic, message = self.messages, "fault injected");
+            tracing::info!(fault = kind.name(), topic = %message.topic, nth = self.messages, "fault injected");
             self.inject(kind, message, now, out);
         } else {
             out.push(Effect::Send(message.text));
