@@ -370,7 +370,7 @@ impl Encoder {
                 out.push(Outgoing::Forget(topic.name.clone()));
             }
         }
-        if std::mem::take(&mut state.book_due) {
+        if kinds.contains(&Kind::Book) && std::mem::take(&mut state.book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
     }
