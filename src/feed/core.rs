@@ -490,10 +490,11 @@ impl Core {
     }
 
     pub(super) fn report(&self) -> FeedReport {
-        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone() };
+        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone(), book: false };
         let of_symbol = |state: &SymbolState| {
-            let status = self.streams.get(state.main? as usize)?.status.clone();
-            Some(SymbolReport { symbol: state.symbol.name.clone(), status })
+            let main = self.streams.get(state.main? as usize)?;
+            let (symbol, status) = (state.symbol.name.clone(), main.status.clone());
+            Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
         FeedReport { counters: self.counters, symbols }

@@ -46,6 +46,8 @@ pub struct SymbolReport {
     pub symbol: String,
     /// Its state.
     pub status: Status,
+    /// Whether that is the state of a book, and not of trades or other data alone.
+    pub book: bool,
 }
 
 /// A feed's state for operators.

@@ -381,7 +381,7 @@ impl Encoder {
             out.push(Outgoing::Forget(name));
         }
         let state = self.state(symbol);
-        if std::mem::take(&mut state.book_due) {
+        if kinds.contains(&Kind::Book) && std::mem::take(&mut state.book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
     }
