@@ -1,5 +1,8 @@
 //! The simulated venue over real sockets: subscribe, snapshot, deltas, truth; every fault; REST; a stock client.
 
+// Clippy's leave for tests does not reach helpers outside of #[test] functions.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

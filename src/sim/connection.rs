@@ -76,7 +76,10 @@ impl Connection {
                 request = self.ws.next() => match request {
                     Some(Ok(Message::Text(text))) => self.answer(&text).await,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
-                    Some(Ok(_)) => Ok(self.session.touch(clock::now().mono)),
+                    Some(Ok(_)) => {
+                        self.session.touch(clock::now().mono);
+                        Ok(())
+                    }
                 },
                 message = feed.recv() => match message {
                     Ok(message) => self.deliver(message).await,
