@@ -152,7 +152,7 @@ impl Core {
         self.states_changed = true;
         for at in 0..self.streams.len() {
             let reason = self.streams[at].status.before_connecting();
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             self.streams[at].connected(now.mono);
             self.set_status(at, State::Syncing, Some(reason), None, now, out);
         }
@@ -163,7 +163,7 @@ impl Core {
         self.states_changed = true;
         self.commands.clear();
         for at in 0..self.streams.len() {
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
             self.set_status(at, state, Some(reason), None, now, out);
@@ -173,14 +173,14 @@ impl Core {
     pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = false;
         for at in 0..self.streams.len() {
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             self.set_status(at, State::Down, Some(Reason::Shutdown), None, now, out);
         }
         self.set_feed(State::Down, Some(Reason::Shutdown), None, now, out);
     }
 
     /// The state of the feed as a whole, if something changed: down, or that of its worst symbol. A refused
-    /// stream does not count: it will stay refused, and the rest is well.
+    /// stream does not count, unless there is no other: it will stay refused, and the rest is well.
     pub(super) fn feed_status(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         if !std::mem::take(&mut self.states_changed) {
             return;
@@ -191,14 +191,20 @@ impl Core {
             return self.set_feed(State::Down, Some(reason), None, now, out);
         }
         let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
-        let counted = self.symbols.iter().filter_map(main).filter(|status| status.state != State::Rejected);
-        let (mut worst, mut live, mut all) = ((State::Live, None), 0, 0);
-        for status in counted {
+        let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);
+        for status in self.symbols.iter().filter_map(main) {
             all += 1;
+            if status.state == State::Rejected {
+                refused += 1;
+                continue;
+            }
             live += u32::from(status.state == State::Live);
             if status.state > worst.0 {
                 worst = (status.state, status.reason);
             }
+        }
+        if all > 0 && refused == all {
+            worst = (State::Rejected, Some(Reason::Rejected));
         }
         let detail = format!("{live} of {all} symbols live");
         self.set_feed(worst.0, worst.1, Some(detail), now, out);
@@ -338,7 +344,7 @@ impl Core {
         let main = self.symbol_id(symbol).and_then(|id| self.symbols[id as usize].main);
         let Some(at) = main.map(|at| at as usize).filter(|_| self.connected) else { return false };
         self.set_status(at, State::Stale, Some(Reason::Requested), None, now, out);
-        self.streams[at].idle();
+        self.streams[at].idle(now.mono);
         self.ask_anew(at, now, out);
         true
     }
@@ -354,6 +360,10 @@ impl Core {
                 }
                 Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
                 Check::Resync => self.ask_anew(at, now, out),
+                // One symbol's trouble does not end the connection of those that are well.
+                Check::GiveUp if self.streams.iter().any(StreamState::is_book_live) => {
+                    self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out);
+                }
                 Check::GiveUp => {
                     let name = &self.streams[at].stream;
                     out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));
@@ -381,20 +391,27 @@ impl Core {
             Update::Instrument(instrument) => self.instrument(instrument, out),
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
-                if self.streams.get(at).is_some_and(|stream| !stream.has_book()) {
+                let Some(stream) = self.streams.get_mut(at) else { return };
+                if !stream.has_book() {
                     self.set_status(at, State::Live, None, None, now, out);
+                } else if stream.status.state == State::Rejected {
+                    stream.resync_sent(now.mono);
+                    self.set_status(at, State::Syncing, Some(Reason::Rejected), None, now, out);
                 }
             }
             Update::Rejected { stream, detail } => {
                 let at = stream.0 as usize;
                 self.set_status(at, State::Rejected, Some(Reason::Rejected), Some(detail), now, out);
                 if let Some(stream) = self.streams.get_mut(at) {
-                    stream.idle();
+                    stream.idle(now.mono);
                 }
             }
             Update::Broken { stream, detail } => self.broken(stream, detail, now, out),
             Update::ImageFailed { stream, detail } => {
-                self.lose(stream.0 as usize, Reason::NoSnapshot, detail, now, out);
+                let at = stream.0 as usize;
+                if self.streams.get(at).is_some_and(|stream| !stream.is_book_live()) {
+                    self.lose(at, Reason::NoSnapshot, detail, now, out);
+                }
             }
             Update::Ignored(Ignored::Control) => {}
             Update::Ignored(Ignored::UnknownTopic | Ignored::UnknownKind) => self.counters.ignored += 1,
@@ -435,7 +452,8 @@ impl Core {
         out.event(symbol, Event::Instrument(instrument));
     }
 
-    /// A message was lost: books it may have belonged to are no longer known to be true.
+    /// A message was lost: books and merged tickers it may have belonged to are no longer known to be true, and
+    /// other streams have a hole.
     fn broken(&mut self, stream: Option<StreamId>, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
         self.counters.errors += 1;
         let doubted = match stream {
@@ -443,8 +461,20 @@ impl Core {
             None => 0..self.streams.len(),
         };
         for at in doubted {
-            if self.streams[at].book.as_ref().is_some_and(|book| book.live().is_some()) {
-                self.lose(at, Reason::Invalid, detail, now, out);
+            let state = &self.streams[at];
+            let is_live = state.status.state == State::Live;
+            match state.stream.channel {
+                Channel::Book(_) | Channel::Bbo => {
+                    if state.is_book_live() || (stream.is_some() && state.awaits_snapshot()) {
+                        self.lose(at, Reason::Invalid, detail, now, out);
+                    }
+                }
+                Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
+                    self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
+                    self.set_status(at, State::Live, None, None, now, out);
+                }
+                _ => {}
             }
         }
     }
@@ -454,7 +484,7 @@ impl Core {
     pub(super) fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
         let state = self.symbols.get(symbol as usize)?;
         let stream = self.streams.get(state.main? as usize)?;
-        let sync = stream.book.as_ref()?;
+        let sync = stream.book.as_ref().filter(|_| matches!(stream.stream.channel, Channel::Book(_)))?;
         let view = BookView { book: sync.live()?, venue_seq: sync.seq(), clocks: stream.clocks };
         Some((&state.symbol, view))
     }
@@ -472,7 +502,8 @@ impl Core {
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {
         let of_symbol = |state: &SymbolState| {
-            let sync = self.streams.get(state.main? as usize)?.book.as_ref();
+            let stream = self.streams.get(state.main? as usize)?;
+            let sync = stream.book.as_ref();
             let last = sync.and_then(|sync| {
                 let book = sync.live()?;
                 Some(LastBook {
@@ -485,7 +516,13 @@ impl Core {
                 })
             });
             let stats = sync.map(BookSync::stats).unwrap_or_default();
-            Some(BookReport { symbol: state.symbol.name.clone(), stats, trades: state.trades, last })
+            Some(BookReport {
+                symbol: state.symbol.name.clone(),
+                status: stream.status.clone(),
+                stats,
+                trades: state.trades,
+                last,
+            })
         };
         self.symbols.iter().filter_map(of_symbol).collect()
     }

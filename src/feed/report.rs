@@ -64,6 +64,8 @@ pub struct FeedReport {
 pub struct BookReport {
     /// The venue's own spelling.
     pub symbol: String,
+    /// How it stands.
+    pub status: Status,
     /// Counts.
     pub stats: SyncStats,
     /// Trades seen.

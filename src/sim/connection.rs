@@ -76,7 +76,10 @@ impl Connection {
                 request = self.ws.next() => match request {
                     Some(Ok(Message::Text(text))) => self.answer(&text).await,
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
-                    Some(Ok(_)) => Ok(self.session.touch(clock::now().mono)),
+                    Some(Ok(_)) => {
+                        self.session.touch(clock::now().mono);
+                        Ok(())
+                    }
                 },
                 message = feed.recv() => match message {
                     Ok(message) => self.deliver(message).await,
@@ -181,9 +184,8 @@ impl Connection {
 
     /// Ends the connection the way it was decided.
     async fn end(mut self, end: End) {
-        if self.unflushed {
-            let _ = self.flush().await;
-        }
+        // The answer to a client's close frame, and what was written before a fault, go out first.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.ws.flush()).await;
         match end {
             End::Gone => {}
             End::Close(code, reason) => {

@@ -6,6 +6,7 @@ pub mod fault;
 pub mod injector;
 pub mod market;
 pub mod server;
+pub mod stream;
 
 mod connection;
 

@@ -125,7 +125,7 @@ const COINS: [Coin; 12] = [
     ("SUI", "1.8731", "0.0001", "0.01", "0.00010", "10"),
 ];
 
-/// Midnight-of-day delivery times (08:00 UTC) of the dated contracts.
+/// When the dated contracts are delivered, ms since 1970: 08:00 UTC of the day in their names.
 const MAR_26_2027: u64 = 1_806_048_000_000;
 const JUN_25_2027: u64 = 1_813_910_400_000;
 

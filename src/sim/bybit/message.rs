@@ -79,7 +79,7 @@ fn quoted(out: &mut Vec<u8>, value: Decimal) {
 }
 
 /// Appends levels as `["price","size"]` pairs in brackets.
-pub fn write_levels(out: &mut Vec<u8>, spec: &Spec, levels: impl Iterator<Item = Level>) {
+pub(super) fn write_levels(out: &mut Vec<u8>, spec: &Spec, levels: impl Iterator<Item = Level>) {
     out.push(b'[');
     for (at, level) in levels.enumerate() {
         if at > 0 {
@@ -126,7 +126,7 @@ pub fn write_book(out: &mut Vec<u8>, spec: &Spec, book: &Book<'_>) {
     out.push(b'}');
 }
 
-/// Appends a trade message; `mark` is used for options only.
+/// Appends a trade message.
 pub fn write_trades(out: &mut Vec<u8>, spec: &Spec, topic: &str, trades: &[Trade], ts: u64) {
     text(out, "{\"topic\":\"");
     text(out, topic);
@@ -160,7 +160,7 @@ pub fn write_trades(out: &mut Vec<u8>, spec: &Spec, topic: &str, trades: &[Trade
 }
 
 /// The venue's word for a taker's side.
-pub const fn side(fill: Fill) -> &'static str {
+pub(super) const fn side(fill: Fill) -> &'static str {
     if fill.buy { "Buy" } else { "Sell" }
 }
 
@@ -184,7 +184,7 @@ fn write_trade(out: &mut Vec<u8>, spec: &Spec, trade: &Trade) {
 }
 
 /// A ticker message with these fields behind the symbol.
-pub fn ticker(spec: &Spec, topic: &str, snapshot: bool, fields: &[(&str, String)], seq: u64, ts: u64) -> String {
+pub(super) fn ticker(spec: &Spec, topic: &str, snapshot: bool, fields: &[(&str, String)], seq: u64, ts: u64) -> String {
     let kind = if snapshot { "snapshot" } else { "delta" };
     let mut data = format!("{{\"symbol\":\"{}\"", spec.symbol);
     for (name, value) in fields {
@@ -203,7 +203,15 @@ pub fn ticker(spec: &Spec, topic: &str, snapshot: bool, fields: &[(&str, String)
 }
 
 /// A candle message; `length_ms` is the interval's, `name` the venue's word for it.
-pub fn kline(spec: &Spec, topic: &str, name: &str, length_ms: u64, candle: &Candle, confirm: bool, ts: u64) -> String {
+pub(super) fn kline(
+    spec: &Spec,
+    topic: &str,
+    name: &str,
+    length_ms: u64,
+    candle: &Candle,
+    confirm: bool,
+    ts: u64,
+) -> String {
     let price = |ticks: i64| spec.price(ticks).trimmed();
     let data = format!(
         r#"[{{"start":{},"end":{},"interval":"{name}","open":"{}","close":"{}","high":"{}","low":"{}","volume":"{}","turnover":"{}","confirm":{confirm},"timestamp":{}}}]"#,
@@ -224,7 +232,7 @@ pub fn kline(spec: &Spec, topic: &str, name: &str, length_ms: u64, candle: &Cand
 }
 
 /// A liquidation message: `long` tells whether a long position was closed.
-pub fn liquidation(spec: &Spec, topic: &str, long: bool, fill: Fill, ts: u64) -> String {
+pub(super) fn liquidation(spec: &Spec, topic: &str, long: bool, fill: Fill, ts: u64) -> String {
     let position = if long { "Buy" } else { "Sell" };
     let (symbol, size, price) = (&spec.symbol, spec.size(fill.lots), spec.price(fill.ticks));
     format!(
@@ -233,7 +241,7 @@ pub fn liquidation(spec: &Spec, topic: &str, long: bool, fill: Fill, ts: u64) ->
 }
 
 /// The pong of a product, `req_id` echoed where the venue does.
-pub fn pong(category: Category, conn_id: &str, req_id: Option<&str>, now_ms: u64) -> String {
+pub(super) fn pong(category: Category, conn_id: &str, req_id: Option<&str>, now_ms: u64) -> String {
     match category {
         Category::Option => format!(r#"{{"args":["{now_ms}"],"op":"pong"}}"#),
         _ => reply(category, true, "pong", conn_id, req_id, "ping"),
@@ -241,7 +249,7 @@ pub fn pong(category: Category, conn_id: &str, req_id: Option<&str>, now_ms: u64
 }
 
 /// The answer to one subscribe or unsubscribe request (options have [`command_resp`]).
-pub fn reply(
+pub(super) fn reply(
     category: Category,
     success: bool,
     ret_msg: &str,
@@ -259,7 +267,7 @@ pub fn reply(
 }
 
 /// The answer to an option request, topic by topic.
-pub fn command_resp(conn_id: &str, failed: &[&str], accepted: &[&str]) -> String {
+pub(super) fn command_resp(conn_id: &str, failed: &[&str], accepted: &[&str]) -> String {
     let list = |topics: &[&str]| topics.iter().map(|topic| json_text(topic)).collect::<Vec<_>>().join(",");
     let success = failed.is_empty() || !accepted.is_empty();
     format!(

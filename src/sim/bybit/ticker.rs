@@ -8,12 +8,12 @@ use super::listed::Listed;
 use super::message::Candle;
 
 /// A ticker: field and text.
-pub type Fields = Vec<(&'static str, String)>;
+pub(super) type Fields = Vec<(&'static str, String)>;
 
 const FUNDING_MS: u64 = 8 * 3_600_000;
 
 /// The fields of a websocket ticker.
-pub fn fields(listed: &Listed, now_ms: u64) -> Fields {
+pub(super) fn fields(listed: &Listed, now_ms: u64) -> Fields {
     match listed.spec.category {
         Category::Spot => spot(listed, true),
         Category::Linear | Category::Inverse => contract(listed, now_ms),
@@ -22,7 +22,7 @@ pub fn fields(listed: &Listed, now_ms: u64) -> Fields {
 }
 
 /// The fields of a REST ticker: spot has the best prices there.
-pub fn rest_fields(listed: &Listed, now_ms: u64) -> Fields {
+pub(super) fn rest_fields(listed: &Listed, now_ms: u64) -> Fields {
     if listed.spec.category != Category::Spot {
         return fields(listed, now_ms);
     }

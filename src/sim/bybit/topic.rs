@@ -37,14 +37,14 @@ pub enum Stream {
 }
 
 /// A candle interval: the venue's word, its length in ms.
-pub type Interval = (&'static str, u64);
+pub(super) type Interval = (&'static str, u64);
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 1_440 * MINUTE;
 
 /// Every candle interval. Weeks start on Monday; a month is taken as 30 days from 1970, the one shape that is not
 /// the venue's.
-pub const INTERVALS: [Interval; 13] = [
+pub(super) const INTERVALS: [Interval; 13] = [
     ("1", MINUTE),
     ("3", 3 * MINUTE),
     ("5", 5 * MINUTE),
@@ -61,20 +61,20 @@ pub const INTERVALS: [Interval; 13] = [
 ];
 
 /// The first ms of the interval that holds `at_ms`.
-pub const fn interval_start((_, length): Interval, at_ms: u64) -> u64 {
+pub(super) const fn interval_start((_, length): Interval, at_ms: u64) -> u64 {
     // 1970-01-01 was a Thursday: weeks are counted from the Monday after it.
     let offset = if length == 7 * DAY { 4 * DAY } else { 0 };
     if at_ms < offset { 0 } else { at_ms - (at_ms - offset) % length }
 }
 
 /// The interval with this name, as a place in [`INTERVALS`].
-pub fn interval(name: &str) -> Option<u8> {
+pub(super) fn interval(name: &str) -> Option<u8> {
     INTERVALS.iter().position(|(word, _)| *word == name).and_then(|at| u8::try_from(at).ok())
 }
 
 /// Reads a topic into the stream and the name behind it (a symbol, or a base coin for option trades); `None` when
 /// the product has no such topic.
-pub fn parse(category: Category, topic: &str) -> Option<(Stream, &str)> {
+pub(super) fn parse(category: Category, topic: &str) -> Option<(Stream, &str)> {
     let (kind, rest) = topic.split_once('.')?;
     match kind {
         "orderbook" => {

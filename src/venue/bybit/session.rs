@@ -487,12 +487,7 @@ impl BybitSession {
         let text = |text: &Option<Text<'_>>| text.as_ref().map(|t| t.0.to_string());
         let (kind, op) = (text(&envelope.kind), text(&envelope.op));
         let changes = match (kind.as_deref(), op.as_deref()) {
-            (Some("COMMAND_RESP"), _) => {
-                let data = parse::<CommandData<'_>>(envelope).unwrap_or(CommandData { failed: vec![], done: vec![] });
-                let done: Vec<&str> = data.done.iter().map(|name| name.0.as_ref()).collect();
-                let failed: Vec<&str> = data.failed.iter().map(|name| name.0.as_ref()).collect();
-                self.subscriptions.answered_by_name(&done, &failed, "listed in failTopics", now.mono)
-            }
+            (Some("COMMAND_RESP"), _) => self.command_answered(envelope, now),
             (_, Some("ping" | "pong")) => Vec::new(),
             (_, Some("subscribe" | "unsubscribe")) => self.request_answered(envelope, op.as_deref(), now),
             (_, None) if envelope.request.is_some() => Vec::new(),
@@ -502,6 +497,18 @@ impl BybitSession {
         out.update(Update::Ignored(Ignored::Control));
         self.changed(changes, out);
         self.send_requests(now, out);
+    }
+
+    /// The options' answer lists topics; one that lists none is about the oldest request as a whole.
+    fn command_answered(&mut self, envelope: &Envelope<'_>, now: Stamp) -> Vec<Change> {
+        match parse::<CommandData<'_>>(envelope) {
+            Ok(data) if !(data.done.is_empty() && data.failed.is_empty()) => {
+                let done: Vec<&str> = data.done.iter().map(|name| name.0.as_ref()).collect();
+                let failed: Vec<&str> = data.failed.iter().map(|name| name.0.as_ref()).collect();
+                self.subscriptions.answered_by_name(&done, &failed, "listed in failTopics", now.mono)
+            }
+            _ => self.request_answered(envelope, None, now),
+        }
     }
 
     fn request_answered(&mut self, envelope: &Envelope<'_>, op: Option<&str>, now: Stamp) -> Vec<Change> {
@@ -564,6 +571,7 @@ impl BybitSession {
     }
 
     fn resync(&mut self, stream: StreamId, now: Stamp, out: &mut dyn Output) {
+        self.tickers.remove(&stream);
         let topic = self.streams.get(stream.0 as usize).map(|stream| channels::name(&self.market, stream));
         if let Some(place) = topic.and_then(|topic| self.subscriptions.place(&topic)) {
             self.subscriptions.resync(place);
