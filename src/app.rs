@@ -109,6 +109,7 @@ pub struct Gateway {
     running: Running,
     feed_tasks: Vec<JoinHandle<()>>,
     heartbeat: JoinHandle<()>,
+    /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
     stop_requested: watch::Receiver<bool>,
@@ -184,6 +185,20 @@ impl Gateway {
     /// Where the HTTP door listens, with the port that was really taken; `None` when it is turned off.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(HttpDoor::address)
+    }
+
+    /// The snapshot socket's endpoint, with the port that was really taken.
+    pub fn snapshot_endpoint(&self) -> String {
+        self.door_endpoint(0)
+    }
+
+    /// The control socket's endpoint, with the port that was really taken; empty when it is turned off.
+    pub fn control_endpoint(&self) -> String {
+        self.door_endpoint(1)
+    }
+
+    fn door_endpoint(&self, at: usize) -> String {
+        self.doors.get(at).map(|door| door.server.endpoints().join(" ")).unwrap_or_default()
     }
 
     /// Waits until someone asks through a door for the gateway to end.

@@ -2,11 +2,23 @@
 //!
 //! `UPDATE_GENERATED=1 cargo test --test generated` writes them anew.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-fn printed(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tickbus")).args(arguments).output().expect("tickbus runs");
+use clap::CommandFactory as _;
+use tickbus::cli::Cli;
+
+const TICKBUS: &str = env!("CARGO_BIN_EXE_tickbus");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_tickbus-sub");
+
+/// What a program prints on stdout, whatever the terminal and the variables of whoever runs the test.
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    for variable in ["COLUMNS", "TICKBUS_CONFIG", "TICKBUS_CONTROL", "TICKBUS_LOG_FORMAT"] {
+        command.env_remove(variable);
+    }
+    let output = command.args(arguments).output().expect("the program runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -20,9 +32,36 @@ fn assert_generated(file: &str, now: &str) {
     assert!(kept == now, "{file} is out of date; run UPDATE_GENERATED=1 cargo test --test generated");
 }
 
+/// The help of both programs and of every subcommand, as one page.
+fn command_line() -> String {
+    let mut page = "# Command line\n\nGenerated from the programs' own help.\n".to_owned();
+    let mut add = |title: &str, help: &str| {
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(page, "\n## {title}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+    };
+    add("tickbus", &printed(TICKBUS, &["--help"]));
+    for subcommand in Cli::command().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let name = subcommand.get_name();
+        add(&format!("tickbus {name}"), &printed(TICKBUS, &[name, "--help"]));
+    }
+    add("tickbus-sub", &printed(SUBSCRIBER, &["--help"]));
+    page
+}
+
 #[test]
 fn the_config_schema_is_current() {
-    assert_generated("docs/reference/config.schema.json", &printed(&["schema", "config"]));
+    assert_generated("docs/reference/config.schema.json", &printed(TICKBUS, &["schema", "config"]));
+}
+
+#[test]
+fn the_frame_schema_is_current() {
+    assert_generated("docs/reference/frame.schema.json", &printed(TICKBUS, &["schema", "frame"]));
+}
+
+#[test]
+fn the_command_line_reference_is_current() {
+    assert_generated("docs/reference/cli.md", &command_line());
 }
 
 #[test]
