@@ -224,6 +224,9 @@ impl Gateway {
             }
         };
         tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        if let Some(admin) = self.admin {
+            admin.close().await;
+        }
         info!("Gateway ended");
     }
 }

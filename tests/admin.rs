@@ -1,5 +1,7 @@
 //! The HTTP door of a real gateway on the simulated venue, over real sockets, with as little of a client as possible.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::Command;

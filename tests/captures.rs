@@ -292,7 +292,6 @@ async fn the_player_steps_with_the_times_of_the_file() {
     ];
     let (notes, frames, totals) = play(&lines, Speed::Max).await;
     let seen = [
-        "1000 connected",
         "1000 http 0 Some(200) []",
         "3000 timer 500",
         "3500 timeout",

@@ -51,7 +51,7 @@ const JSON: &str = "application/json; charset=utf-8";
 
 type Answer = Response<Full<Bytes>>;
 
-/// The HTTP door. Dropping it ends its connections and frees the port.
+/// The HTTP door. Dropping it ends its connections and frees the port a moment later.
 pub struct HttpDoor {
     address: SocketAddr,
     accepting: JoinHandle<()>,
@@ -80,6 +80,13 @@ impl HttpDoor {
     /// Where it listens, with the port that was really taken.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends its connections and frees the port, before this returns.
+    pub async fn close(mut self) {
+        self.accepting.abort();
+        // An error says that it was aborted.
+        let _ = (&mut self.accepting).await;
     }
 }
 

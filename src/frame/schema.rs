@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A price level: price and size as decimal strings, the venue's value exactly.
-pub(super) type LevelText = (String, String);
+pub type LevelText = (String, String);
 
 /// The payload of a frame. Fields that are absent are things the venue did not say; there are no nulls.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
