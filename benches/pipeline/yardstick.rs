@@ -271,8 +271,7 @@ impl Yardstick {
         let book = self.books.get_mut(message.data.s).expect("a known symbol");
         book.apply(message);
         let data = &message.data;
-        let at =
-            Stamps { venue_seq: data.u, event: nanos(message.cts), venue: nanos(message.ts), recv: now.wall.0 };
+        let at = Stamps { venue_seq: data.u, event: nanos(message.cts), venue: nanos(message.ts), recv: now.wall.0 };
         book.stamps = at;
         let seq = book.delta.next();
         if message.kind == "snapshot" {
@@ -332,17 +331,8 @@ fn send_book(book: &mut Book, depth: u16, now: Stamp, ts_pub: u64, out: &mut Vec
     book.sent = Some(now.mono);
     let (seq, most) = (book.book.next(), usize::from(depth));
     let (bids, asks) = (Best::Bids(&book.bids, most), Best::Asks(&book.asks, most));
-    let frame = BookFrame::new(
-        &book.symbol,
-        seq,
-        book.stamps,
-        ts_pub,
-        "live",
-        depth.into(),
-        bids,
-        asks,
-        book.delta.seq,
-    );
+    let frame =
+        BookFrame::new(&book.symbol, seq, book.stamps, ts_pub, "live", depth.into(), bids, asks, book.delta.seq);
     out.push(finish(&book.book, &frame, Retain::Conflate));
 }
 
