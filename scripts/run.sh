@@ -39,7 +39,9 @@ if [[ -z ${TICKBUS_BIN:-} ]]; then
     build
     TICKBUS_BIN="${CARGO_TARGET_DIR:-$root/target}/release/tickbus"
 fi
-export TICKBUS_CONFIG="${TICKBUS_CONFIG:-$root/config.json}"
+if [[ $PWD != "$root" ]]; then
+    export TICKBUS_CONFIG="${TICKBUS_CONFIG:-$root/config.json}"
+fi
 
 case ${1:-} in
     -h | --help | -V | --version) exec "$TICKBUS_BIN" "$@" ;;

@@ -169,7 +169,9 @@ impl Gateway {
             })
             .collect();
         let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
-        Ok(Self { running, feed_tasks, heartbeat, doors, admin, stop_requested })
+        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
+        gateway.log_endpoints();
+        Ok(gateway)
     }
 
     /// What the doors work on.
@@ -187,18 +189,12 @@ impl Gateway {
         self.admin.as_ref().map(HttpDoor::address)
     }
 
-    /// The snapshot socket's endpoint, with the port that was really taken.
-    pub fn snapshot_endpoint(&self) -> String {
-        self.door_endpoint(0)
-    }
-
-    /// The control socket's endpoint, with the port that was really taken; empty when it is turned off.
-    pub fn control_endpoint(&self) -> String {
-        self.door_endpoint(1)
-    }
-
-    fn door_endpoint(&self, at: usize) -> String {
-        self.doors.get(at).map(|door| door.server.endpoints().join(" ")).unwrap_or_default()
+    /// Says where everything listens, with the ports that were really taken; empty is what is turned off.
+    fn log_endpoints(&self) {
+        let door = |at: usize| self.doors.get(at).map(|door| door.server.endpoints().join(" ")).unwrap_or_default();
+        let (bus, snapshot, control) = (self.bus_endpoints().join(" "), door(0), door(1));
+        let admin = self.admin_address().map(|address| format!("http://{address}/")).unwrap_or_default();
+        info!(feeds = self.running.feeds.len(), bus, snapshot, control, admin, "Gateway started");
     }
 
     /// Waits until someone asks through a door for the gateway to end.

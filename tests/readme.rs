@@ -110,6 +110,29 @@ fn every_sh_block_of_the_readme_works() {
     assert!(ran > 0, "README shows nothing that can be run");
 }
 
+/// The texts between backticks, in order.
+fn code_words(line: &str) -> Vec<&str> {
+    line.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn every_promise_names_tests_that_exist() {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let mut found = 0;
+    for line in readme.lines().filter(|line| line.starts_with('|') && line.contains(".rs`:")) {
+        let mut source = String::new();
+        for word in code_words(line) {
+            if word.ends_with(".rs") {
+                source = std::fs::read_to_string(Path::new(ROOT).join(word)).unwrap_or_else(|e| panic!("{word}: {e}"));
+            } else if !source.is_empty() {
+                assert!(source.contains(&format!("fn {word}(")), "there is no test {word}: {line}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 7, "only {found} tests are named");
+}
+
 #[test]
 fn blocks_are_found_by_their_language() {
     let text = "a\n```sh\nx\ny\n```\n```console\n$ z\n```\n  ```sh\n  w\n  ```\n";

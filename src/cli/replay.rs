@@ -114,7 +114,7 @@ async fn bind(args: &Args) -> anyhow::Result<Option<Publisher>> {
     let Some(endpoint) = &args.bind else { return Ok(None) };
     let options = PublisherOptions { endpoints: vec![endpoint.clone()], ..PublisherOptions::default() };
     let publisher = Publisher::bind(options).await?;
-    tracing::info!(endpoint = publisher.endpoints().join(" "), "Waiting for a subscriber");
+    tracing::info!(bus = publisher.endpoints().join(" "), "Waiting for a subscriber");
     let joined = async {
         while !publisher.stats().anyone_subscribed {
             tokio::time::sleep(Duration::from_millis(5)).await;

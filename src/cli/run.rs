@@ -29,10 +29,6 @@ pub struct Args {
 pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut gateway = Gateway::start(&config, None).await?;
-    let bus = gateway.bus_endpoints().join(" ");
-    let (snapshot, control) = (gateway.snapshot_endpoint(), gateway.control_endpoint());
-    let admin = gateway.admin_address().map(|address| format!("http://{address}/")).unwrap_or_default();
-    info!(feeds = config.feeds.len(), bus, snapshot, control, admin, "Gateway started");
     tokio::select! {
         _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),

@@ -463,12 +463,9 @@ impl Core {
         for at in doubted {
             let state = &self.streams[at];
             let is_live = state.status.state == State::Live;
+            let is_hit = state.is_book_live() || (stream.is_some() && state.awaits_snapshot());
             match state.stream.channel {
-                Channel::Book(_) | Channel::Bbo => {
-                    if state.is_book_live() || (stream.is_some() && state.awaits_snapshot()) {
-                        self.lose(at, Reason::Invalid, detail, now, out);
-                    }
-                }
+                Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);

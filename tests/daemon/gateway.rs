@@ -1,6 +1,6 @@
 //! A gateway process and the venue it is connected to.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,7 +25,6 @@ pub(crate) fn config(feeds: &Value) -> Value {
         "bus": {"bind": ["tcp://127.0.0.1:0"], "snapshot_bind": "tcp://127.0.0.1:0"},
         "control": {"bind": "tcp://127.0.0.1:0"},
         "admin": {"listen": null},
-        "log": {"format": "json"},
         "feeds": feeds,
     })
 }
@@ -98,10 +97,15 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it and waits until its sockets are bound.
+    /// Starts `tickbus run` and waits until its sockets are bound.
     pub(crate) async fn start(config: &Value) -> Self {
         let file = file_of(config);
-        let mut child = tickbus().arg("run").arg("--config").arg(file.path()).spawn().unwrap();
+        Self::launch(&["run", "--config", file.path().to_str().unwrap()], "Gateway started").await
+    }
+
+    /// Starts a command that opens a bus, and waits for the log line that names its endpoints.
+    pub(crate) async fn launch(arguments: &[&str], started: &str) -> Self {
+        let mut child = tickbus().args(["--log-format", "json"]).args(arguments).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let lines = Arc::clone(&log);
@@ -112,8 +116,8 @@ impl Gateway {
             }
         });
         let mut gateway = Self { child, log, bus: String::new(), snapshot: String::new(), control: String::new() };
-        let started = gateway.logged("Gateway started").await;
-        let endpoint = |key: &str| started[key].as_str().unwrap().to_owned();
+        let started = gateway.logged(started).await;
+        let endpoint = |key: &str| started[key].as_str().unwrap_or_default().to_owned();
         (gateway.bus, gateway.snapshot, gateway.control) = (endpoint("bus"), endpoint("snapshot"), endpoint("control"));
         gateway
     }
@@ -154,6 +158,13 @@ impl Gateway {
     /// Waits for its end and gives its exit code; `None` when a signal ended it.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         wait(&mut self.child).await.code()
+    }
+
+    /// What it has printed on stdout, after its end.
+    pub(crate) fn printed(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
     /// Bytes of memory it has in use.

@@ -11,4 +11,5 @@ mod joining;
 mod live;
 mod operating;
 mod python;
+mod recording;
 mod watcher;

@@ -1,15 +1,17 @@
 """Joins the deltas of one book to its snapshot, again and again, as docs/WIRE.md says, and compares every joined book
 with the `book.` frames. Prints `joined N`, or dies of an assertion. JSON and MessagePack payloads.
 
-Arguments: bus, snapshot socket, book topic, how often."""
+Arguments: book topic, how often. TICKBUS_BUS and TICKBUS_SNAPSHOT name the gateway's endpoints."""
 import json
+import os
 import random
 import sys
 from decimal import Decimal
 
 import zmq
 
-BUS, SNAPSHOT, TOPIC, ROUNDS = sys.argv[1], sys.argv[2], sys.argv[3].encode(), int(sys.argv[4])
+BUS, SNAPSHOT = os.environ["TICKBUS_BUS"], os.environ["TICKBUS_SNAPSHOT"]
+TOPIC, ROUNDS = sys.argv[1].encode(), int(sys.argv[2])
 
 
 def unpack(data, at=0):
