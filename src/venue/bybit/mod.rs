@@ -2,6 +2,7 @@
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
 mod channels;
+mod data;
 mod fast;
 mod instruments;
 mod rest;
