@@ -271,8 +271,7 @@ impl Yardstick {
         let book = self.books.get_mut(message.data.s).expect("a known symbol");
         book.apply(message);
         let data = &message.data;
-        let at =
-            Stamps { venue_seq: data.u, event: nanos(message.cts), venue: nanos(message.ts), recv: now.wall.0 };
+        let at = Stamps { venue_seq: data.u, event: nanos(message.cts), venue: nanos(message.ts), recv: now.wall.0 };
         book.stamps = at;
         let seq = book.delta.next();
         if message.kind == "snapshot" {
@@ -284,6 +283,9 @@ impl Yardstick {
             out.push(finish(&book.delta, &frame, Retain::Stream));
         }
         if book.sent.is_none_or(|sent| sent.after(self.interval) <= now.mono) {
+            if std::mem::take(&mut book.due) {
+                self.due.retain(|symbol| *symbol != book.symbol);
+            }
             send_book(book, self.depth, now, ts_pub(), out);
         } else if !std::mem::replace(&mut book.due, true) {
             self.due.push(book.symbol.clone());
@@ -317,12 +319,11 @@ impl Yardstick {
         let books = &mut self.books;
         self.due.retain(|symbol| {
             let book = books.get_mut(symbol).expect("a known symbol");
-            if book.due && book.sent.is_some_and(|sent| sent.after(interval) > now.mono) {
+            if book.sent.is_some_and(|sent| sent.after(interval) > now.mono) {
                 return true;
             }
-            if std::mem::take(&mut book.due) {
-                send_book(book, depth, now, clock().0, out);
-            }
+            book.due = false;
+            send_book(book, depth, now, clock().0, out);
             false
         });
     }
@@ -332,17 +333,8 @@ fn send_book(book: &mut Book, depth: u16, now: Stamp, ts_pub: u64, out: &mut Vec
     book.sent = Some(now.mono);
     let (seq, most) = (book.book.next(), usize::from(depth));
     let (bids, asks) = (Best::Bids(&book.bids, most), Best::Asks(&book.asks, most));
-    let frame = BookFrame::new(
-        &book.symbol,
-        seq,
-        book.stamps,
-        ts_pub,
-        "live",
-        depth.into(),
-        bids,
-        asks,
-        book.delta.seq,
-    );
+    let frame =
+        BookFrame::new(&book.symbol, seq, book.stamps, ts_pub, "live", depth.into(), bids, asks, book.delta.seq);
     out.push(finish(&book.book, &frame, Retain::Conflate));
 }
 

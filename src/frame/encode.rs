@@ -95,14 +95,61 @@ pub struct Encoder {
     spec: EncoderSpec,
     symbols: Vec<SymbolTopics>,
     scratch: Vec<u8>,
+    stamps: Stamps,
     due: Vec<u32>,
     next_due: Option<Mono>,
+}
+
+/// The `venue_seq` and `ts_…` fields as last written: the frames of one update share them.
+#[derive(Debug, Default)]
+struct Stamps {
+    of: Option<(Option<u64>, Clocks)>,
+    text: Vec<u8>,
+    fields: u16,
+}
+
+impl Stamps {
+    /// Writes the fields anew unless they would be the same. `ts_pub` is read for the first frame of an update.
+    #[inline]
+    fn update<P: Payload>(&mut self, venue_seq: Option<u64>, clocks: Clocks, clock: fn() -> UnixNanos) {
+        if self.of == Some((venue_seq, clocks)) {
+            return;
+        }
+        self.of = Some((venue_seq, clocks));
+        self.text.clear();
+        self.fields = 0;
+        for (key, value) in [
+            ("venue_seq", venue_seq),
+            ("ts_event", clocks.event.map(|at| at.0)),
+            ("ts_venue", clocks.venue.map(|at| at.0)),
+            ("ts_recv", clocks.recv.map(|at| at.0)),
+            ("ts_pub", Some(clock().0)),
+        ] {
+            if let Some(value) = value {
+                P::integer(&mut self.text, key, value);
+                self.fields += 1;
+            }
+        }
+    }
 }
 
 impl Encoder {
     /// An encoder without topics yet; every sequence starts at 1.
     pub fn new(spec: EncoderSpec) -> Self {
-        Self { spec, symbols: Vec::new(), scratch: Vec::with_capacity(4096), due: Vec::new(), next_due: None }
+        Self {
+            spec,
+            symbols: Vec::new(),
+            scratch: Vec::with_capacity(4096),
+            stamps: Stamps::default(),
+            due: Vec::new(),
+            next_due: None,
+        }
+    }
+
+    /// A new input comes: its frames get a `ts_pub` of their own, which those of one update share.
+    #[inline]
+    pub const fn new_input(&mut self) {
+        self.stamps.of = None;
     }
 
     /// Encodes one event. Book frames that come too soon after the last one are due later.
@@ -118,23 +165,22 @@ impl Encoder {
         self.next_due
     }
 
-    /// The symbols whose conflated book frame is due; each must then be handed to [`Self::due_book`].
-    pub fn take_due(&mut self, now: Mono) -> Vec<u32> {
+    /// A symbol whose conflated book frame is due, to be handed to [`Self::due_book`]. Call again until there is none.
+    pub fn take_due(&mut self, now: Mono) -> Option<u32> {
         if self.next_due.is_none_or(|at| at > now) {
-            return Vec::new();
+            return None;
         }
-        let interval = self.spec.book_interval;
-        let symbols = &self.symbols;
-        let at_of = |id: u32| symbols.get(id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
-        let (ready, later): (Vec<_>, Vec<_>) = self.due.drain(..).partition(|id| at_of(*id).is_none_or(|at| at <= now));
-        self.next_due = later.iter().filter_map(|id| at_of(*id)).min();
-        self.due = later;
-        for id in &ready {
-            if let Some(state) = self.symbols.get_mut(*id as usize) {
-                state.book_due = false;
-            }
+        let (interval, symbols) = (self.spec.book_interval, &self.symbols);
+        let due_at = |id: &u32| symbols.get(*id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
+        let Some(ready) = self.due.iter().position(|id| due_at(id).is_none_or(|at| at <= now)) else {
+            self.next_due = self.due.iter().filter_map(due_at).min();
+            return None;
+        };
+        let id = self.due.remove(ready);
+        if let Some(state) = self.symbols.get_mut(id as usize) {
+            state.book_due = false;
         }
-        ready
+        Some(id)
     }
 
     /// Encodes a conflated book frame that was due.
@@ -147,6 +193,7 @@ impl Encoder {
 
     /// The current book at full depth, outside the topic's sequence: what the snapshot socket answers.
     pub fn snapshot(&mut self, symbol: &Symbol, view: BookView<'_>) -> Frame {
+        self.new_input();
         match self.spec.encoding {
             Encoding::Json => self.book_frame::<Json>(symbol, view, None),
             Encoding::MessagePack => self.book_frame::<MessagePack>(symbol, view, None),
@@ -195,7 +242,10 @@ impl Encoder {
         let state = self.state(symbol);
         let due_at = state.book_sent.map(|sent| sent.after(interval)).filter(|at| *at > now.mono);
         match due_at {
-            None => self.send_book::<P>(symbol, view, now, out),
+            None => {
+                self.not_due(symbol);
+                self.send_book::<P>(symbol, view, now, out);
+            }
             Some(at) if !state.book_due => {
                 state.book_due = true;
                 self.due.push(symbol.id);
@@ -380,8 +430,11 @@ impl Encoder {
             let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
             out.push(Outgoing::Forget(name));
         }
-        let state = self.state(symbol);
-        if std::mem::take(&mut state.book_due) {
+        self.not_due(symbol);
+    }
+
+    fn not_due(&mut self, symbol: &Symbol) {
+        if std::mem::take(&mut self.state(symbol).book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
     }
@@ -417,15 +470,17 @@ impl Encoder {
 
     fn begin<P: Payload>(&mut self, symbol: &Symbol, kind: Kind, venue_seq: Option<u64>, clocks: Clocks) -> Map<'_, P> {
         self.topic::<P>(symbol, kind);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(venue_seq, clocks, spec.clock);
         let topic = symbols[symbol.id as usize].topics[kind as usize]
             .get_or_insert_with(|| Topic::new(spec, kind.as_str(), symbol));
-        Map::begin(scratch, topic, venue_seq, clocks, spec.clock)
+        Map::begin(scratch, topic, stamps)
     }
 
     fn begin_candle<P: Payload>(&mut self, symbol: &Symbol, interval: Interval, clocks: Clocks) -> Map<'_, P> {
         self.state(symbol);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(None, clocks, spec.clock);
         let candles = &mut symbols[symbol.id as usize].candles;
         let at = candles.iter().position(|(known, _)| *known == interval).unwrap_or_else(|| {
             candles.push((interval, Topic::new(spec, &format!("candle_{interval}"), symbol)));
@@ -435,7 +490,7 @@ impl Encoder {
         if topic.head.is_empty() {
             topic.write_head::<P>(spec, "candle", symbol);
         }
-        Map::begin(scratch, topic, None, clocks, spec.clock)
+        Map::begin(scratch, topic, stamps)
     }
 }
 
@@ -472,13 +527,7 @@ struct Map<'a, P> {
 
 impl<'a, P: Payload> Map<'a, P> {
     #[inline]
-    fn begin(
-        out: &'a mut Vec<u8>,
-        topic: &'a mut Topic,
-        venue_seq: Option<u64>,
-        clocks: Clocks,
-        clock: fn() -> UnixNanos,
-    ) -> Self {
+    fn begin(out: &'a mut Vec<u8>, topic: &'a mut Topic, stamps: &Stamps) -> Self {
         topic.seq = topic.seq.wrapping_add(1);
         out.clear();
         out.extend_from_slice(&topic.head);
@@ -486,17 +535,8 @@ impl<'a, P: Payload> Map<'a, P> {
         let seq = topic.seq;
         let mut map = Self { out, topic, fields, encoding: std::marker::PhantomData };
         map.integer("seq", seq);
-        for (key, value) in [
-            ("venue_seq", venue_seq),
-            ("ts_event", clocks.event.map(|at| at.0)),
-            ("ts_venue", clocks.venue.map(|at| at.0)),
-            ("ts_recv", clocks.recv.map(|at| at.0)),
-        ] {
-            if let Some(value) = value {
-                map.integer(key, value);
-            }
-        }
-        map.integer("ts_pub", clock().0);
+        map.out.extend_from_slice(&stamps.text);
+        map.fields += stamps.fields;
         map
     }
 
