@@ -113,13 +113,15 @@ impl Pipeline {
     /// Takes one input; what follows from it is in the outbox afterwards.
     pub fn step(&mut self, input: Input<'_>, now: Stamp) {
         let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
         feed.handle(input, now, &mut Intake { encoder, outbox, troubled, now });
         self.publish_due(now);
     }
 
     /// Encodes the conflated books whose time has come.
     fn publish_due(&mut self, now: Stamp) {
-        for id in self.encoder.take_due(now.mono) {
+        while let Some(id) = self.encoder.take_due(now.mono) {
+            self.encoder.new_input();
             if let Some((symbol, view)) = self.feed.book(id) {
                 self.encoder.due_book(symbol, view, now, &mut self.outbox.frames);
             }
@@ -149,12 +151,14 @@ impl Pipeline {
     /// Subscribes to one symbol's book anew; false if there is no such book.
     pub fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
         let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
     /// Publishes `down` for every symbol: the last thing before the process ends.
     pub fn shut_down(&mut self, now: Stamp) {
         let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
         feed.shut_down(now, &mut Intake { encoder, outbox, troubled, now });
     }
 

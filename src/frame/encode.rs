@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::map::{Map, Topic};
+use super::map::{Map, Stamps, Topic};
 use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
 use super::{Frame, Outgoing, Retain, topic};
@@ -86,6 +86,7 @@ pub struct Encoder {
     spec: EncoderSpec,
     symbols: Vec<SymbolTopics>,
     scratch: Vec<u8>,
+    stamps: Stamps,
     due: Vec<u32>,
     next_due: Option<Mono>,
 }
@@ -93,7 +94,20 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder without topics yet; every sequence starts at 1.
     pub fn new(spec: EncoderSpec) -> Self {
-        Self { spec, symbols: Vec::new(), scratch: Vec::with_capacity(4096), due: Vec::new(), next_due: None }
+        Self {
+            spec,
+            symbols: Vec::new(),
+            scratch: Vec::with_capacity(4096),
+            stamps: Stamps::default(),
+            due: Vec::new(),
+            next_due: None,
+        }
+    }
+
+    /// A new input comes: its frames get a `ts_pub` of their own, which those of one update share.
+    #[inline]
+    pub const fn new_input(&mut self) {
+        self.stamps.forget();
     }
 
     /// Encodes one event. Book frames that come too soon after the last one are due later.
@@ -109,23 +123,22 @@ impl Encoder {
         self.next_due
     }
 
-    /// The symbols whose conflated book frame is due; each must then be handed to [`Self::due_book`].
-    pub fn take_due(&mut self, now: Mono) -> Vec<u32> {
+    /// A symbol whose conflated book frame is due, to be handed to [`Self::due_book`]. Call again until there is none.
+    pub fn take_due(&mut self, now: Mono) -> Option<u32> {
         if self.next_due.is_none_or(|at| at > now) {
-            return Vec::new();
+            return None;
         }
-        let interval = self.spec.book_interval;
-        let symbols = &self.symbols;
-        let at_of = |id: u32| symbols.get(id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
-        let (ready, later): (Vec<_>, Vec<_>) = self.due.drain(..).partition(|id| at_of(*id).is_none_or(|at| at <= now));
-        self.next_due = later.iter().filter_map(|id| at_of(*id)).min();
-        self.due = later;
-        for id in &ready {
-            if let Some(state) = self.symbols.get_mut(*id as usize) {
-                state.book_due = false;
-            }
+        let (interval, symbols) = (self.spec.book_interval, &self.symbols);
+        let due_at = |id: &u32| symbols.get(*id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
+        let Some(ready) = self.due.iter().position(|id| due_at(id).is_none_or(|at| at <= now)) else {
+            self.next_due = self.due.iter().filter_map(due_at).min();
+            return None;
+        };
+        let id = self.due.remove(ready);
+        if let Some(state) = self.symbols.get_mut(id as usize) {
+            state.book_due = false;
         }
-        ready
+        Some(id)
     }
 
     /// Encodes a conflated book frame that was due.
@@ -138,6 +151,7 @@ impl Encoder {
 
     /// The current book at full depth, outside the topic's sequence: what the snapshot socket answers.
     pub fn snapshot(&mut self, symbol: &Symbol, view: BookView<'_>) -> Frame {
+        self.new_input();
         match self.spec.encoding {
             Encoding::Json => self.book_frame::<Json>(symbol, view, None),
             Encoding::MessagePack => self.book_frame::<MessagePack>(symbol, view, None),
@@ -186,7 +200,10 @@ impl Encoder {
         let state = self.state(symbol);
         let due_at = state.book_sent.map(|sent| sent.after(interval)).filter(|at| *at > now.mono);
         match due_at {
-            None => self.send_book::<P>(symbol, view, now, out),
+            None => {
+                self.not_due(symbol);
+                self.send_book::<P>(symbol, view, now, out);
+            }
             Some(at) if !state.book_due => {
                 state.book_due = true;
                 self.due.push(symbol.id);
@@ -371,8 +388,13 @@ impl Encoder {
             let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
             out.push(Outgoing::Forget(name));
         }
-        let state = self.state(symbol);
-        if kinds.contains(&Kind::Book) && std::mem::take(&mut state.book_due) {
+        if kinds.contains(&Kind::Book) {
+            self.not_due(symbol);
+        }
+    }
+
+    fn not_due(&mut self, symbol: &Symbol) {
+        if std::mem::take(&mut self.state(symbol).book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
     }
@@ -408,15 +430,17 @@ impl Encoder {
 
     fn begin<P: Payload>(&mut self, symbol: &Symbol, kind: Kind, venue_seq: Option<u64>, clocks: Clocks) -> Map<'_, P> {
         self.topic::<P>(symbol, kind);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(venue_seq, clocks, spec.clock);
         let topic = symbols[symbol.id as usize].topics[kind as usize]
             .get_or_insert_with(|| Topic::new(spec, kind.as_str(), symbol));
-        Map::begin(scratch, topic, venue_seq, clocks, spec.clock)
+        Map::begin(scratch, topic, stamps)
     }
 
     fn begin_candle<P: Payload>(&mut self, symbol: &Symbol, interval: Interval, clocks: Clocks) -> Map<'_, P> {
         self.state(symbol);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(None, clocks, spec.clock);
         let candles = &mut symbols[symbol.id as usize].candles;
         let at = candles.iter().position(|(known, _)| *known == interval).unwrap_or_else(|| {
             candles.push((interval, Topic::new(spec, &format!("candle_{interval}"), symbol)));
@@ -426,6 +450,6 @@ impl Encoder {
         if topic.head.is_empty() {
             topic.write_head::<P>(spec, "candle", symbol);
         }
-        Map::begin(scratch, topic, None, clocks, spec.clock)
+        Map::begin(scratch, topic, stamps)
     }
 }

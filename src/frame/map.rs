@@ -40,6 +40,45 @@ impl Topic {
     }
 }
 
+/// The `venue_seq` and `ts_…` fields as last written: the frames of one update share them.
+#[derive(Debug, Default)]
+pub(super) struct Stamps {
+    of: Option<(Option<u64>, Clocks)>,
+    text: Vec<u8>,
+    fields: u16,
+}
+
+impl Stamps {
+    /// The next frame belongs to another update.
+    #[inline]
+    pub(super) const fn forget(&mut self) {
+        self.of = None;
+    }
+
+    /// Writes the fields anew unless they would be the same. `ts_pub` is read for the first frame of an update.
+    #[inline]
+    pub(super) fn update<P: Payload>(&mut self, venue_seq: Option<u64>, clocks: Clocks, clock: fn() -> UnixNanos) {
+        if self.of == Some((venue_seq, clocks)) {
+            return;
+        }
+        self.of = Some((venue_seq, clocks));
+        self.text.clear();
+        self.fields = 0;
+        for (key, value) in [
+            ("venue_seq", venue_seq),
+            ("ts_event", clocks.event.map(|at| at.0)),
+            ("ts_venue", clocks.venue.map(|at| at.0)),
+            ("ts_recv", clocks.recv.map(|at| at.0)),
+            ("ts_pub", Some(clock().0)),
+        ] {
+            if let Some(value) = value {
+                P::integer(&mut self.text, key, value);
+                self.fields += 1;
+            }
+        }
+    }
+}
+
 /// A payload being written for a topic.
 pub(super) struct Map<'a, P> {
     out: &'a mut Vec<u8>,
@@ -50,13 +89,7 @@ pub(super) struct Map<'a, P> {
 
 impl<'a, P: Payload> Map<'a, P> {
     #[inline]
-    pub(super) fn begin(
-        out: &'a mut Vec<u8>,
-        topic: &'a mut Topic,
-        venue_seq: Option<u64>,
-        clocks: Clocks,
-        clock: fn() -> UnixNanos,
-    ) -> Self {
+    pub(super) fn begin(out: &'a mut Vec<u8>, topic: &'a mut Topic, stamps: &Stamps) -> Self {
         topic.seq = topic.seq.wrapping_add(1);
         out.clear();
         out.extend_from_slice(&topic.head);
@@ -64,17 +97,8 @@ impl<'a, P: Payload> Map<'a, P> {
         let seq = topic.seq;
         let mut map = Self { out, topic, fields, encoding: std::marker::PhantomData };
         map.integer("seq", seq);
-        for (key, value) in [
-            ("venue_seq", venue_seq),
-            ("ts_event", clocks.event.map(|at| at.0)),
-            ("ts_venue", clocks.venue.map(|at| at.0)),
-            ("ts_recv", clocks.recv.map(|at| at.0)),
-        ] {
-            if let Some(value) = value {
-                map.integer(key, value);
-            }
-        }
-        map.integer("ts_pub", clock().0);
+        map.out.extend_from_slice(&stamps.text);
+        map.fields += stamps.fields;
         map
     }
 
