@@ -1,1 +1,357 @@
-//! (being built)
+//! The running gateway: binds the bus, starts one driver per feed, keeps them running, and ends in order.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer};
+use crate::clock;
+use crate::config::schema::{Bus, Encoding as ConfigEncoding};
+use crate::config::{Config, FeedPlan};
+use crate::control::{ControlDoor, HttpDoor, RequestSocket, SnapshotDoor};
+use crate::feed::{FeedSpec, State};
+use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
+use crate::io::FrameSink;
+use crate::io::command::{Command, DriverReport};
+use crate::io::driver::{Driver, DriverLimits, DriverParts};
+use crate::io::http::RestClient;
+use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
+use crate::io::tap::Tap;
+use crate::pipeline::Pipeline;
+
+/// Silence after which a book is doubted, where the config does not say.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Commands that may wait for a feed.
+const COMMANDS: usize = 64;
+/// How long a feed may take to answer a command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
+const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
+const SOCKETS_END_WITHIN: Duration = Duration::from_millis(500);
+/// Wait before a feed that failed inside is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+/// How far sequences jump when a feed is started again within a run.
+const SEQ_JUMP: u64 = 1 << 40;
+
+impl FrameSink for Publisher {
+    fn publish(&self, batch: &mut Vec<Outgoing>) {
+        Self::publish(self, batch);
+    }
+}
+
+/// A running feed, as others see it.
+#[derive(Clone, Debug)]
+pub struct FeedHandle {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// Its venue's id.
+    pub venue: &'static str,
+    /// Its market's id.
+    pub market: &'static str,
+    commands: Arc<Mutex<mpsc::Sender<Command>>>,
+}
+
+impl FeedHandle {
+    fn sender(&self) -> mpsc::Sender<Command> {
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a command and waits for its answer; `None` when the feed does not answer in time.
+    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let sender = self.sender();
+        let exchange = async {
+            sender.send(command(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        tokio::time::timeout(ANSWER_WITHIN, exchange).await.ok().flatten()
+    }
+
+    /// The feed's state and counters.
+    pub async fn report(&self) -> Option<DriverReport> {
+        self.ask(|reply| Command::Report { reply }).await
+    }
+}
+
+/// What the doors of a running gateway work on.
+#[derive(Clone)]
+pub struct Running {
+    /// Milliseconds since 1970 of the run's start.
+    pub epoch: u64,
+    /// The bus.
+    pub publisher: Publisher,
+    /// The feeds, in the config's order.
+    pub feeds: Arc<[FeedHandle]>,
+    shutdown: Arc<watch::Sender<bool>>,
+}
+
+impl Running {
+    /// What every feed reports, asked at the same time; `None` for a feed that does not answer in time.
+    pub async fn reports(&self) -> Vec<Option<DriverReport>> {
+        join_all(self.feeds.iter().map(FeedHandle::report)).await
+    }
+
+    /// Asks the gateway to end.
+    pub fn request_shutdown(&self) {
+        self.shutdown.send_replace(true);
+    }
+}
+
+/// A gateway with its sockets bound and its feeds started.
+pub struct Gateway {
+    running: Running,
+    feed_tasks: Vec<JoinHandle<()>>,
+    heartbeat: JoinHandle<()>,
+    /// The snapshot socket, then the control socket if there is one.
+    doors: Arc<[RequestSocket]>,
+    admin: Option<HttpDoor>,
+    stop_requested: watch::Receiver<bool>,
+}
+
+/// What all feeds of a run share.
+struct Shared {
+    epoch: u64,
+    encoding: Encoding,
+    publisher: Publisher,
+    connects: Arc<ConnectBudget>,
+    rest: RestClient,
+    tap: Option<Tap>,
+    /// The sequence of each market's feed-level status topic.
+    feed_seqs: HashMap<(&'static str, &'static str), Arc<AtomicU64>>,
+}
+
+impl Gateway {
+    /// Binds every socket of the config, then starts its feeds.
+    ///
+    /// # Errors
+    /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
+    pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
+        let publisher = Publisher::bind(publisher_options(&config.bus)).await?;
+        let (shutdown, stop_requested) = watch::channel(false);
+        let rate = f64::from(config.connect.budget_per_5m);
+        let shared = Arc::new(Shared {
+            epoch: clock::wall().as_ms(),
+            encoding: encoding(config.bus.encoding),
+            publisher: publisher.clone(),
+            connects: Arc::new(ConnectBudget::new(Rate { per_second: rate / 300.0, burst: (rate / 5.0).max(1.0) })),
+            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            tap,
+            feed_seqs: config.feeds.iter().map(|plan| ((plan.venue.id, plan.market.id), Arc::default())).collect(),
+        });
+        let (mut feeds, mut receivers) = (Vec::new(), Vec::new());
+        for plan in &config.feeds {
+            let (sender, receiver) = mpsc::channel(COMMANDS);
+            receivers.push(receiver);
+            feeds.push(FeedHandle {
+                name: plan.name.as_str().into(),
+                venue: plan.venue.id,
+                market: plan.market.id,
+                commands: Arc::new(Mutex::new(sender)),
+            });
+        }
+        let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
+        let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
+        let admin = match &config.admin.listen {
+            Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
+            None => None,
+        };
+        let plans = config.feeds.iter().zip(running.feeds.iter().cloned()).zip(receivers);
+        let feed_tasks = plans
+            .map(|((plan, handle), receiver)| {
+                tokio::spawn(supervise(plan.clone(), handle, receiver, Arc::clone(&shared), stop_requested.clone()))
+            })
+            .collect();
+        let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
+        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
+        gateway.log_endpoints();
+        Ok(gateway)
+    }
+
+    /// What the doors work on.
+    pub const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// The bus's endpoints, with the ports that were really taken.
+    pub fn bus_endpoints(&self) -> &[String] {
+        self.running.publisher.endpoints()
+    }
+
+    /// Where the HTTP door listens, with the port that was really taken; `None` when it is turned off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(HttpDoor::address)
+    }
+
+    /// Says where everything listens, with the ports that were really taken; empty is what is turned off.
+    fn log_endpoints(&self) {
+        let door = |at: usize| self.doors.get(at).map(|door| door.server.endpoints().join(" ")).unwrap_or_default();
+        let (bus, snapshot, control) = (self.bus_endpoints().join(" "), door(0), door(1));
+        let admin = self.admin_address().map(|address| format!("http://{address}/")).unwrap_or_default();
+        info!(feeds = self.running.feeds.len(), bus, snapshot, control, admin, "Gateway started");
+    }
+
+    /// Waits until someone asks through a door for the gateway to end.
+    pub async fn stop_requested(&mut self) {
+        // The sender lives in `running`, so waiting ends only when the value is set.
+        let _ = self.stop_requested.wait_for(|stop| *stop).await;
+    }
+
+    /// Ends: feeds say `down` and close, queues drain, sockets close. Takes less than two seconds.
+    pub async fn stop(self) {
+        self.running.request_shutdown();
+        for feed in self.running.feeds.iter() {
+            let _ = feed.sender().try_send(Command::Shutdown);
+        }
+        let ended = async {
+            for task in self.feed_tasks {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(FEEDS_END_WITHIN, ended).await.is_err() {
+            warn!("Feeds did not end in time");
+        }
+        self.heartbeat.abort();
+        let doors = async {
+            for door in self.doors.iter() {
+                door.server.close(SOCKETS_END_WITHIN / 4).await;
+            }
+        };
+        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        if let Some(admin) = self.admin {
+            admin.close().await;
+        }
+        info!("Gateway ended");
+    }
+}
+
+const fn encoding(config: ConfigEncoding) -> Encoding {
+    match config {
+        ConfigEncoding::Json => Encoding::Json,
+        ConfigEncoding::Msgpack => Encoding::MessagePack,
+    }
+}
+
+fn publisher_options(bus: &Bus) -> PublisherOptions {
+    PublisherOptions {
+        endpoints: bus.bind.clone(),
+        queue_frames: bus.queue_frames as usize,
+        queue_bytes: usize::try_from(bus.queue_bytes).unwrap_or(usize::MAX),
+        max_subscribers: bus.max_subscribers as usize,
+        max_subscriptions: bus.max_subscriptions as usize,
+        ..PublisherOptions::default()
+    }
+}
+
+async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSocket>, BindError> {
+    let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
+    let server = RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?;
+    let mut doors = vec![RequestSocket { name: "snapshot", server }];
+    if let Some(endpoint) = &config.control.bind {
+        let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
+        let server = RequestServer::bind(endpoint, RequestOptions::default(), control).await?;
+        doors.push(RequestSocket { name: "control", server });
+    }
+    Ok(doors)
+}
+
+/// The pipeline of one feed.
+fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
+    let feed = FeedSpec {
+        market: plan.market.id.to_owned(),
+        streams: plan.streams.clone(),
+        discover: false,
+        silence: plan.silence.unwrap_or(SILENCE),
+    };
+    let encoder = EncoderSpec {
+        feed: plan.name.clone(),
+        venue: plan.venue.id.to_owned(),
+        market: plan.market.id.to_owned(),
+        epoch: shared.epoch,
+        encoding: shared.encoding,
+        book_depth: plan.publish.book_depth,
+        depth_of: plan.book_depths.keys().map(|symbol| (symbol.clone(), plan.book_depth(symbol))).collect(),
+        book_interval: Duration::from_millis(plan.publish.book_interval_ms.into()),
+        first_seq,
+        feed_seq: shared.feed_seqs.get(&(plan.venue.id, plan.market.id)).cloned().unwrap_or_default(),
+        clock: clock::wall,
+    };
+    Pipeline::new(plan.venue, feed, encoder)
+}
+
+/// Runs a feed's driver. Should it ever panic, that is a bug and said so, and the feed alone is started again with
+/// everything it published marked as stale.
+async fn supervise(
+    plan: FeedPlan,
+    handle: FeedHandle,
+    commands: mpsc::Receiver<Command>,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<bool>,
+) {
+    for note in &plan.notes {
+        info!(feed = plan.name, "{note}");
+    }
+    let mut commands = Some(commands);
+    for starts in 0_u64.. {
+        let mut pipeline = pipeline(&plan, &shared, starts.saturating_mul(SEQ_JUMP));
+        pipeline.step(crate::venue::Input::Disconnected, clock::now());
+        let receiver = commands.take().unwrap_or_else(|| {
+            let (sender, receiver) = mpsc::channel(COMMANDS);
+            *handle.commands.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+            receiver
+        });
+        let driver = Driver::new(DriverParts {
+            feed: Arc::clone(&handle.name),
+            url: plan.endpoints.url.clone(),
+            rest_url: plan.endpoints.rest_url.clone(),
+            pipeline,
+            sink: Arc::new(shared.publisher.clone()),
+            connects: Arc::clone(&shared.connects),
+            rest: shared.rest.clone(),
+            commands: receiver,
+            tap: shared.tap.clone(),
+            limits: DriverLimits::default(),
+        });
+        let ended = tokio::spawn(driver.run()).await;
+        if ended.is_ok() || *stop.borrow() {
+            return;
+        }
+        error!(feed = plan.name, "Feed failed inside: this is a bug; starting it again");
+        tokio::time::sleep(RESTART_AFTER).await;
+    }
+}
+
+/// Publishes a heartbeat each second.
+async fn beat(running: Running, encoding: Encoding) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    for seq in 1_u64.. {
+        every.tick().await;
+        let mut live = 0;
+        for report in running.reports().await {
+            let state = report.as_ref().and_then(|report| report.feed.symbols.first()).map(|whole| whole.status.state);
+            live += u64::from(state == Some(State::Live));
+        }
+        let stats = running.publisher.stats();
+        let frame = heartbeat(
+            encoding,
+            Heartbeat {
+                epoch: running.epoch,
+                seq,
+                ts_pub: clock::wall(),
+                feeds: running.feeds.len() as u64,
+                feeds_live: live,
+                subscribers: stats.subscribers as u64,
+                frames: stats.frames_published,
+                dropped: stats.dropped_frames,
+            },
+        );
+        running.publisher.publish(&mut vec![Outgoing::Frame(frame)]);
+    }
+}

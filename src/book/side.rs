@@ -1,4 +1,7 @@
-//! One side of a book: price levels in a sorted vector, the best one last, because changes crowd at the touch.
+//! One side of a book: price levels in a sorted ring, because changes crowd at the touch and at the window's far end,
+//! and a ring moves only what lies beyond them.
+
+use std::collections::VecDeque;
 
 use crate::model::pow10;
 use crate::model::{Decimal, Level};
@@ -25,7 +28,7 @@ pub enum SideOf {
 /// Sorted price levels of one side.
 #[derive(Clone, Debug)]
 pub struct Side {
-    entries: Vec<Entry>,
+    entries: VecDeque<Entry>,
     sign: i64,
 }
 
@@ -36,16 +39,16 @@ impl Side {
             SideOf::Bids => 1,
             SideOf::Asks => -1,
         };
-        Self { entries: Vec::new(), sign }
+        Self { entries: VecDeque::new(), sign }
     }
 
     /// How many levels there are.
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -78,13 +81,13 @@ impl Side {
     /// The best price at the book's scale.
     #[inline]
     pub(super) fn best_key(&self) -> Option<i64> {
-        self.entries.last().map(|entry| entry.rank * self.sign)
+        self.entries.back().map(|entry| entry.rank * self.sign)
     }
 
     /// Multiplies every key by `factor`; false, and nothing changed, if one would not fit.
     pub(super) fn widen(&mut self, factor: i64) -> bool {
         let fits = |entry: Option<&Entry>| entry.is_none_or(|entry| entry.rank.checked_mul(factor).is_some());
-        if !fits(self.entries.first()) || !fits(self.entries.last()) {
+        if !fits(self.entries.front()) || !fits(self.entries.back()) {
             return false;
         }
         for entry in &mut self.entries {

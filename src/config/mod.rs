@@ -1,1 +1,23 @@
-//! (being built)
+//! Configuration: file, environment and command line, merged and checked as a whole before anything starts.
+//!
+//! Later layers win: `config.json` < `TICKBUS__SECTION__KEY` < `--set section.key=value`. Every problem is reported
+//! at once, each with where it comes from and its path.
+
+mod endpoint;
+mod hint;
+mod json;
+mod load;
+mod overrides;
+mod plan;
+mod problem;
+pub mod schema;
+mod shape;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use endpoint::Endpoint;
+pub use load::{Layers, load};
+pub use plan::{Config, FeedPlan};
+pub use problem::{Problem, Problems};

@@ -134,10 +134,15 @@ impl Core {
         if stream.status.state == state && stream.status.reason == reason {
             return;
         }
-        stream.status = Status { state, reason, since: now.wall, detail: detail.map(str::to_owned) };
+        let new = Status { state, reason, since: now.wall, detail: detail.map(str::to_owned) };
+        let old = std::mem::replace(&mut stream.status, new);
         self.states_changed = true;
         let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
         let main = symbol.main.is_some_and(|main| main as usize == at);
+        // What the whole connection goes through is told once a symbol, by its main stream.
+        if !main && !stream.status.is_own_trouble() && !old.is_own_trouble() {
+            return;
+        }
         let channel = Some(stream.stream.channel);
         out.event(&symbol.symbol, Event::Status { main, channel, status: &stream.status });
     }
@@ -146,8 +151,7 @@ impl Core {
         self.connected = true;
         self.states_changed = true;
         for at in 0..self.streams.len() {
-            let first = self.streams[at].status.reason == Some(Reason::Starting);
-            let reason = if first { Reason::Starting } else { Reason::Disconnected };
+            let reason = self.streams[at].status.before_connecting();
             self.streams[at].idle(now.mono);
             self.streams[at].connected(now.mono);
             self.set_status(at, State::Syncing, Some(reason), None, now, out);
@@ -160,7 +164,9 @@ impl Core {
         self.commands.clear();
         for at in 0..self.streams.len() {
             self.streams[at].idle(now.mono);
-            self.set_status(at, State::Stale, Some(Reason::Disconnected), None, now, out);
+            let reason = self.streams[at].status.before_connecting();
+            let state = if reason == Reason::Starting { State::Down } else { State::Stale };
+            self.set_status(at, state, Some(reason), None, now, out);
         }
     }
 
@@ -310,12 +316,9 @@ impl Core {
         for at in doubted {
             let state = &self.streams[at];
             let is_live = state.status.state == State::Live;
+            let is_hit = state.is_book_live() || (stream.is_some() && state.awaits_snapshot());
             match state.stream.channel {
-                Channel::Book(_) | Channel::Bbo => {
-                    if state.is_book_live() || (stream.is_some() && state.awaits_snapshot()) {
-                        self.lose(at, Reason::Invalid, detail, now, out);
-                    }
-                }
+                Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
@@ -337,10 +340,11 @@ impl Core {
     }
 
     pub(super) fn report(&self) -> FeedReport {
-        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone() };
+        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone(), book: false };
         let of_symbol = |state: &SymbolState| {
-            let status = self.streams.get(state.main? as usize)?.status.clone();
-            Some(SymbolReport { symbol: state.symbol.name.clone(), status })
+            let main = self.streams.get(state.main? as usize)?;
+            let (symbol, status) = (state.symbol.name.clone(), main.status.clone());
+            Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
         FeedReport { counters: self.counters, symbols }
@@ -348,7 +352,8 @@ impl Core {
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {
         let of_symbol = |state: &SymbolState| {
-            let sync = self.streams.get(state.main? as usize)?.book.as_ref();
+            let stream = self.streams.get(state.main? as usize)?;
+            let sync = stream.book.as_ref();
             let last = sync.and_then(|sync| {
                 let book = sync.live()?;
                 Some(LastBook {
@@ -361,7 +366,13 @@ impl Core {
                 })
             });
             let stats = sync.map(BookSync::stats).unwrap_or_default();
-            Some(BookReport { symbol: state.symbol.name.clone(), stats, trades: state.trades, last })
+            Some(BookReport {
+                symbol: state.symbol.name.clone(),
+                status: stream.status.clone(),
+                stats,
+                trades: state.trades,
+                last,
+            })
         };
         self.symbols.iter().filter_map(of_symbol).collect()
     }

@@ -99,6 +99,26 @@ pub struct Status {
     pub detail: Option<String>,
 }
 
+impl Status {
+    /// Why there is no connection: the feed has never had one, or lost it.
+    pub(super) const fn before_connecting(&self) -> Reason {
+        match self.reason {
+            None if matches!(self.state, State::Down) => Reason::Starting,
+            Some(Reason::Starting) => Reason::Starting,
+            _ => Reason::Disconnected,
+        }
+    }
+
+    /// Whether this is trouble of one stream and not of its whole connection.
+    pub const fn is_own_trouble(&self) -> bool {
+        match self.state {
+            State::Rejected => true,
+            State::Stale | State::Syncing => !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting)),
+            State::Live | State::Down => false,
+        }
+    }
+}
+
 /// The levels of a delta.
 #[derive(Clone, Copy, Debug)]
 pub enum Levels<'a> {

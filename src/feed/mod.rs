@@ -14,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Reason, State, Status, Symbol};
-pub use report::{BookReport, Counters, FeedReport, SymbolReport};
+pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core, Intake};
 use crate::model::{Mono, Stamp, Stream};

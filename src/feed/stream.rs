@@ -51,7 +51,7 @@ pub(super) enum Check {
     NoSnapshot,
     /// It is time to resync.
     Resync,
-    /// Snapshots keep failing to come: give the connection up.
+    /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
 
@@ -64,7 +64,7 @@ impl StreamState {
             best: (None, None),
             status: Status {
                 state: State::Down,
-                reason: Some(Reason::Starting),
+                reason: None,
                 since: crate::model::UnixNanos::default(),
                 detail: None,
             },
@@ -99,7 +99,7 @@ impl StreamState {
     fn silence_limit(&self, base: Duration) -> Option<Duration> {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
-            Channel::Ticker => Some(base.saturating_mul(6)),
+            Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
             Channel::Trade | Channel::Candle(_) | Channel::Liquidation => None,
         }
     }
@@ -199,7 +199,7 @@ impl StreamState {
         }
         if self.snapshot_by.is_some_and(|at| at <= now) {
             self.snapshot_by = None;
-            self.unanswered += 1;
+            self.unanswered = self.unanswered.saturating_add(1);
             return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
         }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::map::{Map, Topic};
 use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
-use super::{Frame, Outgoing, Retain};
-use crate::feed::{BookView, Event, Levels, State, Status, Symbol};
+use super::{Frame, Outgoing, Retain, topic};
+use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
 use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
 use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
 
@@ -32,6 +32,9 @@ pub struct EncoderSpec {
     pub depth_of: HashMap<String, u16>,
     /// Least time between two `book` frames of a topic; zero publishes every change.
     pub book_interval: Duration,
+    /// What every sequence starts after: 0, or more when a feed was started again within a run, so that its
+    /// subscribers see a jump and not numbers they know.
+    pub first_seq: u64,
     /// The sequence of the feed-level status topic, which feeds of one market share.
     pub feed_seq: Arc<AtomicU64>,
     /// Reads the wall clock for `ts_pub`.
@@ -343,24 +346,32 @@ impl Encoder {
         let frame = map.finish(if main { Retain::Latest } else { Retain::Stream });
         out.push(Outgoing::Frame(frame));
         if status.state != State::Live && !whole {
-            self.forget(symbol, main, channel, out);
+            self.forget(symbol, main, channel, status, out);
         }
     }
 
     /// What the symbol no longer vouches for is not given to joiners any more.
-    fn forget(&mut self, symbol: &Symbol, main: bool, channel: Option<Channel>, out: &mut Vec<Outgoing>) {
+    fn forget(
+        &mut self,
+        symbol: &Symbol,
+        main: bool,
+        channel: Option<Channel>,
+        status: &Status,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let whole_connection = matches!(status.reason, Some(Reason::Disconnected | Reason::Shutdown));
         let kinds: &[Kind] = match channel {
+            _ if main && whole_connection => &[Kind::Book, Kind::Bbo, Kind::Ticker],
             Some(Channel::Book(_)) if main => &[Kind::Book, Kind::Bbo],
             Some(Channel::Bbo) => &[Kind::Bbo],
             Some(Channel::Ticker) => &[Kind::Ticker],
             _ => &[],
         };
-        let state = self.state(symbol);
         for kind in kinds {
-            if let Some(topic) = &state.topics[*kind as usize] {
-                out.push(Outgoing::Forget(topic.name.clone()));
-            }
+            let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
+            out.push(Outgoing::Forget(name));
         }
+        let state = self.state(symbol);
         if kinds.contains(&Kind::Book) && std::mem::take(&mut state.book_due) {
             self.due.retain(|id| *id != symbol.id);
         }

@@ -20,7 +20,7 @@ pub(super) struct Topic {
 impl Topic {
     pub(super) fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
         let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: 0 }
+        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
     }
 
     /// Writes the fields that are the same in every payload of the topic.

@@ -9,6 +9,7 @@ pub type LevelText = (String, String);
 /// The payload of a frame. Fields that are absent are things the venue did not say; there are no nulls.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // Made one at a time, by tests and readers.
 pub enum Payload {
     /// The best levels of a verified book; each frame is complete.
     Book(Book),

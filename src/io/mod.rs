@@ -1,1 +1,81 @@
-//! (being built)
+//! The rim: everything that owns a socket towards a venue, and the loop that steps one feed with what it reads.
+
+use crate::bus::{Frame, Outgoing};
+use crate::model::Stamp;
+use crate::pipeline::{FeedReport, Outbox, Pipeline};
+use crate::venue::{Input, Timer};
+
+pub mod backoff;
+pub mod command;
+pub mod dial;
+pub mod driver;
+pub mod http;
+pub mod limits;
+mod repeats;
+mod states;
+pub mod tap;
+pub mod tls;
+mod watchdog;
+mod wire;
+pub mod ws;
+
+/// What a driver steps: a [`Pipeline`], or a stand-in for it in tests.
+pub trait Steps: Send {
+    /// What follows is of this feed and came from this address; only replays have several in one place.
+    fn route(&mut self, _feed: Option<&str>, _url: Option<&str>) {}
+    /// Takes one input; what follows from it is in the outbox afterwards.
+    fn step(&mut self, input: Input<'_>, now: Stamp);
+    /// What is to be done.
+    fn outbox(&mut self) -> &mut Outbox;
+    /// When to step with [`Input::Timeout`], if nothing else happens first.
+    fn next_timeout(&self) -> Option<Timer>;
+    /// The current `book.` frame of this topic at full depth, if its book is live.
+    fn snapshot(&mut self, topic: &str, now: Stamp) -> Option<Frame>;
+    /// Subscribes to one symbol's book anew; false if there is no such book.
+    fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
+    /// Publishes `down` for every symbol: the last thing before the process ends.
+    fn shut_down(&mut self, now: Stamp);
+    /// State and counters.
+    fn report(&self) -> FeedReport;
+}
+
+impl Steps for Pipeline {
+    fn step(&mut self, input: Input<'_>, now: Stamp) {
+        self.step(input, now);
+    }
+
+    fn outbox(&mut self) -> &mut Outbox {
+        self.outbox()
+    }
+
+    fn next_timeout(&self) -> Option<Timer> {
+        self.next_timeout()
+    }
+
+    fn snapshot(&mut self, topic: &str, now: Stamp) -> Option<Frame> {
+        self.snapshot(topic, now)
+    }
+
+    fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
+        self.resync(symbol, now)
+    }
+
+    fn shut_down(&mut self, now: Stamp) {
+        self.shut_down(now);
+    }
+
+    fn report(&self) -> FeedReport {
+        self.report()
+    }
+}
+
+/// Where frames go. It takes all that is in the batch, in order, and must not block.
+pub trait FrameSink: Send + Sync {
+    /// Publishes the batch and leaves it empty.
+    fn publish(&self, batch: &mut Vec<Outgoing>);
+
+    /// Whether more would soon be dropped. A replay waits for its readers; a live feed never does.
+    fn is_congested(&self) -> bool {
+        false
+    }
+}

@@ -1,1 +1,15 @@
-//! (being built)
+//! Simulated venues with faults: true markets, the venue's protocol, the sockets in front of them, and a generated
+//! stream for benchmarks.
+
+pub mod bybit;
+pub mod fault;
+pub mod injector;
+pub mod market;
+pub mod server;
+pub mod stream;
+
+mod connection;
+
+pub use bybit::{Depth, TrueBook};
+pub use fault::{FaultError, FaultKind, FaultSpec};
+pub use server::{Options, Running, Server, Truth};

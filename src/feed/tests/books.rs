@@ -160,7 +160,7 @@ fn a_venue_crossed_again_after_each_snapshot_is_not_hammered() {
 fn the_best_comes_from_its_own_stream() {
     let mut desk = Desk::new(&["book:50 A", "bbo A"]);
     let top = |u: u64, bids: &str| book("snapshot", "A", u, bids, "11:1").replace("orderbook.50", "orderbook.1");
-    assert_eq!(desk.text(&top(5, "10:1"))[..2], ["A bbo live (aside)", "A bbo 5 10:1 11:1"]);
+    assert_eq!(desk.text(&top(5, "10:1"))[..1], ["A bbo 5 10:1 11:1"]);
     let said = desk.text(&snapshot("A", 100));
     assert!(said.iter().all(|line| !line.starts_with("A bbo 1")), "{said:?}");
     assert_eq!(desk.text(&top(5, "10:1")), [""; 0], "a repeat");

@@ -36,9 +36,9 @@ fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
 
 /// Reads `"snapshot"` or `"delta"`.
 fn is_snapshot(scan: &mut Scan<'_>) -> Option<bool> {
-    match scan.string()? {
-        "snapshot" => Some(true),
-        "delta" => Some(false),
+    match scan.bytes()? {
+        b"snapshot" => Some(true),
+        b"delta" => Some(false),
         _ => None,
     }
 }
@@ -50,11 +50,11 @@ pub(super) fn book<'a>(message: &'a [u8], bids: &mut Vec<Level>, asks: &mut Vec<
     let (mut topic, mut snapshot, mut ts, mut cts, mut data) = (None, None, None, None, None);
     loop {
         match scan.key()? {
-            "topic" => once(&mut topic, scan.string()?)?,
-            "type" => once(&mut snapshot, is_snapshot(&mut scan)?)?,
-            "ts" => once(&mut ts, scan.integer()?)?,
-            "cts" => once(&mut cts, scan.integer()?)?,
-            "data" => once(&mut data, book_data(&mut scan, bids, asks)?)?,
+            b"topic" => once(&mut topic, scan.string()?)?,
+            b"type" => once(&mut snapshot, is_snapshot(&mut scan)?)?,
+            b"ts" => once(&mut ts, scan.integer()?)?,
+            b"cts" => once(&mut cts, scan.integer()?)?,
+            b"data" => once(&mut data, book_data(&mut scan, bids, asks)?)?,
             _ => return None,
         }
         if !scan.either(b',', b'}')? {
@@ -72,11 +72,11 @@ fn book_data(scan: &mut Scan<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) 
     let (mut symbol, mut b, mut a, mut u, mut seq) = (None, None, None, None, None);
     loop {
         match scan.key()? {
-            "s" => once(&mut symbol, scan.string()?)?,
-            "b" => once(&mut b, scan.levels(bids)?)?,
-            "a" => once(&mut a, scan.levels(asks)?)?,
-            "u" => once(&mut u, scan.integer()?)?,
-            "seq" => once(&mut seq, scan.integer()?)?,
+            b"s" => once(&mut symbol, scan.bytes()?)?,
+            b"b" => once(&mut b, scan.levels(bids)?)?,
+            b"a" => once(&mut a, scan.levels(asks)?)?,
+            b"u" => once(&mut u, scan.integer()?)?,
+            b"seq" => once(&mut seq, scan.integer()?)?,
             _ => return None,
         }
         if !scan.either(b',', b'}')? {
@@ -97,10 +97,10 @@ pub(super) fn trades<'a>(message: &'a [u8], trades: &mut Vec<Trade>) -> Option<(
     let (mut topic, mut snapshot, mut ts, mut data) = (None, None, None, None);
     loop {
         match scan.key()? {
-            "topic" => once(&mut topic, scan.string()?)?,
-            "type" => once(&mut snapshot, is_snapshot(&mut scan)?)?,
-            "ts" => once(&mut ts, scan.integer()?)?,
-            "data" => once(&mut data, trade_list(&mut scan, message, trades)?)?,
+            b"topic" => once(&mut topic, scan.string()?)?,
+            b"type" => once(&mut snapshot, is_snapshot(&mut scan)?)?,
+            b"ts" => once(&mut ts, scan.integer()?)?,
+            b"data" => once(&mut data, trade_list(&mut scan, message, trades)?)?,
             _ => return None,
         }
         if !scan.either(b',', b'}')? {
@@ -131,16 +131,16 @@ fn trade(scan: &mut Scan<'_>, message: &[u8]) -> Option<Trade> {
     let (mut block, mut rpi, mut tick, mut symbol, mut seq) = (None, None, None, None, None);
     loop {
         match scan.key()? {
-            "i" => once(&mut id, scan.string()?)?,
-            "p" => once(&mut price, scan.decimal()?)?,
-            "v" => once(&mut size, scan.decimal()?)?,
-            "S" => once(&mut side, scan.string()?)?,
-            "T" => once(&mut time, scan.integer()?)?,
-            "BT" => once(&mut block, scan.boolean()?)?,
-            "RPI" => once(&mut rpi, scan.boolean()?)?,
-            "L" => once(&mut tick, scan.string()?)?,
-            "s" => once(&mut symbol, scan.string()?)?,
-            "seq" => once(&mut seq, scan.integer()?)?,
+            b"i" => once(&mut id, scan.string()?)?,
+            b"p" => once(&mut price, scan.decimal()?)?,
+            b"v" => once(&mut size, scan.decimal()?)?,
+            b"S" => once(&mut side, scan.string()?)?,
+            b"T" => once(&mut time, scan.integer()?)?,
+            b"BT" => once(&mut block, scan.boolean()?)?,
+            b"RPI" => once(&mut rpi, scan.boolean()?)?,
+            b"L" => once(&mut tick, scan.bytes()?)?,
+            b"s" => once(&mut symbol, scan.bytes()?)?,
+            b"seq" => once(&mut seq, scan.integer()?)?,
             _ => return None,
         }
         if !scan.either(b',', b'}')? {

@@ -10,6 +10,70 @@ pub struct Scan<'a> {
     at: usize,
 }
 
+/// Which bytes stand for themselves in a string: printable ASCII but quotes and backslashes.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x7f {
+        plain[byte] = byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
+/// Ten to the power of the index.
+const POWERS: [u64; 19] = {
+    let mut powers = [1; 19];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// A run of decimal digits. The value is right up to 19 digits and wraps beyond.
+#[derive(Clone, Copy)]
+struct Digits {
+    value: u64,
+    len: usize,
+}
+
+/// The digits that `bytes` begins with.
+#[inline(always)]
+fn digits(bytes: &[u8]) -> Digits {
+    let mut run = Digits { value: 0, len: 0 };
+    while let Some(eight) = bytes.get(run.len..).and_then(<[u8]>::first_chunk) {
+        let Digits { value, len } = digits_of_eight(*eight);
+        run.value = run.value.wrapping_mul(POWERS[len]).wrapping_add(value);
+        run.len += len;
+        if len < 8 {
+            return run;
+        }
+    }
+    let rest = bytes.get(run.len..).unwrap_or_default();
+    for digit in rest.iter().map(|byte| byte.wrapping_sub(b'0')).take_while(|digit| *digit < 10) {
+        run.value = run.value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        run.len += 1;
+    }
+    run
+}
+
+/// The digits that eight bytes begin with, found and added up all at once: a digit xor `0` is 0 to 9, so that neither
+/// it nor it plus 6 has a high bit; then neighbours are joined to pairs, fours and eights.
+#[inline]
+const fn digits_of_eight(bytes: [u8; 8]) -> Digits {
+    let digits = u64::from_le_bytes(bytes) ^ 0x3030_3030_3030_3030;
+    let others = (digits | digits.wrapping_add(0x0606_0606_0606_0606)) & 0xf0f0_f0f0_f0f0_f0f0;
+    let len = others.trailing_zeros() / 8;
+    // What follows the digits is shifted out, and zeros come in before them.
+    let digits = digits.unbounded_shl(64 - 8 * len);
+    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
+    let value = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    Digits { value, len: len as usize }
+}
+
 impl<'a> Scan<'a> {
     /// Starts at the first byte.
     pub const fn new(bytes: &'a [u8]) -> Self {
@@ -50,22 +114,27 @@ impl<'a> Scan<'a> {
         self.at == self.bytes.len()
     }
 
+    /// Reads a string of printable ASCII without escapes, as bytes.
+    #[inline]
+    pub fn bytes(&mut self) -> Option<&'a [u8]> {
+        self.byte(b'"')?;
+        let rest = self.bytes.get(self.at..)?;
+        let len = rest.iter().position(|byte| !PLAIN[usize::from(*byte)])?;
+        let (text, end) = rest.split_at(len);
+        self.at += len + 1;
+        (end.first() == Some(&b'"')).then_some(text)
+    }
+
     /// Reads a string of printable ASCII without escapes.
     #[inline]
     pub fn string(&mut self) -> Option<&'a str> {
-        self.byte(b'"')?;
-        let rest = self.bytes.get(self.at..)?;
-        let len = rest.iter().position(|byte| *byte == b'"')?;
-        let text = rest.get(..len)?;
-        let plain = text.iter().all(|byte| (0x20..0x7f).contains(byte) && *byte != b'\\');
-        self.at += len + 1;
-        if plain { std::str::from_utf8(text).ok() } else { None }
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     /// Reads the key of an object's member and its colon.
     #[inline]
-    pub fn key(&mut self) -> Option<&'a str> {
-        let key = self.string()?;
+    pub fn key(&mut self) -> Option<&'a [u8]> {
+        let key = self.bytes()?;
         self.byte(b':')?;
         Some(key)
     }
@@ -73,14 +142,10 @@ impl<'a> Scan<'a> {
     /// Reads an unsigned integer of at most 18 digits.
     #[inline]
     pub fn integer(&mut self) -> Option<u64> {
-        let start = self.at;
-        let mut value = 0_u64;
-        while let Some(digit) = self.peek().map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
-        }
-        let len = self.at - start;
-        let leading_zero = len > 1 && self.bytes.get(start) == Some(&b'0');
+        let rest = self.bytes.get(self.at..)?;
+        let Digits { value, len } = digits(rest);
+        self.at += len;
+        let leading_zero = len > 1 && rest.first() == Some(&b'0');
         ((1..=18).contains(&len) && !leading_zero).then_some(value)
     }
 
@@ -91,37 +156,24 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a plain decimal in quotes, of at most 18 digits.
-    #[inline]
+    #[inline(always)]
     pub fn decimal(&mut self) -> Option<Decimal> {
         self.byte(b'"')?;
-        let rest = self.bytes.get(self.at..)?;
-        let mut mantissa = 0_u64;
-        let mut at = 0;
-        let mut digit = rest.first()?.wrapping_sub(b'0');
-        while digit < 10 {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            at += 1;
-            digit = rest.get(at)?.wrapping_sub(b'0');
+        let whole = digits(self.bytes.get(self.at..)?);
+        self.at += whole.len;
+        let (mut mantissa, mut scale) = (whole.value, 0);
+        if self.peek()? == b'.' {
+            self.at += 1;
+            let places = digits(self.bytes.get(self.at..)?);
+            self.at += places.len;
+            scale = places.len;
+            let factor = *POWERS.get(scale).filter(|_| scale > 0)?;
+            mantissa = mantissa.wrapping_mul(factor).wrapping_add(places.value);
         }
-        let whole = at;
-        let mut scale = 0;
-        if *rest.get(at)? == b'.' {
-            at += 1;
-            digit = rest.get(at)?.wrapping_sub(b'0');
-            while digit < 10 {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-                at += 1;
-                digit = rest.get(at)?.wrapping_sub(b'0');
-            }
-            scale = at - whole - 1;
-            if scale == 0 {
-                return None;
-            }
-        }
-        if *rest.get(at)? != b'"' || whole == 0 || whole + scale > 18 {
+        self.byte(b'"')?;
+        if whole.len == 0 || whole.len + scale > 18 {
             return None;
         }
-        self.at += at + 1;
         Some(Decimal::new(i64::try_from(mantissa).ok()?, u8::try_from(scale).ok()?))
     }
 
@@ -155,16 +207,16 @@ mod tests {
     fn reads_what_it_knows() {
         let mut scan = Scan::new(br#"{"a":12,"b":[["1.50","0"],["2","3.25"]],"c":true}"#);
         scan.byte(b'{').expect("brace");
-        assert_eq!(scan.key(), Some("a"));
+        assert_eq!(scan.key(), Some(&b"a"[..]));
         assert_eq!(scan.integer(), Some(12));
         assert_eq!(scan.either(b',', b'}'), Some(true));
-        assert_eq!(scan.key(), Some("b"));
+        assert_eq!(scan.key(), Some(&b"b"[..]));
         let mut levels = Vec::new();
         scan.levels(&mut levels).expect("levels");
         assert_eq!(levels.len(), 2);
         assert_eq!(levels[0].price, Decimal::new(150, 2));
         assert_eq!(scan.either(b',', b'}'), Some(true));
-        assert_eq!((scan.key(), scan.boolean()), (Some("c"), Some(true)));
+        assert_eq!((scan.key(), scan.boolean()), (Some(&b"c"[..]), Some(true)));
         assert_eq!(scan.either(b',', b'}'), Some(false));
         assert!(scan.is_done());
     }

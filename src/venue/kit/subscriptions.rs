@@ -112,6 +112,8 @@ pub struct Subscriptions {
     unanswered: u32,
     next_id: u64,
     next_send: Mono,
+    /// The earliest time at which a refused topic is asked for again.
+    next_retry: Option<Mono>,
 }
 
 /// Requests in a row that may go unanswered before the connection is given up.
@@ -131,6 +133,7 @@ impl Subscriptions {
             unanswered: 0,
             next_id: 1,
             next_send: Mono::default(),
+            next_retry: None,
         }
     }
 
@@ -180,6 +183,7 @@ impl Subscriptions {
     /// The connection is gone.
     pub fn disconnected(&mut self) {
         self.connected = false;
+        self.next_retry = None;
         self.queue.clear();
         self.pending.clear();
         self.unanswered = 0;
@@ -316,16 +320,24 @@ impl Subscriptions {
             }
             self.ask(&topics);
         }
-        let due = |topic: &Topic| matches!(topic.state, State::Refused(at) if at <= now);
-        let again: Vec<_> = if self.connected {
-            (0..self.topics.len()).filter(|place| self.topics.get(*place).is_some_and(due)).collect()
-        } else {
-            Vec::new()
-        };
-        for place in again {
-            self.ask(&[place]);
+        if self.next_retry.is_some_and(|at| at <= now) {
+            self.retry_refused(now);
         }
         Ok(())
+    }
+
+    /// Asks again for the refused topics whose time has come.
+    fn retry_refused(&mut self, now: Mono) {
+        self.next_retry = None;
+        for place in 0..self.topics.len() {
+            match self.topics.get(place).map(|topic| topic.state) {
+                Some(State::Refused(at)) if at <= now => self.ask(&[place]),
+                Some(State::Refused(at)) => {
+                    self.next_retry = Some(self.next_retry.map_or(at, |next| next.min(at)));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// When to look again.
@@ -335,11 +347,7 @@ impl Subscriptions {
         }
         let can_send = !self.queue.is_empty() && self.pending.len() < self.limits.in_flight;
         let send = can_send.then_some(self.next_send);
-        let refused = self.topics.iter().filter_map(|topic| match topic.state {
-            State::Refused(at) => Some(at),
-            _ => None,
-        });
-        send.into_iter().chain(self.pending.front().map(|p| p.deadline)).chain(refused).min()
+        send.into_iter().chain(self.pending.front().map(|p| p.deadline)).chain(self.next_retry).min()
     }
 
     fn ask(&mut self, topics: &[usize]) {
@@ -355,7 +363,9 @@ impl Subscriptions {
     }
 
     fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Change {
-        self.set(&[place], State::Refused(now.after(self.limits.retry_refused)));
+        let retry = now.after(self.limits.retry_refused);
+        self.set(&[place], State::Refused(retry));
+        self.next_retry = Some(self.next_retry.map_or(retry, |next| next.min(retry)));
         Change::Refused(place, detail.to_owned())
     }
 

@@ -1,0 +1,197 @@
+//! Where the bus listens: `tcp://ADDRESS:PORT`, `tcp://*:PORT` and `ipc:///PATH`, in ZeroMQ's spelling.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use super::connection::Connection;
+
+/// Silence after which the kernel probes a peer whose host may be gone.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Why an endpoint cannot be bound.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// Not an endpoint.
+    #[error("cannot bind `{endpoint}`: write tcp://ADDRESS:PORT, tcp://*:PORT for all IPv4 addresses, or ipc:///PATH")]
+    Endpoint {
+        /// As configured.
+        endpoint: String,
+    },
+    /// The operating system refused.
+    #[error("cannot bind `{endpoint}`: {source}; {}", advice(source))]
+    Refused {
+        /// As configured.
+        endpoint: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there: stop it or choose another endpoint",
+        io::ErrorKind::AddrNotAvailable => "this host has no such address: use 127.0.0.1, or * for all",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or a directory this user may write to",
+        io::ErrorKind::NotFound => "create the directory first, or correct the name",
+        io::ErrorKind::AlreadyExists => "a file that is no socket has this name: choose another path",
+        _ => "correct the endpoint",
+    }
+}
+
+/// A bound endpoint. Dropping it removes the socket file, if it has one.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+impl Listener {
+    /// Binds an endpoint. Names of hosts are resolved; the first address that can be bound is taken.
+    pub(super) async fn bind(endpoint: &str) -> Result<Self, BindError> {
+        let refused = |source| BindError::Refused { endpoint: endpoint.to_owned(), source };
+        if let Some(path) = endpoint.strip_prefix("ipc://").filter(|path| path.starts_with('/')) {
+            return Self::bind_unix(Path::new(path)).await.map_err(refused);
+        }
+        let address = endpoint.strip_prefix("tcp://").and_then(split_port);
+        let Some((host, port)) = address else { return Err(BindError::Endpoint { endpoint: endpoint.to_owned() }) };
+        let bound = match host {
+            "*" => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
+            host => TcpListener::bind((host, port)).await,
+        };
+        bound.map(Self::Tcp).map_err(refused)
+    }
+
+    async fn bind_unix(path: &Path) -> io::Result<Self> {
+        if let Ok(existing) = path.symlink_metadata() {
+            if !existing.file_type().is_socket() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            // A file that nobody answers was left behind by a process that was killed.
+            match UnixStream::connect(path).await {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+                _ => return Err(io::ErrorKind::AddrInUse.into()),
+            }
+        }
+        let listener = UnixListener::bind(path)?;
+        Ok(Self::Unix(listener, SocketFile::new(path)?))
+    }
+
+    /// The endpoint with the actual address and port, to which one can connect (`0.0.0.0` stands for all addresses).
+    pub(super) fn endpoint(&self) -> io::Result<String> {
+        Ok(match self {
+            Self::Tcp(listener) => format!("tcp://{}", listener.local_addr()?),
+            Self::Unix(_, file) => format!("ipc://{}", file.path.display()),
+        })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer): (_, SocketAddr) = listener.accept().await?;
+                // These fail only for a peer that is gone already, which shows at the first read.
+                stream.set_nodelay(true).ok();
+                // The heartbeat of peers that know no PING.
+                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER)).ok();
+                Ok(Connection::tcp(stream, peer))
+            }
+            Self::Unix(listener, _) => Ok(Connection::unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// `host:port` or `[v6]:port`, split.
+fn split_port(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    if host.is_empty() {
+        return None;
+    }
+    Some((host, if port == "*" { 0 } else { port.parse().ok()? }))
+}
+
+/// A socket's file, removed on drop if it is still ours.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> io::Result<Self> {
+        let meta = path.symlink_metadata()?;
+        Ok(Self { path: path.to_owned(), identity: (meta.dev(), meta.ino()) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = |meta: std::fs::Metadata| (meta.dev(), meta.ino()) == self.identity;
+        if self.path.symlink_metadata().is_ok_and(ours)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_split() {
+        assert_eq!(split_port("127.0.0.1:5555"), Some(("127.0.0.1", 5555)));
+        assert_eq!(split_port("[::1]:0"), Some(("::1", 0)));
+        assert_eq!(split_port("*:5555"), Some(("*", 5555)));
+        assert_eq!(split_port("*:*"), Some(("*", 0)));
+        for wrong in ["", "127.0.0.1", ":1", "::1:5", "a:70000", "a:", "[::1:5"] {
+            assert_eq!(split_port(wrong), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_endpoint_is_refused_with_advice() {
+        for wrong in ["5555", "udp://127.0.0.1:1", "ipc://relative", "tcp://127.0.0.1"] {
+            let text = Listener::bind(wrong).await.unwrap_err().to_string();
+            assert!(text.contains(wrong) && text.contains("tcp://ADDRESS:PORT"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_named() {
+        let first = Listener::bind("tcp://127.0.0.1:0").await.unwrap();
+        let endpoint = first.endpoint().unwrap();
+        let text = Listener::bind(&endpoint).await.unwrap_err().to_string();
+        assert!(text.contains(&endpoint) && text.contains("stop it"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn socket_files_are_removed_only_when_nobody_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bus");
+        let endpoint = format!("ipc://{}", path.display());
+        let first = Listener::bind(&endpoint).await.unwrap();
+        assert_eq!(first.endpoint().unwrap(), endpoint);
+        assert!(Listener::bind(&endpoint).await.unwrap_err().to_string().contains("another process"));
+        drop(first);
+        assert!(!path.exists());
+        // What a killed process leaves behind: a socket file without a listener.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Listener::bind(&endpoint).await.unwrap());
+        std::fs::write(&path, "precious").unwrap();
+        assert!(Listener::bind(&endpoint).await.unwrap_err().to_string().contains("no socket"));
+        assert!(path.exists());
+    }
+}

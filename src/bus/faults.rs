@@ -1,0 +1,198 @@
+//! Why the bus ends connections: counted by kind, and logged at most once a second per kind, so that a port scan or a
+//! broken client cannot flood the log.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::topics::SubscribeError;
+use super::zmtp::WireError;
+use crate::clock;
+use crate::model::Mono;
+
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a connection ended, or was never made.
+#[derive(Debug, Error)]
+pub(super) enum Fault {
+    /// The peer closed it in order, or its network failed.
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("all {0} places are taken")]
+    Full(usize),
+    #[error("the handshake was not complete within {0:?}")]
+    HandshakeTimeout(Duration),
+    #[error("the peer left before the handshake was complete")]
+    LeftEarly,
+    #[error("handshake: {0}")]
+    Handshake(WireError),
+    #[error("{0}")]
+    Protocol(#[from] WireError),
+    #[error("{0}")]
+    Subscriptions(#[from] SubscribeError),
+    #[error("a request of more than {0} bytes or of too many frames")]
+    Request(usize),
+    #[error("the peer did not answer a PING within {0:?}")]
+    Silent(Duration),
+    #[error("the queue was full for {0:?}")]
+    Slow(Duration),
+    #[error("a reply was not read within {0:?}")]
+    ReplyNotRead(Duration),
+    #[error("cannot accept: {0}; if it is about open files, raise their limit (ulimit -n, LimitNOFILE)")]
+    Accept(std::io::Error),
+}
+
+/// How many connections ended for each reason; those that peers closed in order are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Too many connections.
+    pub full: u64,
+    /// No complete handshake within its deadline.
+    pub handshake_timeout: u64,
+    /// Not ZMTP 3.x with NULL, a socket type that does not fit, or gone before the handshake was complete.
+    pub handshake: u64,
+    /// A frame or a request over its limit was announced.
+    pub too_large: u64,
+    /// Any other breach of the protocol.
+    pub protocol: u64,
+    /// Too many subscriptions, or one longer than any topic.
+    pub subscriptions: u64,
+    /// No answer to a PING.
+    pub silent: u64,
+    /// Did not read: a queue full, or a reply pending, for too long.
+    pub slow: u64,
+    /// `accept` failed (no connection was made).
+    pub accept: u64,
+}
+
+impl Refused {
+    /// Every reason by name, with its count.
+    pub const fn by_reason(&self) -> [(&'static str, u64); KINDS] {
+        [
+            ("full", self.full),
+            ("handshake_timeout", self.handshake_timeout),
+            ("handshake", self.handshake),
+            ("too_large", self.too_large),
+            ("protocol", self.protocol),
+            ("subscriptions", self.subscriptions),
+            ("silent", self.silent),
+            ("slow", self.slow),
+            ("accept", self.accept),
+        ]
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Full,
+    HandshakeTimeout,
+    Handshake,
+    TooLarge,
+    Protocol,
+    Subscriptions,
+    Silent,
+    Slow,
+    Accept,
+}
+
+const KINDS: usize = Kind::Accept as usize + 1;
+
+impl Fault {
+    fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Closed => return None,
+            Self::Full(_) => Kind::Full,
+            Self::HandshakeTimeout(_) => Kind::HandshakeTimeout,
+            Self::Handshake(WireError::TooLarge { .. }) | Self::Protocol(WireError::TooLarge { .. }) => Kind::TooLarge,
+            Self::LeftEarly | Self::Handshake(_) => Kind::Handshake,
+            Self::Request(_) => Kind::TooLarge,
+            Self::Protocol(_) => Kind::Protocol,
+            Self::Subscriptions(_) => Kind::Subscriptions,
+            Self::Silent(_) => Kind::Silent,
+            Self::Slow(_) | Self::ReplyNotRead(_) => Kind::Slow,
+            Self::Accept(_) => Kind::Accept,
+        })
+    }
+}
+
+/// Counts and logs faults.
+#[derive(Debug, Default)]
+pub(super) struct FaultLog {
+    counts: [AtomicU64; KINDS],
+    lines: [Mutex<LogLimit>; KINDS],
+}
+
+impl FaultLog {
+    /// Counts a fault; `peer` is its address.
+    pub(super) fn record(&self, fault: &Fault, peer: &dyn std::fmt::Display) {
+        let Some(kind) = fault.kind() else {
+            tracing::debug!(%peer, "bus peer left");
+            return;
+        };
+        self.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
+        let mut line = self.lines[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = line.pass(clock::now().mono) {
+            tracing::warn!(%peer, reason = %fault, count, "bus peer refused");
+        }
+    }
+
+    pub(super) fn refused(&self) -> Refused {
+        let count = |kind: Kind| self.counts[kind as usize].load(Ordering::Relaxed);
+        Refused {
+            full: count(Kind::Full),
+            handshake_timeout: count(Kind::HandshakeTimeout),
+            handshake: count(Kind::Handshake),
+            too_large: count(Kind::TooLarge),
+            protocol: count(Kind::Protocol),
+            subscriptions: count(Kind::Subscriptions),
+            silent: count(Kind::Silent),
+            slow: count(Kind::Slow),
+            accept: count(Kind::Accept),
+        }
+    }
+}
+
+/// Lets one line through per second.
+#[derive(Debug, Default)]
+struct LogLimit {
+    last: Option<Mono>,
+    held_back: u64,
+}
+
+impl LogLimit {
+    /// If a line may be written now: how many it stands for.
+    fn pass(&mut self, now: Mono) -> Option<u64> {
+        self.held_back += 1;
+        if self.last.is_some_and(|last| now.since(last) < LOG_EVERY) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.held_back))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_stands_for_all() {
+        let mut limit = LogLimit::default();
+        let at = |ms: u64| Mono(ms * 1_000_000);
+        assert_eq!(limit.pass(at(0)), Some(1));
+        assert_eq!(limit.pass(at(1)), None);
+        assert_eq!(limit.pass(at(999)), None);
+        assert_eq!(limit.pass(at(1000)), Some(3));
+    }
+
+    #[test]
+    fn kinds_are_counted_apart_and_orderly_ends_not_at_all() {
+        let log = FaultLog::default();
+        log.record(&Fault::Closed, &"a");
+        log.record(&Fault::Protocol(WireError::TooLarge { length: 9, limit: 1 }), &"b");
+        log.record(&Fault::Protocol(WireError::Command), &"c");
+        assert_eq!(log.refused(), Refused { too_large: 1, protocol: 1, ..Refused::default() });
+    }
+}

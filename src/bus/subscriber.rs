@@ -1,0 +1,208 @@
+//! One subscriber's connection: its subscriptions go to the hub, its queue goes to its socket.
+
+use std::io::IoSlice;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::Frame;
+use super::burst::{Burst, MAX_SLICES};
+use super::connection::{Connection, READ_BYTES};
+use super::faults::Fault;
+use super::heartbeat::{Beat, Heartbeat};
+use super::hub::{Hub, Taken};
+use super::listener::Draining;
+use super::publisher::Shared;
+use super::topics::SubscriberId;
+use super::zmtp::{self, Command, Decoder, Role};
+use crate::clock;
+
+/// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
+const BURST_FRAMES: usize = 1024;
+/// Bytes at which a burst is large enough: more per call gains nothing.
+const BURST_BYTES: usize = 128 * 1024;
+/// Subscriptions removed per turn of the lock when a subscriber leaves.
+const LEAVE_STEP: usize = 256;
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault> {
+    let options = &shared.options;
+    let mut draining = shared.door.draining();
+    let greeted = tokio::select! {
+        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, options.handshake) => greeted?,
+        () = draining.begun() => return Ok(()),
+    };
+    let (peer, decoder) = greeted;
+    let Some((id, wake)) = shared.hub().join() else { return Err(Fault::Full(options.max_subscribers)) };
+    let mut place = Place { shared: &shared, id, left: false };
+    let subscriber = Subscriber {
+        place: &place,
+        connection: &connection,
+        decoder,
+        heartbeat: Heartbeat::new(options.heartbeat, peer.minor),
+        burst: Burst::default(),
+        frames: Vec::new(),
+        commands: Vec::new(),
+        pong: None,
+    };
+    let ended = subscriber.run(&wake, draining).await;
+    place.leave().await;
+    if ended.is_ok() {
+        connection.finish().await;
+    }
+    ended
+}
+
+/// A subscriber's place in the hub, given back also when its task is aborted.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: SubscriberId,
+    left: bool,
+}
+
+impl Place<'_> {
+    fn hub(&self) -> MutexGuard<'_, Hub> {
+        self.shared.hub()
+    }
+
+    async fn leave(&mut self) {
+        while !self.leave_step() {
+            yield_now().await;
+        }
+    }
+
+    fn leave_step(&mut self) -> bool {
+        self.left = self.left || self.hub().leave(self.id, LEAVE_STEP);
+        self.left
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        while !self.leave_step() {}
+    }
+}
+
+struct Subscriber<'a> {
+    place: &'a Place<'a>,
+    connection: &'a Connection,
+    decoder: Decoder,
+    heartbeat: Heartbeat,
+    burst: Burst,
+    frames: Vec<Frame>,
+    /// Commands to send before the next frames.
+    commands: Vec<u8>,
+    /// The PONG to send: only the latest, so that a peer that sends PINGs and never reads gains nothing.
+    pong: Option<Vec<u8>>,
+}
+
+impl Subscriber<'_> {
+    /// Runs until the peer leaves (`Closed`), breaks a rule, or all is sent while draining (`Ok`).
+    async fn run(mut self, wake: &Notify, mut draining: Draining) -> Result<(), Fault> {
+        let mut looks = self.looks();
+        let mut buffer = vec![0; READ_BYTES];
+        self.take_commands().await?;
+        loop {
+            self.fill()?;
+            if self.burst.is_done() && draining.has_begun() {
+                return Ok(());
+            }
+            tokio::select! {
+                read = self.connection.read(&mut buffer) => {
+                    let count = read?;
+                    self.decoder.feed(&buffer[..count]);
+                    self.take_commands().await?;
+                }
+                writable = self.connection.writable(), if !self.burst.is_done() => {
+                    writable.map_err(|_| Fault::Closed)?;
+                    self.write()?;
+                }
+                () = wake.notified() => self.check_slow()?,
+                _ = looks.tick() => self.look()?,
+                () = draining.begun(), if self.burst.is_done() => {}
+            }
+        }
+    }
+
+    fn looks(&self) -> Interval {
+        let mut looks = interval(self.place.shared.options.heartbeat.check_every());
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        looks.reset();
+        looks
+    }
+
+    /// Takes the next frames from the queue, if the last burst is through.
+    fn fill(&mut self) -> Result<(), Fault> {
+        if !self.burst.is_done() {
+            return Ok(());
+        }
+        let now = clock::now().mono;
+        let taken = self.place.hub().take(self.place.id, &mut self.frames, BURST_FRAMES, BURST_BYTES, now);
+        if taken == Taken::Slow {
+            return Err(Fault::Slow(self.place.shared.options.slow_limit));
+        }
+        if let Some(context) = self.pong.take() {
+            zmtp::put_pong(&mut self.commands, &context);
+        }
+        self.place.shared.frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
+        self.burst.fill(&self.commands, &mut self.frames);
+        self.commands.clear();
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), Fault> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = self.burst.slices(&mut slices);
+        let written = self.connection.try_write(&slices[..count])?;
+        self.burst.advance(written);
+        self.heartbeat.busy();
+        self.place.shared.bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn check_slow(&self) -> Result<(), Fault> {
+        if self.place.hub().is_slow(self.place.id) {
+            return Err(Fault::Slow(self.place.shared.options.slow_limit));
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<(), Fault> {
+        if !self.burst.is_done() {
+            self.heartbeat.busy();
+        }
+        match self.heartbeat.look() {
+            Beat::Wait => {}
+            Beat::Ping => zmtp::put_ping(&mut self.commands, 0),
+            Beat::Dead => return Err(Fault::Silent(self.place.shared.options.heartbeat.drop_after)),
+        }
+        Ok(())
+    }
+
+    /// Does what the peer's complete frames say.
+    async fn take_commands(&mut self) -> Result<(), Fault> {
+        self.heartbeat.heard();
+        while let Some(frame) = self.decoder.next_frame()? {
+            let command =
+                if frame.command { zmtp::parse_command(frame.body)? } else { zmtp::parse_subscription(frame.body) };
+            match command {
+                Command::Subscribe(prefix) => {
+                    let now = clock::now().mono;
+                    let joined = self.place.hub().subscribe(self.place.id, prefix, now)?;
+                    // Joining costs the most: a flood of it shares its thread with the rest of the process.
+                    if joined > 0 {
+                        yield_now().await;
+                    }
+                }
+                Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
+                Command::Ping(context) => self.pong = Some(context.to_vec()),
+                Command::Error => return Err(Fault::Closed),
+                Command::Ready(_) | Command::Pong | Command::Other => {}
+            }
+        }
+        Ok(())
+    }
+}

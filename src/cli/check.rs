@@ -1,0 +1,69 @@
+//! `tickbus check`: every problem of the config, or what it leads to.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use super::ConfigArgs;
+use crate::config::Config;
+use crate::config::schema::Encoding;
+
+/// Arguments of `tickbus check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Connects to nothing. Exit code 0 when the config is good, 2 when it is not.
+
+Examples:
+  tickbus check
+  tickbus check --config /etc/tickbus/config.json --set bus.public=true")]
+pub struct Args {
+    /// Where the config comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Checks, and prints a summary of what the config leads to.
+///
+/// # Errors
+/// Everything that is wrong with the config.
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = args.config.load()?;
+    super::print(&format!("{}: ok\n{}", args.config.config.display(), summary(&config)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn summary(config: &Config) -> String {
+    let bus = &config.bus;
+    let encoding = match bus.encoding {
+        Encoding::Json => "json",
+        Encoding::Msgpack => "msgpack",
+    };
+    let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
+    let mut text = format!(
+        "bus        {} ({encoding})\nsnapshots  {}\ncontrol    {}\nadmin      {}\n",
+        bus.bind.join(", "),
+        bus.snapshot_bind,
+        off(&config.control.bind),
+        off(&config.admin.listen),
+    );
+    for feed in &config.feeds {
+        let (symbols, streams) = (feed.symbol_count(), feed.streams.len());
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "feed {}: {} {}, {}, {}, {}",
+            feed.name,
+            feed.venue.id,
+            feed.market.id,
+            counted(symbols, "symbol"),
+            counted(streams, "stream"),
+            feed.endpoints.url,
+        );
+        for note in &feed.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+    }
+    text
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

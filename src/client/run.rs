@@ -1,0 +1,236 @@
+//! The subscriber program: receive, check, print, measure, until it is told to stop.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::args::SubArgs;
+use super::ladder;
+use super::notes::{self, Notes};
+use super::payload::{DecodeError, as_json};
+use super::print::Printer;
+use super::stats::Stats;
+use super::subscribe::{Incoming, ReceivedFrame, Subscriber, subscribe};
+use super::tracker::{Counts, Observation, Tracker};
+use super::view::View;
+use crate::clock;
+use crate::model::Stamp;
+
+/// Lines are written together while more frames are already here, up to this many bytes.
+const WRITE_BYTES: usize = 64 * 1024;
+/// The exit code of wrong usage, as of the command line parser.
+pub(super) const USAGE: u8 = 2;
+
+/// Runs `tickbus-sub` until its count, its timeout, Ctrl-C, SIGTERM or a closed pipe ends it.
+pub async fn run(args: SubArgs) -> ExitCode {
+    if let Some(symbol) = &args.ladder {
+        return ladder::run(&args, symbol).await;
+    }
+    let subscriber = match subscribe(&args.endpoint, &args.topics) {
+        Ok(subscriber) => subscriber,
+        Err(error) => {
+            notes::print(format_args!("{error}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let mut session = Session::new(&args, clock::now());
+    let end = session.until_end(subscriber).await;
+    session.finish(end, clock::now())
+}
+
+/// Why the program ends.
+enum End {
+    Count,
+    Timeout,
+    Signal,
+    Output(io::Error),
+}
+
+struct Session<'a> {
+    args: &'a SubArgs,
+    printer: Printer,
+    lines: Vec<u8>,
+    notes: Notes,
+    tracker: Tracker,
+    stats: Stats,
+    frames: u64,
+    undecodable: u64,
+}
+
+impl<'a> Session<'a> {
+    fn new(args: &'a SubArgs, now: Stamp) -> Self {
+        Self {
+            args,
+            printer: Printer::for_stdout(args.format),
+            lines: Vec::new(),
+            notes: Notes::new(args.quiet),
+            tracker: Tracker::default(),
+            stats: Stats::new(now.mono),
+            frames: 0,
+            undecodable: 0,
+        }
+    }
+
+    async fn until_end(&mut self, subscriber: Subscriber) -> End {
+        let timeout = self.args.timeout;
+        tokio::select! {
+            end = self.receive(subscriber) => end,
+            () = until(timeout) => End::Timeout,
+            () = stop_signal() => End::Signal,
+        }
+    }
+
+    async fn receive(&mut self, mut subscriber: Subscriber) -> End {
+        let mut second = tokio::time::interval_at(Instant::now() + Duration::from_secs(1), Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = second.tick(), if self.args.stats => {
+                    let line = self.stats.recent_line(&self.tracker, clock::now());
+                    notes::print(format_args!("{line}"));
+                }
+                incoming = subscriber.next() => self.take(incoming, clock::now()),
+            }
+            while !self.reached() && self.lines.len() < WRITE_BYTES {
+                let Some(incoming) = subscriber.next().now_or_never() else { break };
+                self.take(incoming, clock::now());
+            }
+            if let Err(error) = self.write().await {
+                return End::Output(error);
+            }
+            if self.reached() {
+                return End::Count;
+            }
+        }
+    }
+
+    fn reached(&self) -> bool {
+        self.args.count.is_some_and(|count| self.frames >= count.get())
+    }
+
+    /// Writes whole lines on another thread: a reader that does not read must not keep Ctrl-C from working.
+    async fn write(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&lines)?;
+            stdout.flush()?;
+            lines.clear();
+            io::Result::Ok(lines)
+        });
+        self.lines = written.await.map_err(io::Error::other)??;
+        Ok(())
+    }
+
+    fn take(&mut self, incoming: Incoming, now: Stamp) {
+        match incoming {
+            Incoming::Frame(frame) => {
+                if let Err(error) = self.frame(&frame, now) {
+                    self.undecodable(&frame.topic, &error, now);
+                }
+            }
+            Incoming::Malformed(error) => self.undecodable("", &error, now),
+            Incoming::Connected => self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint)),
+            Incoming::Disconnected(reason) => {
+                let endpoint = &self.args.endpoint;
+                self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {reason}"));
+            }
+        }
+    }
+
+    fn undecodable(&mut self, topic: &str, error: &DecodeError, now: Stamp) {
+        self.undecodable += 1;
+        self.notes.say(now.mono, format_args!("cannot decode frame {topic:?}: {error}"));
+    }
+
+    fn frame(&mut self, frame: &ReceivedFrame, now: Stamp) -> Result<(), DecodeError> {
+        let json = as_json(&frame.payload)?;
+        let view = View::read(&json)?;
+        if !self.args.no_print {
+            self.printer.line(&frame.topic, &json, &view, &mut self.lines)?;
+        }
+        self.frames += 1;
+        self.stats.frame(&view, frame.topic.len() + frame.payload.len(), now.wall);
+        let seen = self.tracker.observe(&frame.topic, view.epoch, view.seq);
+        let (topic, seq, epoch) = (&frame.topic, view.seq.unwrap_or_default(), view.epoch.unwrap_or_default());
+        match seen {
+            Observation::Gap { after, missing } => {
+                self.notes.say(now.mono, format_args!("gap in {topic:?}: {missing} missing between {after} and {seq}"));
+            }
+            Observation::Backwards { after } => {
+                self.notes.say(now.mono, format_args!("backwards in {topic:?}: seq {seq} after {after}"));
+            }
+            Observation::NewEpoch { from, first: true } => {
+                self.notes.say(now.mono, format_args!("gateway restarted: epoch {epoch} after {from}"));
+            }
+            Observation::NewEpoch { first: false, .. } => {}
+            Observation::First | Observation::InOrder | Observation::Repeated | Observation::Unchecked => {}
+        }
+        Ok(())
+    }
+
+    /// The last lines on stderr, and the exit code.
+    fn finish(self, end: End, now: Stamp) -> ExitCode {
+        let Counts { gaps, missing, .. } = self.tracker.counts();
+        if self.args.stats {
+            notes::print(format_args!("{}", self.stats.total_line(&self.tracker, now)));
+        } else if gaps > 0 && !self.args.quiet {
+            notes::print(format_args!("{} frames, {gaps} gaps ({missing} missing)", self.frames));
+        }
+        if self.undecodable > 0 && !self.args.quiet {
+            notes::print(format_args!("{} frames could not be decoded", self.undecodable));
+        }
+        let unfinished = self.args.count.filter(|count| self.frames < count.get());
+        let waited = self.args.timeout.filter(|_| matches!(end, End::Timeout));
+        match (end, unfinished) {
+            (End::Output(error), _) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            (End::Output(error), _) => {
+                notes::print(format_args!("cannot write to stdout: {error}"));
+                ExitCode::FAILURE
+            }
+            (End::Timeout | End::Signal, Some(count)) => {
+                let waited = waited.map_or_else(String::new, |waited| format!(" in {} s", waited.as_secs_f64()));
+                notes::print(format_args!("got {} of {count} frames{waited}", self.frames));
+                ExitCode::FAILURE
+            }
+            (End::Count | End::Timeout | End::Signal, _) => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Waits for the timeout; for ever when there is none.
+pub(super) async fn until(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM. Where a handler cannot be set, the signal ends the process by itself.
+pub(super) async fn stop_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

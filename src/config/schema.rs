@@ -1,0 +1,233 @@
+//! What `config.json` may say, with its defaults. These types are also the source of its JSON Schema.
+//!
+//! Everything here only describes; rules that join several fields are in [`validate`](super::validate).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Configuration of the tickbus market-data gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "tickbus config", extend("required" = ["feeds"]))]
+pub struct Settings {
+    /// Address of this file's JSON Schema, for editors. tickbus does not read it.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The ZeroMQ bus that frames are published on.
+    pub bus: Bus,
+    /// The control socket (`tickbus ctl`).
+    pub control: Control,
+    /// The HTTP door for health, metrics and the status page.
+    pub admin: Admin,
+    /// What is logged, and how. `RUST_LOG` and the command line win over it.
+    pub log: Log,
+    /// How often the process as a whole may dial venues.
+    pub connect: Connect,
+    /// The feeds by name: one connection each. Names are lower case letters, digits and single underscores.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
+    pub feeds: BTreeMap<String, Feed>,
+}
+
+/// The ZeroMQ bus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bus {
+    /// Endpoints that subscribers connect to: `tcp://127.0.0.1:5555`, `tcp://*:5555`, `ipc:///run/tickbus/bus`.
+    /// Port 0 takes any free port.
+    #[schemars(length(min = 1, max = 16))]
+    pub bind: Vec<String>,
+    /// Endpoint of the snapshot socket, where a late joiner asks for a book.
+    pub snapshot_bind: String,
+    /// How payloads are encoded. The fields are the same.
+    pub encoding: Encoding,
+    /// Frames kept for a subscriber that reads too slowly; what is over is dropped, counted and told.
+    #[schemars(range(min = 16, max = 1_000_000))]
+    pub queue_frames: u32,
+    /// Bytes kept for a subscriber that reads too slowly.
+    #[schemars(range(min = 1_048_576, max = 4_294_967_296_u64))]
+    pub queue_bytes: u64,
+    /// Subscribers at one time; more are refused.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_subscribers: u32,
+    /// Subscriptions (topic prefixes) of one subscriber; more are refused.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_subscriptions: u32,
+    /// Needed to bind `bind` or `snapshot_bind` to anything but loopback: whoever reaches the port reads the data.
+    pub public: bool,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self {
+            bind: vec!["tcp://127.0.0.1:5555".to_owned()],
+            snapshot_bind: "tcp://127.0.0.1:5556".to_owned(),
+            encoding: Encoding::Json,
+            queue_frames: 10_000,
+            queue_bytes: 64 * 1024 * 1024,
+            max_subscribers: 256,
+            max_subscriptions: 10_000,
+            public: false,
+        }
+    }
+}
+
+/// How payloads are encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// JSON text.
+    #[default]
+    Json,
+    /// MessagePack, with the same fields.
+    Msgpack,
+}
+
+/// The control socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Control {
+    /// Endpoint of the control socket; loopback or `ipc` only, because it changes what the gateway does.
+    /// `null` turns it off.
+    pub bind: Option<String>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()) }
+    }
+}
+
+/// The HTTP door for operators.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address and port of the HTTP listener, `127.0.0.1:5580`; loopback only. `null` turns it off.
+    pub listen: Option<String>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Some("127.0.0.1:5580".to_owned()) }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// The least important level that is still logged.
+    pub level: LogLevel,
+    /// Lines for people, or one JSON object a line.
+    pub format: LogFormat,
+}
+
+/// A log level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something is broken.
+    Error,
+    /// Worth waking someone for.
+    Warn,
+    /// Connects, resyncs, gaps, shutdown.
+    #[default]
+    Info,
+    /// Why something was done.
+    Debug,
+    /// Every message.
+    Trace,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The process-wide connect budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connect {
+    /// Connections dialled in any five minutes, over all feeds. Venues block addresses that dial too often
+    /// (Bybit: 500 in five minutes), so leave room for other programs behind the same address.
+    #[schemars(range(min = 1, max = 500))]
+    pub budget_per_5m: u32,
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self { budget_per_5m: 100 }
+    }
+}
+
+/// One configured connection: venue, market, symbols and channels.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["venue", "market", "channels"]))]
+pub struct Feed {
+    /// Who publishes the data; `tickbus venues` lists them.
+    pub venue: String,
+    /// The venue's segment: `linear`, `inverse`, `spot`, `option` and so on.
+    pub market: String,
+    /// Symbols in the venue's own spelling. May be empty when every channel names its symbol.
+    pub symbols: Vec<String>,
+    /// Kinds of data, for every symbol: `book:50`, `bbo`, `trade`, `ticker`, `candle:1m`, `liquidation`.
+    /// The venue's own names are understood too.
+    #[schemars(length(min = 1))]
+    pub channels: Vec<String>,
+    /// What is published from the data.
+    pub publish: Publish,
+    /// Websocket address instead of the venue's own: a simulator, a testnet, a regional site.
+    pub url: Option<String>,
+    /// REST address instead of the venue's own.
+    pub rest_url: Option<String>,
+    /// Milliseconds without data after which a stream counts as stale. `null` leaves it to the venue's default.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub silence_ms: Option<u64>,
+}
+
+/// What is published from a feed's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Publish {
+    /// Levels a side in `book` frames. `delta` frames always carry every level.
+    #[schemars(range(min = 1, max = 1_000))]
+    pub book_depth: u16,
+    /// Least milliseconds between two `book` frames of a symbol; 0 publishes at every change.
+    #[schemars(range(min = 0, max = 60_000))]
+    pub book_interval_ms: u32,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self { book_depth: 25, book_interval_ms: 0 }
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of `config.json`.
+pub fn json_schema() -> Value {
+    let mut schema = schemars::schema_for!(Settings).to_value();
+    drop_defaults_of_required(&mut schema);
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        definitions.values_mut().for_each(drop_defaults_of_required);
+    }
+    schema
+}
+
+/// Required keys have a serde default, so that a feed can be looked at even where one is missing; it is not for users.
+fn drop_defaults_of_required(node: &mut Value) {
+    let required = node["required"].as_array().cloned().unwrap_or_default();
+    for key in required.iter().filter_map(Value::as_str) {
+        if let Some(property) = node["properties"][key].as_object_mut() {
+            property.remove("default");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Resolves one feed: its venue, market and addresses, and the streams that its symbols and channels make.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use url::Url;
+
+use super::problem::{Findings, quoted};
+use super::schema::Feed;
+use super::{FeedPlan, hint};
+use crate::model::{Channel, Stream};
+use crate::venue::{ChannelSpec, Market, VenueDef};
+
+/// The most streams of one feed; no venue takes as many on one connection.
+const MAX_STREAMS: usize = 10_000;
+
+/// The feed's plan and, for each of its streams, the place in `channels` it comes from; `None` without a known market.
+pub(super) fn resolve(
+    name: &str,
+    path: &str,
+    feed: &Feed,
+    venues: &[&'static VenueDef],
+    findings: &mut Findings,
+) -> Option<(FeedPlan, Vec<usize>)> {
+    check_url(&format!("{path}.url"), feed.url.as_deref(), ["ws", "wss"], findings);
+    check_url(&format!("{path}.rest_url"), feed.rest_url.as_deref(), ["http", "https"], findings);
+    let (venue, market) = find_market(path, feed, venues, findings)?;
+    let symbols = check_symbols(path, feed, venue, market, findings);
+    let mut table = Table::new(path, venue, market);
+    table.fill(feed, &symbols, findings);
+    let endpoints = (venue.endpoints)(market.id, feed.url.as_deref(), feed.rest_url.as_deref());
+    table.notes.extend(endpoints.note.clone());
+    let plan = FeedPlan {
+        name: name.to_owned(),
+        venue,
+        market,
+        streams: table.streams,
+        endpoints,
+        publish: feed.publish.clone(),
+        book_depths: table.book_depths,
+        silence: feed.silence_ms.map(Duration::from_millis),
+        notes: table.notes,
+    };
+    Some((plan, table.entries))
+}
+
+fn find_market(
+    path: &str,
+    feed: &Feed,
+    venues: &[&'static VenueDef],
+    findings: &mut Findings,
+) -> Option<(&'static VenueDef, &'static Market)> {
+    let Some(venue) = venues.iter().copied().find(|venue| venue.id == feed.venue) else {
+        let known = venues.iter().map(|venue| venue.id);
+        findings.add(format!("{path}.venue"), unknown("venue", &feed.venue, known));
+        return None;
+    };
+    let market = venue.markets.iter().find(|market| market.id == feed.market);
+    if market.is_none() {
+        let known = venue.markets.iter().map(|market| market.id);
+        findings.add(format!("{path}.market"), unknown(&format!("{} market", venue.id), &feed.market, known));
+    }
+    Some((venue, market?))
+}
+
+fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let allowed = known.clone().collect::<Vec<_>>().join(", ");
+    format!("unknown {what} {}; allowed: {allowed}{}", quoted(word), hint::suffix(word, known))
+}
+
+fn check_url(path: &str, text: Option<&str>, schemes: [&str; 2], findings: &mut Findings) {
+    let Some(text) = text else { return };
+    let allowed = || format!("allowed: {}://HOST… or {}://HOST…", schemes[0], schemes[1]);
+    match Url::parse(text) {
+        Err(error) => findings.add(path, format!("{} is not an address: {error}; {}", quoted(text), allowed())),
+        Ok(url) if !schemes.contains(&url.scheme()) || !url.has_host() => {
+            findings.add(path, format!("{} cannot be used here; {}", quoted(text), allowed()));
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            findings.add(path, "names a user or password; addresses are logged, so they must not hold secrets");
+        }
+        Ok(_) => {}
+    }
+}
+
+/// The symbols that can be used, without repetitions.
+fn check_symbols<'f>(
+    path: &str,
+    feed: &'f Feed,
+    venue: &VenueDef,
+    market: &Market,
+    findings: &mut Findings,
+) -> Vec<&'f str> {
+    let mut first_at = BTreeMap::new();
+    let mut symbols = Vec::new();
+    for (at, symbol) in feed.symbols.iter().enumerate() {
+        let first = *first_at.entry(symbol).or_insert(at);
+        let message = match (venue.check_symbol)(market.id, symbol) {
+            _ if symbol.is_empty() => format!("is empty; write a symbol such as {:?}", market.example),
+            _ if first != at => format!("{} is given twice, first at symbols[{first}]", quoted(symbol)),
+            Err(message) => message,
+            Ok(()) => {
+                symbols.push(symbol.as_str());
+                continue;
+            }
+        };
+        findings.add(format!("{path}.symbols[{at}]"), message);
+    }
+    symbols
+}
+
+/// The streams of a feed as they are gathered.
+struct Table<'a> {
+    path: &'a str,
+    venue: &'a VenueDef,
+    market: &'a Market,
+    streams: Vec<Stream>,
+    /// For each stream, the place in `channels` it comes from.
+    entries: Vec<usize>,
+    /// Where each stream is already given; books of all depths as one.
+    given: BTreeMap<Stream, usize>,
+    book_depths: BTreeMap<String, u16>,
+    notes: Vec<String>,
+}
+
+impl<'a> Table<'a> {
+    fn new(path: &'a str, venue: &'a VenueDef, market: &'a Market) -> Self {
+        Self {
+            path,
+            venue,
+            market,
+            streams: Vec::new(),
+            entries: Vec::new(),
+            given: BTreeMap::new(),
+            book_depths: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn fill(&mut self, feed: &Feed, symbols: &[&str], findings: &mut Findings) {
+        let mut for_all = None;
+        for (entry, text) in feed.channels.iter().enumerate() {
+            let place = format!("{}.channels[{entry}]", self.path);
+            match (self.venue.parse_channel)(self.market.id, text) {
+                Err(message) => findings.add(place, self.with_allowed(&message, text)),
+                Ok(spec) => {
+                    for_all = for_all.or(spec.symbols.is_empty().then_some(entry));
+                    self.add(entry, &place, spec, symbols, findings);
+                }
+            }
+        }
+        let place = format!("{}.symbols", self.path);
+        match for_all {
+            Some(entry) if feed.symbols.is_empty() => findings.add(
+                place,
+                format!(
+                    "is empty, and channels[{entry}] names no symbol; give symbols such as [{:?}]",
+                    self.market.example
+                ),
+            ),
+            _ => self.check_unused(feed, findings),
+        }
+    }
+
+    fn with_allowed(&self, message: &str, text: &str) -> String {
+        let known = (self.venue.channels)(self.market.id);
+        let hint = hint::suffix(text, known.iter().map(String::as_str));
+        format!("{message}; allowed: {}{hint}", known.join(", "))
+    }
+
+    /// Every entry understood names its own symbol, so a symbol listed besides gets no data.
+    fn check_unused(&self, feed: &Feed, findings: &mut Findings) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let used: BTreeSet<&str> = self.streams.iter().map(|stream| stream.symbol.as_str()).collect();
+        for (at, symbol) in feed.symbols.iter().enumerate() {
+            let place = format!("{}.symbols[{at}]", self.path);
+            if !findings.has(&place) && !used.contains(symbol.as_str()) {
+                findings.add(place, format!("no channel applies to {}: each names another symbol", quoted(symbol)));
+            }
+        }
+    }
+
+    fn add(&mut self, entry: usize, place: &str, spec: ChannelSpec, symbols: &[&str], findings: &mut Findings) {
+        self.notes.extend(spec.note);
+        let own: Vec<&str> = spec.symbols.iter().map(String::as_str).collect();
+        let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market.id, symbol).err());
+        if let Some(message) = own_bad {
+            return findings.add(place, message);
+        }
+        let targets = if own.is_empty() { symbols } else { &own };
+        if self.streams.len() + targets.len() > MAX_STREAMS {
+            return findings.add(place, format!("makes more than {MAX_STREAMS} streams; split the feed"));
+        }
+        for symbol in targets {
+            if let Err(message) = self.add_stream(entry, symbol, spec.channel, spec.book_depth) {
+                return findings.add(place, message);
+            }
+        }
+    }
+
+    fn add_stream(&mut self, entry: usize, symbol: &str, channel: Channel, depth: Option<u16>) -> Result<(), String> {
+        let stream = Stream { symbol: symbol.to_owned(), channel };
+        let place = Stream { channel: one_book(channel), ..stream.clone() };
+        if let Some(&other) = self.given.get(&place) {
+            let given = self.streams.contains(&stream);
+            return Err(match given {
+                true => format!("{channel} of {} is already given by channels[{other}]", quoted(symbol)),
+                false => format!(
+                    "a second book of {}, besides channels[{other}]: the bus has one book per symbol; keep the deeper \
+                     one, and limit what is published with publish.book_depth",
+                    quoted(symbol)
+                ),
+            });
+        }
+        self.given.insert(place, entry);
+        self.streams.push(stream);
+        self.entries.push(entry);
+        if let Some(depth) = depth {
+            self.book_depths.insert(symbol.to_owned(), depth);
+        }
+        Ok(())
+    }
+}
+
+/// The same for books of every depth, since a symbol has one.
+fn one_book(channel: Channel) -> Channel {
+    match channel {
+        Channel::Book(_) => Channel::Book(crate::model::BookDepth::Full),
+        other => other,
+    }
+}

@@ -1,0 +1,101 @@
+//! Rules that join several fields, or that a JSON Schema cannot say: endpoints, addresses, and one source per topic.
+
+use std::collections::BTreeMap;
+
+use super::problem::{Findings, member, quoted};
+use super::schema::Settings;
+use super::{Config, Endpoint, FeedPlan, streams};
+use crate::model::Stream;
+use crate::venue::VenueDef;
+
+/// Checks what the schema cannot, and resolves the feeds. The result is worth something only if nothing was found.
+pub(super) fn check(settings: Settings, venues: &[&'static VenueDef], findings: &mut Findings) -> Config {
+    check_sockets(&settings, findings);
+    let mut feeds: Vec<FeedPlan> = Vec::new();
+    let mut owners = BTreeMap::new();
+    for (name, feed) in &settings.feeds {
+        let path = member("feeds", name);
+        if !is_feed_name(name) {
+            findings.add(&path, "is not a feed name; allowed: lower case letters, digits and single underscores");
+        }
+        if let Some((plan, entries)) = streams::resolve(name, &path, feed, venues, findings) {
+            check_owners(&plan, &entries, &path, &mut owners, findings);
+            feeds.push(plan);
+        }
+    }
+    let Settings { bus, control, admin, log, connect, .. } = settings;
+    Config { bus, control, admin, log, connect, feeds }
+}
+
+/// Names must survive environment variables: lower case, and `__` separates keys there.
+fn is_feed_name(name: &str) -> bool {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    name.split('_').all(word)
+}
+
+fn check_sockets(settings: &Settings, findings: &mut Findings) {
+    let mut bound: Vec<(String, Endpoint)> = Vec::new();
+    let bus = &settings.bus;
+    let binds = bus.bind.iter().enumerate().map(|(at, text)| (format!("bus.bind[{at}]"), text));
+    for (path, text) in binds.chain([("bus.snapshot_bind".to_owned(), &bus.snapshot_bind)]) {
+        let advice = "set bus.public to true if others may read the data, or bind 127.0.0.1";
+        check_socket(path, text.parse(), (!bus.public).then_some(advice), &mut bound, findings);
+    }
+    let advice = Some("only loopback is allowed, because whoever reaches it controls the gateway");
+    if let Some(text) = &settings.control.bind {
+        check_socket("control.bind".to_owned(), text.parse(), advice, &mut bound, findings);
+    }
+    if let Some(text) = &settings.admin.listen {
+        check_socket("admin.listen".to_owned(), Endpoint::from_host_port(text), advice, &mut bound, findings);
+    }
+}
+
+fn check_socket(
+    path: String,
+    endpoint: Result<Endpoint, String>,
+    loopback_only: Option<&str>,
+    bound: &mut Vec<(String, Endpoint)>,
+    findings: &mut Findings,
+) {
+    let endpoint = match endpoint {
+        Ok(endpoint) => endpoint,
+        Err(message) => return findings.add(path, message),
+    };
+    if let Some(advice) = loopback_only.filter(|_| !endpoint.is_loopback()) {
+        findings.add(&path, format!("{endpoint} can be reached from other machines; {advice}"));
+    }
+    if let Some((other, _)) = bound.iter().find(|(_, other)| other.collides(&endpoint)) {
+        findings.add(&path, format!("{endpoint} is already bound by {other}"));
+    }
+    bound.push((path, endpoint));
+}
+
+/// Who publishes a symbol: the feed's name by (venue, market, symbol).
+type Owners = BTreeMap<(&'static str, &'static str, String), String>;
+
+/// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
+/// would have two sources and two sequences.
+fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
+    let mut clashes: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
+    for (Stream { symbol, .. }, entry) in plan.streams.iter().zip(entries) {
+        let key = (plan.venue.id, plan.market.id, symbol.clone());
+        let owner = owners.entry(key).or_insert_with(|| plan.name.clone());
+        if *owner != plan.name {
+            let symbols = clashes.entry((*entry, owner.clone())).or_default();
+            if symbols.last() != Some(&symbol.as_str()) {
+                symbols.push(symbol);
+            }
+        }
+    }
+    for ((entry, owner), symbols) in clashes {
+        let more = match symbols.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        let what = format!("{}{more} is published by {} too", quoted(symbols[0]), member("feeds", &owner));
+        findings.add(
+            format!("{path}.channels[{entry}]"),
+            format!("{what}; a symbol's topics have one source, so put all its channels into one feed"),
+        );
+    }
+}

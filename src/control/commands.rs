@@ -1,0 +1,115 @@
+//! The commands: read, carried out, answered.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::reply;
+use crate::app::{FeedHandle, Running};
+use crate::frame::parse_topic;
+use crate::io::command::Command;
+
+/// Which door a request came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    Snapshot,
+    Control,
+}
+
+/// A request. Which fields are needed depends on `op`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    op: String,
+    topic: Option<String>,
+    feed: Option<String>,
+    symbol: Option<String>,
+}
+
+const READING: &str = "snapshot, topics, stats";
+const ALL: &str = "snapshot, topics, stats, feeds, status, resync, shutdown";
+
+/// Carries out one request and answers it, with an error that says what is wrong where it cannot.
+pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {
+    match carry_out(running, request, door).await {
+        Ok(frames) => frames,
+        Err(message) => reply::error(&message),
+    }
+}
+
+async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<Bytes>, String> {
+    let request: Request = serde_json::from_slice(request)
+        .map_err(|error| format!("not a request: {error}; for example {{\"op\":\"stats\"}}"))?;
+    match (request.op.as_str(), door) {
+        ("snapshot", _) => snapshot(running, request.topic.as_deref()).await,
+        ("topics", _) => Ok(reply::ok(&json!({"topics": running.publisher.kept_topics()}))),
+        ("stats", _) => Ok(reply::ok(&reply::stats(running))),
+        ("feeds", Door::Control) => feeds(running).await,
+        ("status", Door::Control) => Ok(reply::ok(&status(running, request.feed.as_deref()).await?)),
+        ("resync", Door::Control) => resync(running, request.feed.as_deref(), request.symbol.as_deref()).await,
+        ("shutdown", Door::Control) => {
+            running.request_shutdown();
+            Ok(reply::ok(&json!({})))
+        }
+        (op, Door::Snapshot) => Err(format!("unknown op {op:?}; allowed here: {READING}")),
+        (op, Door::Control) => Err(format!("unknown op {op:?}; allowed: {ALL}")),
+    }
+}
+
+/// The current book frame of a topic, full depth, as it would come over the bus: topic and payload.
+async fn snapshot(running: &Running, topic: Option<&str>) -> Result<Vec<Bytes>, String> {
+    let topic = topic.ok_or("snapshot needs a topic, for example \"book.bybit.linear.BTCUSDT.\"")?;
+    let parts = parse_topic(topic).filter(|[channel, ..]| channel == "book");
+    let Some([_, venue, market, _]) = parts else {
+        return Err(format!("{topic:?} is no book topic: book.VENUE.MARKET.SYMBOL. with a dot at the end"));
+    };
+    let of_market = |feed: &&FeedHandle| feed.venue == venue && feed.market == market;
+    for feed in running.feeds.iter().filter(of_market) {
+        let ask = feed.ask(|reply| Command::Snapshot { topic: topic.to_owned(), reply }).await;
+        if let Some(Some(frame)) = ask {
+            return Ok(vec![frame.topic, frame.payload]);
+        }
+    }
+    Err(format!("{topic} has no live book now; its status topic says why"))
+}
+
+fn feed<'a>(running: &'a Running, name: Option<&str>) -> Result<&'a FeedHandle, String> {
+    let names = || running.feeds.iter().map(|feed| feed.name.as_ref()).collect::<Vec<_>>().join(", ");
+    let name = name.ok_or_else(|| format!("feed is missing; allowed: {}", names()))?;
+    let found = running.feeds.iter().find(|feed| feed.name.as_ref() == name);
+    found.ok_or_else(|| format!("no feed {name:?}; allowed: {}", names()))
+}
+
+async fn feeds(running: &Running) -> Result<Vec<Bytes>, String> {
+    let reports = running.reports().await;
+    let list = running.feeds.iter().zip(&reports).map(|(feed, report)| reply::feed(feed, report.as_ref(), false));
+    Ok(reply::ok(&json!({"feeds": list.collect::<Vec<_>>()})))
+}
+
+/// The bus and the named feed, or every feed, with the state of each symbol.
+pub(super) async fn status(running: &Running, name: Option<&str>) -> Result<Value, String> {
+    let list = match name {
+        Some(name) => {
+            let feed = feed(running, Some(name))?;
+            vec![reply::feed(feed, feed.report().await.as_ref(), true)]
+        }
+        None => {
+            let reports = running.reports().await;
+            let all = running.feeds.iter().zip(&reports);
+            all.map(|(feed, report)| reply::feed(feed, report.as_ref(), true)).collect()
+        }
+    };
+    let (version, bus) = (env!("CARGO_PKG_VERSION"), reply::stats(running));
+    Ok(json!({"version": version, "epoch": running.epoch, "feeds": list, "bus": bus}))
+}
+
+async fn resync(running: &Running, name: Option<&str>, symbol: Option<&str>) -> Result<Vec<Bytes>, String> {
+    let feed = feed(running, name)?;
+    let symbol = symbol.ok_or("symbol is missing: the venue's own spelling, for example \"BTCUSDT\"")?.to_owned();
+    let name = symbol.clone();
+    match feed.ask(|reply| Command::Resync { symbol, reply }).await {
+        Some(true) => Ok(reply::ok(&json!({}))),
+        Some(false) => Err(format!("feed {} has no book of {name:?} to resync now", feed.name)),
+        None => Err(format!("feed {} does not answer", feed.name)),
+    }
+}

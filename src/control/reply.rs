@@ -1,0 +1,84 @@
+//! Answers: one JSON object each, `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use crate::app::{FeedHandle, Running};
+use crate::io::command::DriverReport;
+
+/// A good answer with these fields.
+pub(super) fn ok(fields: &Value) -> Vec<Bytes> {
+    let mut answer = Map::from_iter([("ok".to_owned(), Value::Bool(true))]);
+    if let Value::Object(fields) = fields {
+        answer.extend(fields.clone());
+    }
+    vec![Value::Object(answer).to_string().into()]
+}
+
+/// A refusal.
+pub(super) fn error(message: &str) -> Vec<Bytes> {
+    vec![json!({"ok": false, "error": message}).to_string().into()]
+}
+
+/// The bus's counters.
+pub(super) fn stats(running: &Running) -> Value {
+    let stats = running.publisher.stats();
+    json!({
+        "epoch": running.epoch,
+        "subscribers": stats.subscribers,
+        "queued_frames": stats.queued_frames,
+        "kept_topics": stats.kept_topics,
+        "accepted": stats.accepted,
+        "frames_published": stats.frames_published,
+        "frames_sent": stats.frames_sent,
+        "bytes_sent": stats.bytes_sent,
+        "dropped_frames": stats.dropped_frames,
+        "conflated_frames": stats.conflated_frames,
+        "slow_disconnects": stats.slow_disconnects,
+        "not_kept_frames": stats.not_kept_frames,
+        "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
+    })
+}
+
+/// A feed's state; with its symbols if asked for.
+pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bool) -> Value {
+    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market});
+    let Some(report) = report else {
+        fields["state"] = json!("unresponsive");
+        return fields;
+    };
+    let status = |status: &crate::feed::Status| {
+        let mut fields = json!({"state": status.state.as_str(), "since": status.since.0});
+        if let Some(reason) = status.reason {
+            fields["reason"] = json!(reason.as_str());
+        }
+        if let Some(detail) = &status.detail {
+            fields["detail"] = json!(detail);
+        }
+        fields
+    };
+    let mut all = report.feed.symbols.iter();
+    if let (Some(whole), Some(fields)) = (all.next(), fields.as_object_mut())
+        && let Value::Object(members) = status(&whole.status)
+    {
+        fields.extend(members);
+    }
+    fields["connected"] = json!(report.link.connected);
+    fields["connects"] = json!(report.link.connects);
+    fields["failures"] = json!(report.link.failures);
+    if let Some(failure) = &report.link.last_failure {
+        fields["last_failure"] = json!(failure);
+    }
+    let counters = report.feed.counters;
+    fields["counters"] = json!({
+        "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
+        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed,
+        "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
+        "deltas": counters.deltas, "silences": counters.silences,
+    });
+    if symbols {
+        let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));
+        fields["symbols"] = Value::Object(all.map(of).collect());
+    }
+    fields
+}

@@ -1,0 +1,73 @@
+//! What others may ask of a running feed, and how it reports on itself.
+
+use tokio::sync::oneshot;
+
+use super::Steps;
+use crate::bus::Frame;
+use crate::model::{Stamp, UnixNanos};
+use crate::pipeline::FeedReport;
+
+/// A request to the task that owns a feed. A dropped reply means that the feed has ended.
+#[derive(Debug)]
+pub enum Command {
+    /// The current `book.` frame at full depth, if that book is live.
+    Snapshot {
+        /// The frame's topic, ending with a dot.
+        topic: String,
+        /// Where the frame goes.
+        reply: oneshot::Sender<Option<Frame>>,
+    },
+    /// Subscribe to one symbol's book anew.
+    Resync {
+        /// The venue's own spelling.
+        symbol: String,
+        /// False if there is no such book.
+        reply: oneshot::Sender<bool>,
+    },
+    /// State and counters.
+    Report {
+        /// Where they go.
+        reply: oneshot::Sender<DriverReport>,
+    },
+    /// Publish `down` for every symbol, close the connection and end, all within a second.
+    Shutdown,
+}
+
+/// The state of a feed and of its connection.
+#[derive(Clone, Debug, Default)]
+pub struct DriverReport {
+    /// Symbols and counters.
+    pub feed: FeedReport,
+    /// The connection.
+    pub link: LinkReport,
+}
+
+/// The state of a feed's connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkReport {
+    /// Whether it is open.
+    pub connected: bool,
+    /// Since when it is open, or not.
+    pub since: UnixNanos,
+    /// Connections opened since the start.
+    pub connects: u64,
+    /// Connections lost, and attempts that failed, since the start.
+    pub failures: u64,
+    /// How the last of them ended.
+    pub last_failure: Option<String>,
+    /// Recorder lines dropped since the start, by all feeds that share the tap.
+    pub tap_dropped: u64,
+}
+
+/// Carries a command out; false if it was to shut down. An asker who is gone is not an error.
+pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkReport, now: Stamp) -> bool {
+    match command {
+        Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic, now))),
+        Command::Resync { symbol, reply } => drop(reply.send(steps.resync(&symbol, now))),
+        Command::Report { reply } => {
+            drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));
+        }
+        Command::Shutdown => return false,
+    }
+    true
+}

@@ -1,0 +1,224 @@
+//! What the whole process may ask of venues: new connections in all, and REST calls per host.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::info;
+
+use crate::clock;
+use crate::model::Mono;
+
+/// More hosts than any configuration names; beyond it all further ones share one bucket.
+const MAX_HOSTS: usize = 256;
+
+/// A token bucket: so many at once, so many a second in the long run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// Tokens that come back each second.
+    pub per_second: f64,
+    /// Tokens there at the start, and at most.
+    pub burst: f64,
+}
+
+/// 100 connects in 5 minutes, 20 at once: a fifth of what the strictest venue known allows.
+pub const CONNECTS: Rate = Rate { per_second: 100.0 / 300.0, burst: 20.0 };
+
+/// 20 REST calls a second to one host, 40 at once.
+pub const REST_CALLS: Rate = Rate { per_second: 20.0, burst: 40.0 };
+
+/// A bucket that lends: a token taken ahead of time makes its taker, and those after it, wait their turn.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    rate: Rate,
+    tokens: f64,
+    refilled_at: Mono,
+    held_until: Mono,
+}
+
+impl Bucket {
+    /// Starts full.
+    pub const fn new(rate: Rate, now: Mono) -> Self {
+        Self { rate, tokens: rate.burst, refilled_at: now, held_until: Mono(0) }
+    }
+
+    /// Takes a token and says how long to wait before using it; `None`, and nothing taken, if that is longer than
+    /// `patience`.
+    pub fn take(&mut self, now: Mono, patience: Duration) -> Option<Duration> {
+        let passed = now.since(self.refilled_at).as_secs_f64();
+        self.refilled_at = self.refilled_at.max(now);
+        self.tokens = (self.tokens + passed * self.rate.per_second).min(self.rate.burst);
+        let lent = (1.0 - self.tokens).max(0.0);
+        let turn = Duration::try_from_secs_f64(lent / self.rate.per_second).unwrap_or(Duration::MAX);
+        let wait = turn.max(self.held_until.since(now));
+        if wait > patience {
+            return None;
+        }
+        self.tokens -= 1.0;
+        Some(wait)
+    }
+
+    /// Gives nothing out before `until`: the host said so.
+    pub fn hold(&mut self, until: Mono) {
+        self.held_until = self.held_until.max(until);
+    }
+}
+
+/// The process's budget of new connections, shared by all feeds.
+#[derive(Debug)]
+pub struct ConnectBudget {
+    bucket: Mutex<Bucket>,
+}
+
+impl ConnectBudget {
+    /// Starts full.
+    pub fn new(rate: Rate) -> Self {
+        Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)) }
+    }
+
+    /// Waits until `feed` may open one connection. Those who ask first go first.
+    pub async fn acquire(&self, feed: &str) {
+        let now = clock::now().mono;
+        let wait = lock(&self.bucket).take(now, Duration::MAX).unwrap_or_default();
+        if !wait.is_zero() {
+            info!(feed, wait_ms = millis(wait), "waiting for the connect budget");
+            tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
+        }
+    }
+}
+
+/// The process's budget of REST calls, one bucket per host.
+#[derive(Debug)]
+pub struct RestBudget {
+    rate: Rate,
+    hosts: Mutex<HashMap<String, Bucket>>,
+}
+
+impl RestBudget {
+    /// Every host starts full.
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, hosts: Mutex::new(HashMap::new()) }
+    }
+
+    /// Waits until `host` may be asked; false at once if that is longer than `patience`.
+    pub async fn acquire(&self, host: &str, patience: Duration) -> bool {
+        let now = clock::now().mono;
+        let wait = self.with(host, now, |bucket| bucket.take(now, patience));
+        match wait {
+            None => false,
+            Some(wait) if wait.is_zero() => true,
+            Some(wait) => {
+                tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
+                true
+            }
+        }
+    }
+
+    /// Asks nothing of `host` for so long: it said so.
+    pub fn hold(&self, host: &str, pause: Duration) {
+        let now = clock::now().mono;
+        self.with(host, now, |bucket| bucket.hold(now.after(pause)));
+    }
+
+    fn with<T>(&self, host: &str, now: Mono, work: impl FnOnce(&mut Bucket) -> T) -> T {
+        let mut hosts = lock(&self.hosts);
+        let name = if hosts.contains_key(host) || hosts.len() < MAX_HOSTS { host } else { "" };
+        let bucket = hosts.entry(name.to_owned()).or_insert_with(|| Bucket::new(self.rate, now));
+        work(bucket)
+    }
+}
+
+/// A bucket is whole after every statement, so a panic elsewhere while it was locked does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whole milliseconds, for log fields.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Mono = Mono(5_000_000_000);
+    const PATIENT: Duration = Duration::MAX;
+
+    fn after(ms: u64) -> Mono {
+        START.after(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn gives_the_burst_at_once_and_then_in_turn() {
+        let mut bucket = Bucket::new(CONNECTS, START);
+        for _ in 0..20 {
+            assert_eq!(bucket.take(START, PATIENT), Some(Duration::ZERO));
+        }
+        for turn in 1..=5 {
+            let wait = bucket.take(START, PATIENT).unwrap().as_secs_f64();
+            assert!((wait - 3.0 * f64::from(turn)).abs() < 1e-6, "turn {turn}: {wait}");
+        }
+    }
+
+    #[test]
+    fn no_five_minutes_see_more_than_the_burst_and_the_rate() {
+        let mut bucket = Bucket::new(CONNECTS, START);
+        let mut used: Vec<u64> = Vec::new();
+        for ms in (0..900_000).step_by(100) {
+            if bucket.take(after(ms), Duration::ZERO).is_some() {
+                used.push(ms);
+            }
+        }
+        for (first, &from) in used.iter().enumerate() {
+            let within = used[first..].iter().take_while(|&&at| at < from + 300_000).count();
+            assert!(within <= 121, "{within} from {from}");
+        }
+    }
+
+    #[test]
+    fn the_impatient_take_nothing() {
+        let mut bucket = Bucket::new(Rate { per_second: 1.0, burst: 1.0 }, START);
+        assert!(bucket.take(START, PATIENT).is_some());
+        for _ in 0..10 {
+            assert_eq!(bucket.take(START, Duration::from_millis(500)), None);
+        }
+        assert_eq!(bucket.take(after(1000), Duration::ZERO), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_hold_outlasts_full_buckets_and_earlier_holds() {
+        let mut bucket = Bucket::new(REST_CALLS, START);
+        bucket.hold(after(5000));
+        bucket.hold(after(2000));
+        assert_eq!(bucket.take(START, PATIENT), Some(Duration::from_secs(5)));
+        assert_eq!(bucket.take(after(5000), PATIENT), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_steps_back_gives_no_tokens() {
+        let mut bucket = Bucket::new(Rate { per_second: 1.0, burst: 2.0 }, after(10_000));
+        assert!(bucket.take(after(0), Duration::ZERO).is_some());
+        assert!(bucket.take(after(0), Duration::ZERO).is_some());
+        assert!(bucket.take(after(9_999), Duration::ZERO).is_none());
+    }
+
+    #[tokio::test]
+    async fn hosts_do_not_wait_for_each_other() {
+        let budget = RestBudget::new(Rate { per_second: 0.001, burst: 1.0 });
+        assert!(budget.acquire("a", Duration::ZERO).await);
+        assert!(!budget.acquire("a", Duration::from_secs(1)).await);
+        assert!(budget.acquire("b", Duration::ZERO).await);
+        budget.hold("c", Duration::from_secs(60));
+        assert!(!budget.acquire("c", Duration::from_secs(1)).await);
+    }
+
+    #[test]
+    fn the_table_of_hosts_is_bounded() {
+        let budget = RestBudget::new(REST_CALLS);
+        for host in 0..2 * MAX_HOSTS {
+            budget.hold(&host.to_string(), Duration::ZERO);
+        }
+        assert_eq!(lock(&budget.hosts).len(), MAX_HOSTS + 1);
+    }
+}

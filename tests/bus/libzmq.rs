@@ -1,0 +1,182 @@
+//! The bus against libzmq, through the Python clients in `tests/python`. They need a Python that has pyzmq, named by
+//! `TICKBUS_TEST_PYTHON`; without it these tests say so and pass.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
+use bytes::Bytes;
+use tickbus::bus::{Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
+
+use crate::raw::{DEADLINE, Peer, frame, publish, publisher, until};
+
+/// A Python client; killed on drop.
+struct Client {
+    child: Child,
+    lines: Receiver<String>,
+    /// Closing it tells the client to end.
+    stdin: Option<ChildStdin>,
+}
+
+impl Client {
+    /// Starts a script, or says why not.
+    fn start(script: &str, args: &[&str]) -> Option<Self> {
+        let Some(python) = std::env::var_os("TICKBUS_TEST_PYTHON") else {
+            println!("skipped: no python with pyzmq (set TICKBUS_TEST_PYTHON)");
+            return None;
+        };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script);
+        let mut child = Command::new(python)
+            .arg(path)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("TICKBUS_TEST_PYTHON names a python");
+        let (send, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let stdin = child.stdin.take();
+        Some(Self { child, lines, stdin })
+    }
+
+    /// The next line it prints. Blocks the thread: tests here run with more than one.
+    fn line(&self) -> String {
+        tokio::task::block_in_place(|| self.lines.recv_timeout(DEADLINE)).expect("a line of the Python client")
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscribing_joining_and_unsubscribing() {
+    let bus = publisher(|_| {}).await;
+    publish(&bus, "book.a.", "kept", Retain::Conflate);
+    publish(&bus, "status.a.", "live", Retain::Latest);
+    publish(&bus, "mark.", "kept", Retain::Latest);
+    let Some(client) = Client::start("subscribe.py", &[&bus.endpoints()[0]]) else { return };
+    for expected in ["status.a. live", "book.a. kept", "mark. kept"] {
+        assert_eq!(client.line(), expected);
+    }
+    publish(&bus, "trade.a.", "1", Retain::Stream);
+    assert_eq!(client.line(), "trade.a. 1");
+    // It unsubscribes from everything but `book.` now, and then joins `mark.` anew, which shows that this is done.
+    assert_eq!(client.line(), "mark. kept");
+    publish(&bus, "trade.a.", "2", Retain::Stream);
+    publish(&bus, "book.a.", "3", Retain::Conflate);
+    assert_eq!(client.line(), "book.a. 3");
+    assert_eq!(bus.stats().refused, Refused::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeats_of_a_client_are_answered() {
+    let bus = publisher(|_| {}).await;
+    let Some(client) = Client::start("heartbeat.py", &[&bus.endpoints()[0], "2"]) else { return };
+    assert_eq!(client.line(), "connected");
+    // Silence for two seconds of the client's 200 ms heartbeats.
+    assert_eq!(client.line(), "disconnects 0");
+    until("subscribed", || bus.stats().subscribers == 1).await;
+    publish(&bus, "t.", "1", Retain::Stream);
+    assert_eq!(client.line(), "t. 1");
+    assert_eq!((bus.stats().accepted, bus.stats().refused), (1, Refused::default()));
+}
+
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_subscriber_costs_bounded_memory_and_harms_nobody() {
+    const FRAMES: u64 = 300_000;
+    const WINDOW: u64 = 4000;
+    let bus = publisher(|_| {}).await;
+    publish(&bus, "t.", "kept", Retain::Latest);
+    let Some(client) = Client::start("subscribe.py", &[&bus.endpoints()[0]]) else { return };
+    assert_eq!(client.line(), "t. kept");
+    client.signal("-STOP");
+    let mut healthy = Peer::subscriber(&bus, 1, "x.").await;
+    let received = Arc::new(AtomicU64::new(0));
+    let counting = tokio::spawn({
+        let received = Arc::clone(&received);
+        async move {
+            for n in 0..FRAMES {
+                let text = healthy.text().await;
+                assert!(text.starts_with(&format!("x. {n} ")), "frame {n}: {text}");
+                received.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let before = resident_bytes();
+    let mut most = 0;
+    let filling = "y".repeat(300);
+    let mut batch = Vec::new();
+    for n in 0..FRAMES {
+        batch.push(frame("x.", &format!("{n} {filling}"), Retain::Stream));
+        if batch.len() == 500 {
+            bus.publish(&mut batch);
+            most = most.max(resident_bytes());
+            until("the healthy one reads", || counting.is_finished() || n < received.load(Ordering::Relaxed) + WINDOW)
+                .await;
+        }
+    }
+    counting.await.unwrap();
+    let stats = bus.stats();
+    println!("grew by {} KiB; {stats:?}", most.saturating_sub(before) >> 10);
+    assert!(most < before + (64 << 20), "grew from {before} to {most}");
+    assert!(stats.dropped_frames > FRAMES / 2, "{stats:?}");
+    assert_eq!(stats.queued_frames, 10_000);
+    client.signal("-CONT");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_come_and_go() {
+    let bus = publisher(|_| {}).await;
+    let Some(client) = Client::start("churn.py", &[&bus.endpoints()[0], "200"]) else { return };
+    let mut n = 0;
+    let mut batch = Vec::new();
+    until("all came", || {
+        n += 1;
+        batch.extend((0..100).map(|topic| frame(&format!("t.{topic}."), &n.to_string(), Retain::Stream)));
+        bus.publish(&mut batch);
+        bus.stats().accepted >= 200
+    })
+    .await;
+    assert_eq!(client.line(), "done 200");
+    until("all left", || bus.stats().subscribers == 0).await;
+    let mut fresh = Peer::subscriber(&bus, 1, "t.").await;
+    publish(&bus, "t.", "1", Retain::Stream);
+    assert_eq!(fresh.text().await, "t. 1");
+}
+
+struct Upper;
+
+impl RequestHandler for Upper {
+    fn handle(&self, request: Bytes) -> Reply<'_> {
+        Box::pin(async move { vec![request.to_ascii_uppercase().into()] })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn req_and_dealer_get_their_answers() {
+    let server = RequestServer::bind("tcp://127.0.0.1:0", RequestOptions::default(), Arc::new(Upper)).await.unwrap();
+    let Some(mut client) = Client::start("requests.py", &[&server.endpoints()[0]]) else { return };
+    for expected in ["req HELLO", "req relaxed HELLO", "dealer HELLO", "dealer delimited HELLO", "ahead 500"] {
+        assert_eq!(client.line(), expected);
+    }
+    drop(client.stdin.take());
+    assert_eq!(server.stats().refused, Refused::default());
+}

@@ -1,0 +1,232 @@
+//! A feed that does what its messages say, a sink that remembers, and a driver around them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tickbus::bus::{Frame, Outgoing, Retain};
+use tickbus::io::backoff::BackoffLimits;
+use tickbus::io::command::{Command, DriverReport};
+use tickbus::io::dial::DialLimits;
+use tickbus::io::driver::{Driver, DriverLimits, DriverParts};
+use tickbus::io::http::RestClient;
+use tickbus::io::limits::{CONNECTS, ConnectBudget, REST_CALLS, Rate, RestBudget};
+use tickbus::io::tap::Tap;
+use tickbus::io::ws::ConnectionLimits;
+use tickbus::io::{FrameSink, Steps};
+use tickbus::model::{Mono, Stamp};
+use tickbus::pipeline::{FeedReport, Outbox};
+use tickbus::venue::{HttpRequest, Input, Timer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+/// No test waits longer for anything that should happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `timer MS`, `send TEXT`, `big`.
+struct Fake {
+    outbox: Outbox,
+    steps: mpsc::Sender<String>,
+    timer: Option<Mono>,
+}
+
+impl Fake {
+    fn obey(&mut self, text: &str, now: Stamp) {
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("reconnect", why) => self.outbox.reconnect = Some(why.to_owned()),
+            ("get", path) => {
+                let (path, timeout) = (path.to_owned(), Duration::from_secs(5));
+                self.outbox.requests.push(HttpRequest { id: 7, path, timeout });
+            }
+            ("timer", ms) => self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap()))),
+            ("send", what) => self.outbox.sends.push(what.to_owned()),
+            ("big", _) => self.outbox.sends.push("x".repeat(5 << 20)),
+            _ => {}
+        }
+    }
+}
+
+impl Steps for Fake {
+    fn step(&mut self, input: Input<'_>, now: Stamp) {
+        let what = match input {
+            Input::Connected => {
+                self.outbox.sends.push("subscribe".to_owned());
+                "connected".to_owned()
+            }
+            Input::Text(text) => {
+                let text = std::str::from_utf8(text).unwrap();
+                self.obey(text, now);
+                self.outbox.frames.push(Outgoing::Frame(frame(text)));
+                format!("text {}", &text[..text.len().min(40)])
+            }
+            Input::Binary(data) => format!("binary {}", data.len()),
+            Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
+            Input::Timeout => {
+                self.timer = None;
+                "timeout".to_owned()
+            }
+            Input::Disconnected => {
+                self.outbox.frames.push(Outgoing::Frame(frame("stale")));
+                "disconnected".to_owned()
+            }
+            Input::Resync(_) => "resync".to_owned(),
+            Input::Image(_) => "image".to_owned(),
+        };
+        self.steps.try_send(what).unwrap();
+    }
+
+    fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    fn next_timeout(&self) -> Option<Timer> {
+        self.timer.map(|at| Timer { at, why: "test" })
+    }
+
+    fn snapshot(&mut self, topic: &str, _now: Stamp) -> Option<Frame> {
+        Some(frame(topic))
+    }
+
+    fn resync(&mut self, symbol: &str, _now: Stamp) -> bool {
+        symbol == "BTCUSDT"
+    }
+
+    fn shut_down(&mut self, _now: Stamp) {
+        self.outbox.frames.push(Outgoing::Frame(frame("down")));
+    }
+
+    fn report(&self) -> FeedReport {
+        FeedReport::default()
+    }
+}
+
+fn frame(text: &str) -> Frame {
+    let (topic, payload) = (Bytes::from_static(b"t."), Bytes::copy_from_slice(text.as_bytes()));
+    Frame { topic, payload, retain: Retain::Stream }
+}
+
+struct Remember(mpsc::Sender<Vec<String>>);
+
+impl FrameSink for Remember {
+    fn publish(&self, batch: &mut Vec<Outgoing>) {
+        let texts = batch.drain(..).map(|work| match work {
+            Outgoing::Frame(frame) => String::from_utf8(frame.payload.to_vec()).unwrap(),
+            Outgoing::Forget(topic) => format!("forget {topic:?}"),
+        });
+        self.0.try_send(texts.collect()).unwrap();
+    }
+}
+
+/// A driver at work, and what can be seen of it.
+pub(crate) struct Running {
+    pub(crate) steps: mpsc::Receiver<String>,
+    pub(crate) batches: mpsc::Receiver<Vec<String>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) task: JoinHandle<()>,
+}
+
+/// What a test may set.
+pub(crate) struct Setup {
+    pub(crate) limits: DriverLimits,
+    pub(crate) connects: Rate,
+    pub(crate) rest_url: String,
+    pub(crate) tap: Option<Tap>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let backoff = BackoffLimits { first: Duration::from_millis(10), ..BackoffLimits::default() };
+        let limits = DriverLimits { backoff, dial: DialLimits::default(), connection: ConnectionLimits::default() };
+        Self { limits, connects: CONNECTS, rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
+    }
+}
+
+impl Setup {
+    pub(crate) fn start(self, url: String) -> Running {
+        let (step_sender, steps) = mpsc::channel(100_000);
+        let (batch_sender, batches) = mpsc::channel(100_000);
+        let (commands, command_receiver) = mpsc::channel(16);
+        let driver = Driver::new(DriverParts {
+            feed: "test".into(),
+            url,
+            rest_url: self.rest_url,
+            pipeline: Fake { outbox: Outbox::default(), steps: step_sender, timer: None },
+            sink: Arc::new(Remember(batch_sender)),
+            connects: Arc::new(ConnectBudget::new(self.connects)),
+            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            commands: command_receiver,
+            tap: self.tap,
+            limits: self.limits,
+        });
+        Running { steps, batches, commands, task: tokio::spawn(driver.run()) }
+    }
+}
+
+impl Running {
+    /// Waits until the feed was stepped with this.
+    pub(crate) async fn step(&mut self, wanted: &str) -> String {
+        let search = async {
+            while let Some(step) = self.steps.recv().await {
+                if step.starts_with(wanted) {
+                    return step;
+                }
+            }
+            panic!("the driver ended before {wanted}");
+        };
+        timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("no step {wanted}"))
+    }
+
+    pub(crate) async fn report(&self) -> DriverReport {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Report { reply }).await.unwrap();
+        timeout(PATIENCE, answer).await.unwrap().unwrap()
+    }
+
+    /// Waits until the connection, or an attempt at one, has failed in a way that says this.
+    pub(crate) async fn failure(&self, wanted: &str) {
+        let search = async {
+            loop {
+                let last = self.report().await.link.last_failure;
+                if last.as_ref().is_some_and(|last| last.contains(wanted)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if timeout(PATIENCE, search).await.is_err() {
+            panic!("wanted {wanted}, got {:?}", self.report().await.link.last_failure);
+        }
+    }
+
+    /// All frames until and with this one.
+    pub(crate) async fn frames_until(&mut self, last: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|seen| seen != last) {
+            let batch = timeout(PATIENCE, self.batches.recv()).await;
+            seen.extend(batch.unwrap_or_else(|_| panic!("no frame {last}")).expect("the driver ended"));
+        }
+        seen
+    }
+}
+
+pub(crate) async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/v5/public/linear", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
+    timeout(PATIENCE, listener.accept()).await.expect("nobody connected").unwrap().0
+}
+
+pub(crate) async fn accept_ws(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    accept_async(accept(listener).await).await.unwrap()
+}
+
+/// Nobody connects for a while.
+pub(crate) async fn assert_quiet(listener: &TcpListener) {
+    assert!(timeout(Duration::from_millis(400), listener.accept()).await.is_err(), "connected too soon");
+}
