@@ -1,3 +1,5 @@
+//! The joined book against a model of the gateway.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The ladder's model and screens.
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
