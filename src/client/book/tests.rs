@@ -1,3 +1,5 @@
+//! The subscriber's book: joining, gaps, and what ends it.
+
 use super::*;
 use proptest::prelude::*;
 

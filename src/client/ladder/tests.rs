@@ -1,3 +1,5 @@
+//! The ladder: what it draws of a book.
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
