@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
@@ -15,11 +14,11 @@ use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandle
 use crate::clock;
 use crate::config::schema::{Bus, Encoding as ConfigEncoding};
 use crate::config::{Config, FeedPlan};
-use crate::control::{ControlDoor, HttpDoor, RequestSocket, SnapshotDoor};
+use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, SnapshotDoor};
 use crate::feed::{FeedSpec, State};
 use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
-use crate::io::command::{Command, DriverReport};
+use crate::io::command::Command;
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
@@ -28,10 +27,6 @@ use crate::pipeline::Pipeline;
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Commands that may wait for a feed.
-const COMMANDS: usize = 64;
-/// How long a feed may take to answer a command.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
 const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
 const SOCKETS_END_WITHIN: Duration = Duration::from_millis(500);
@@ -43,64 +38,6 @@ const SEQ_JUMP: u64 = 1 << 40;
 impl FrameSink for Publisher {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         Self::publish(self, batch);
-    }
-}
-
-/// A running feed, as others see it.
-#[derive(Clone, Debug)]
-pub struct FeedHandle {
-    /// Its name in the config.
-    pub name: Arc<str>,
-    /// Its venue's id.
-    pub venue: &'static str,
-    /// Its market's id.
-    pub market: &'static str,
-    commands: Arc<Mutex<mpsc::Sender<Command>>>,
-}
-
-impl FeedHandle {
-    fn sender(&self) -> mpsc::Sender<Command> {
-        self.commands.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sends a command and waits for its answer; `None` when the feed does not answer in time.
-    pub async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let sender = self.sender();
-        let exchange = async {
-            sender.send(command(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        tokio::time::timeout(ANSWER_WITHIN, exchange).await.ok().flatten()
-    }
-
-    /// The feed's state and counters.
-    pub async fn report(&self) -> Option<DriverReport> {
-        self.ask(|reply| Command::Report { reply }).await
-    }
-}
-
-/// What the doors of a running gateway work on.
-#[derive(Clone)]
-pub struct Running {
-    /// Milliseconds since 1970 of the run's start.
-    pub epoch: u64,
-    /// The bus.
-    pub publisher: Publisher,
-    /// The feeds, in the config's order.
-    pub feeds: Arc<[FeedHandle]>,
-    shutdown: Arc<watch::Sender<bool>>,
-}
-
-impl Running {
-    /// What every feed reports, asked at the same time; `None` for a feed that does not answer in time.
-    pub async fn reports(&self) -> Vec<Option<DriverReport>> {
-        join_all(self.feeds.iter().map(FeedHandle::report)).await
-    }
-
-    /// Asks the gateway to end.
-    pub fn request_shutdown(&self) {
-        self.shutdown.send_replace(true);
     }
 }
 
@@ -147,14 +84,9 @@ impl Gateway {
         });
         let (mut feeds, mut receivers) = (Vec::new(), Vec::new());
         for plan in &config.feeds {
-            let (sender, receiver) = mpsc::channel(COMMANDS);
+            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, plan.market.id);
+            feeds.push(handle);
             receivers.push(receiver);
-            feeds.push(FeedHandle {
-                name: plan.name.as_str().into(),
-                venue: plan.venue.id,
-                market: plan.market.id,
-                commands: Arc::new(Mutex::new(sender)),
-            });
         }
         let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
         let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
@@ -207,7 +139,7 @@ impl Gateway {
     pub async fn stop(self) {
         self.running.request_shutdown();
         for feed in self.running.feeds.iter() {
-            let _ = feed.sender().try_send(Command::Shutdown);
+            feed.shut_down();
         }
         let ended = async {
             for task in self.feed_tasks {
@@ -301,11 +233,7 @@ async fn supervise(
     for starts in 0_u64.. {
         let mut pipeline = pipeline(&plan, &shared, starts.saturating_mul(SEQ_JUMP));
         pipeline.step(crate::venue::Input::Disconnected, clock::now());
-        let receiver = commands.take().unwrap_or_else(|| {
-            let (sender, receiver) = mpsc::channel(COMMANDS);
-            *handle.commands.lock().unwrap_or_else(PoisonError::into_inner) = sender;
-            receiver
-        });
+        let receiver = commands.take().unwrap_or_else(|| handle.renew());
         let driver = Driver::new(DriverParts {
             feed: Arc::clone(&handle.name),
             url: plan.endpoints.url.clone(),

@@ -283,6 +283,9 @@ impl Yardstick {
             out.push(finish(&book.delta, &frame, Retain::Stream));
         }
         if book.sent.is_none_or(|sent| sent.after(self.interval) <= now.mono) {
+            if std::mem::take(&mut book.due) {
+                self.due.retain(|symbol| *symbol != book.symbol);
+            }
             send_book(book, self.depth, now, ts_pub(), out);
         } else if !std::mem::replace(&mut book.due, true) {
             self.due.push(book.symbol.clone());
@@ -316,12 +319,11 @@ impl Yardstick {
         let books = &mut self.books;
         self.due.retain(|symbol| {
             let book = books.get_mut(symbol).expect("a known symbol");
-            if book.due && book.sent.is_some_and(|sent| sent.after(interval) > now.mono) {
+            if book.sent.is_some_and(|sent| sent.after(interval) > now.mono) {
                 return true;
             }
-            if std::mem::take(&mut book.due) {
-                send_book(book, depth, now, clock().0, out);
-            }
+            book.due = false;
+            send_book(book, depth, now, clock().0, out);
             false
         });
     }

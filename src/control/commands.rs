@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply;
-use crate::app::{FeedHandle, Running};
+use super::{FeedHandle, Running};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
 

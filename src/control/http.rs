@@ -23,8 +23,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use super::Running;
 use super::{RequestSocket, commands, health, reply};
-use crate::app::Running;
 use crate::bus::BindError;
 use crate::clock;
 use crate::io::command::DriverReport;

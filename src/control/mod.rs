@@ -4,6 +4,7 @@ mod commands;
 mod health;
 mod http;
 mod reply;
+mod running;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 pub use self::http::HttpDoor;
-use crate::app::Running;
+pub use self::running::{FeedHandle, Running};
 use crate::bus::{RequestHandler, RequestServer};
 
 /// A bound request socket.

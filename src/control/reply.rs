@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::app::{FeedHandle, Running};
+use super::{FeedHandle, Running};
 use crate::io::command::DriverReport;
 
 /// A good answer with these fields.

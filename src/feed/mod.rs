@@ -3,6 +3,7 @@
 //! The session says what the venue said; the feed decides what may be published: a book only while it equals
 //! the venue's, and a status before anything else when it no longer does.
 
+mod books;
 mod core;
 mod event;
 mod report;

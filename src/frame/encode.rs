@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::map::{Map, Stamps, Topic};
+use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
-use super::{Frame, Outgoing, Retain, VERSION, topic};
+use super::{Frame, Outgoing, Retain, topic};
 use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
 use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
 use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
@@ -39,15 +39,6 @@ pub struct EncoderSpec {
     pub feed_seq: Arc<AtomicU64>,
     /// Reads the wall clock for `ts_pub`.
     pub clock: fn() -> UnixNanos,
-}
-
-/// A topic's name, the constant head of its payloads, and its sequence.
-#[derive(Debug)]
-struct Topic {
-    name: Bytes,
-    head: Vec<u8>,
-    head_fields: u16,
-    seq: u64,
 }
 
 /// Kinds of topics a symbol has one of.
@@ -95,6 +86,7 @@ pub struct Encoder {
     spec: EncoderSpec,
     symbols: Vec<SymbolTopics>,
     scratch: Vec<u8>,
+    stamps: Stamps,
     due: Vec<u32>,
     next_due: Option<Mono>,
 }
@@ -102,7 +94,20 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder without topics yet; every sequence starts at 1.
     pub fn new(spec: EncoderSpec) -> Self {
-        Self { spec, symbols: Vec::new(), scratch: Vec::with_capacity(4096), due: Vec::new(), next_due: None }
+        Self {
+            spec,
+            symbols: Vec::new(),
+            scratch: Vec::with_capacity(4096),
+            stamps: Stamps::default(),
+            due: Vec::new(),
+            next_due: None,
+        }
+    }
+
+    /// A new input comes: its frames get a `ts_pub` of their own, which those of one update share.
+    #[inline]
+    pub const fn new_input(&mut self) {
+        self.stamps.forget();
     }
 
     /// Encodes one event. Book frames that come too soon after the last one are due later.
@@ -118,23 +123,22 @@ impl Encoder {
         self.next_due
     }
 
-    /// The symbols whose conflated book frame is due; each must then be handed to [`Self::due_book`].
-    pub fn take_due(&mut self, now: Mono) -> Vec<u32> {
+    /// A symbol whose conflated book frame is due, to be handed to [`Self::due_book`]. Call again until there is none.
+    pub fn take_due(&mut self, now: Mono) -> Option<u32> {
         if self.next_due.is_none_or(|at| at > now) {
-            return Vec::new();
+            return None;
         }
-        let interval = self.spec.book_interval;
-        let symbols = &self.symbols;
-        let at_of = |id: u32| symbols.get(id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
-        let (ready, later): (Vec<_>, Vec<_>) = self.due.drain(..).partition(|id| at_of(*id).is_none_or(|at| at <= now));
-        self.next_due = later.iter().filter_map(|id| at_of(*id)).min();
-        self.due = later;
-        for id in &ready {
-            if let Some(state) = self.symbols.get_mut(*id as usize) {
-                state.book_due = false;
-            }
+        let (interval, symbols) = (self.spec.book_interval, &self.symbols);
+        let due_at = |id: &u32| symbols.get(*id as usize).and_then(|s| s.book_sent).map(|sent| sent.after(interval));
+        let Some(ready) = self.due.iter().position(|id| due_at(id).is_none_or(|at| at <= now)) else {
+            self.next_due = self.due.iter().filter_map(due_at).min();
+            return None;
+        };
+        let id = self.due.remove(ready);
+        if let Some(state) = self.symbols.get_mut(id as usize) {
+            state.book_due = false;
         }
-        ready
+        Some(id)
     }
 
     /// Encodes a conflated book frame that was due.
@@ -147,6 +151,7 @@ impl Encoder {
 
     /// The current book at full depth, outside the topic's sequence: what the snapshot socket answers.
     pub fn snapshot(&mut self, symbol: &Symbol, view: BookView<'_>) -> Frame {
+        self.new_input();
         match self.spec.encoding {
             Encoding::Json => self.book_frame::<Json>(symbol, view, None),
             Encoding::MessagePack => self.book_frame::<MessagePack>(symbol, view, None),
@@ -195,7 +200,10 @@ impl Encoder {
         let state = self.state(symbol);
         let due_at = state.book_sent.map(|sent| sent.after(interval)).filter(|at| *at > now.mono);
         match due_at {
-            None => self.send_book::<P>(symbol, view, now, out),
+            None => {
+                self.not_due(symbol);
+                self.send_book::<P>(symbol, view, now, out);
+            }
             Some(at) if !state.book_due => {
                 state.book_due = true;
                 self.due.push(symbol.id);
@@ -380,8 +388,13 @@ impl Encoder {
             let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
             out.push(Outgoing::Forget(name));
         }
-        let state = self.state(symbol);
-        if kinds.contains(&Kind::Book) && std::mem::take(&mut state.book_due) {
+        if kinds.contains(&Kind::Book) {
+            self.not_due(symbol);
+        }
+    }
+
+    fn not_due(&mut self, symbol: &Symbol) {
+        if std::mem::take(&mut self.state(symbol).book_due) {
             self.due.retain(|id| *id != symbol.id);
         }
     }
@@ -417,15 +430,17 @@ impl Encoder {
 
     fn begin<P: Payload>(&mut self, symbol: &Symbol, kind: Kind, venue_seq: Option<u64>, clocks: Clocks) -> Map<'_, P> {
         self.topic::<P>(symbol, kind);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(venue_seq, clocks, spec.clock);
         let topic = symbols[symbol.id as usize].topics[kind as usize]
             .get_or_insert_with(|| Topic::new(spec, kind.as_str(), symbol));
-        Map::begin(scratch, topic, venue_seq, clocks, spec.clock)
+        Map::begin(scratch, topic, stamps)
     }
 
     fn begin_candle<P: Payload>(&mut self, symbol: &Symbol, interval: Interval, clocks: Clocks) -> Map<'_, P> {
         self.state(symbol);
-        let Self { spec, symbols, scratch, .. } = self;
+        let Self { spec, symbols, scratch, stamps, .. } = self;
+        stamps.update::<P>(None, clocks, spec.clock);
         let candles = &mut symbols[symbol.id as usize].candles;
         let at = candles.iter().position(|(known, _)| *known == interval).unwrap_or_else(|| {
             candles.push((interval, Topic::new(spec, &format!("candle_{interval}"), symbol)));
@@ -435,148 +450,6 @@ impl Encoder {
         if topic.head.is_empty() {
             topic.write_head::<P>(spec, "candle", symbol);
         }
-        Map::begin(scratch, topic, None, clocks, spec.clock)
-    }
-}
-
-impl Topic {
-    fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
-        let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
-    }
-
-    /// Writes the fields that are the same in every payload of the topic.
-    fn write_head<P: Payload>(&mut self, spec: &EncoderSpec, kind: &str, symbol: &Symbol) {
-        let head = &mut self.head;
-        P::begin(head);
-        P::integer(head, "v", VERSION);
-        P::text(head, "type", kind);
-        P::text(head, "venue", &spec.venue);
-        P::text(head, "market", &spec.market);
-        P::text(head, "symbol", &symbol.name);
-        if let Some(instrument) = &symbol.instrument {
-            P::text(head, "instrument", instrument);
-        }
-        P::integer(head, "epoch", spec.epoch);
-        self.head_fields = 6 + u16::from(symbol.instrument.is_some());
-    }
-}
-
-/// A payload being written for a topic.
-struct Map<'a, P> {
-    out: &'a mut Vec<u8>,
-    topic: &'a mut Topic,
-    fields: u16,
-    encoding: std::marker::PhantomData<P>,
-}
-
-impl<'a, P: Payload> Map<'a, P> {
-    #[inline]
-    fn begin(
-        out: &'a mut Vec<u8>,
-        topic: &'a mut Topic,
-        venue_seq: Option<u64>,
-        clocks: Clocks,
-        clock: fn() -> UnixNanos,
-    ) -> Self {
-        topic.seq = topic.seq.wrapping_add(1);
-        out.clear();
-        out.extend_from_slice(&topic.head);
-        let fields = topic.head_fields;
-        let seq = topic.seq;
-        let mut map = Self { out, topic, fields, encoding: std::marker::PhantomData };
-        map.integer("seq", seq);
-        for (key, value) in [
-            ("venue_seq", venue_seq),
-            ("ts_event", clocks.event.map(|at| at.0)),
-            ("ts_venue", clocks.venue.map(|at| at.0)),
-            ("ts_recv", clocks.recv.map(|at| at.0)),
-        ] {
-            if let Some(value) = value {
-                map.integer(key, value);
-            }
-        }
-        map.integer("ts_pub", clock().0);
-        map
-    }
-
-    #[inline]
-    fn integer(&mut self, key: &str, value: u64) {
-        self.fields += 1;
-        P::integer(self.out, key, value);
-    }
-
-    #[inline]
-    fn text(&mut self, key: &str, value: &str) {
-        self.fields += 1;
-        P::text(self.out, key, value);
-    }
-
-    #[inline]
-    fn boolean(&mut self, key: &str, value: bool) {
-        self.fields += 1;
-        P::boolean(self.out, key, value);
-    }
-
-    #[inline]
-    fn decimal(&mut self, key: &str, value: crate::model::Decimal) {
-        self.fields += 1;
-        P::decimal(self.out, key, value);
-    }
-
-    #[inline]
-    fn levels(&mut self, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
-        self.fields += 1;
-        P::levels(self.out, key, levels);
-    }
-
-    #[inline]
-    fn finish(self, retain: Retain) -> Frame {
-        P::end(self.out, 0, self.fields);
-        Frame { topic: self.topic.name.clone(), payload: Bytes::copy_from_slice(self.out), retain }
-    }
-}
-
-/// A channel's name in topics and status frames.
-fn channel_name(channel: Channel) -> String {
-    match channel {
-        Channel::Book(_) => "book".to_owned(),
-        Channel::Bbo => "bbo".to_owned(),
-        Channel::Trade => "trade".to_owned(),
-        Channel::Ticker => "ticker".to_owned(),
-        Channel::Candle(interval) => format!("candle_{interval}"),
-        Channel::Liquidation => "liquidation".to_owned(),
-    }
-}
-
-impl TickerField {
-    /// The field's name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mark => "mark",
-            Self::Index => "index",
-            Self::FundingRate => "funding_rate",
-            Self::NextFundingTime => "next_funding_time",
-            Self::OpenInterest => "open_interest",
-            Self::OpenInterestValue => "open_interest_value",
-            Self::BidPrice => "bid_price",
-            Self::BidSize => "bid_size",
-            Self::AskPrice => "ask_price",
-            Self::AskSize => "ask_size",
-            Self::High24h => "high_24h",
-            Self::Low24h => "low_24h",
-            Self::Open24h => "open_24h",
-            Self::Volume24h => "volume_24h",
-            Self::Turnover24h => "turnover_24h",
-            Self::MarkIv => "mark_iv",
-            Self::BidIv => "bid_iv",
-            Self::AskIv => "ask_iv",
-            Self::Underlying => "underlying",
-            Self::Delta => "delta",
-            Self::Gamma => "gamma",
-            Self::Vega => "vega",
-            Self::Theta => "theta",
-        }
+        Map::begin(scratch, topic, stamps)
     }
 }

@@ -2,6 +2,8 @@
 
 mod encode;
 mod heartbeat;
+mod map;
+mod names;
 mod payload;
 mod schema;
 #[cfg(test)]

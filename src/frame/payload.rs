@@ -1,6 +1,6 @@
 //! The two encodings of a payload: JSON and MessagePack, written field by field into a buffer.
 
-use crate::model::{Decimal, Level};
+use crate::model::{Decimal, Level, MAX_TEXT};
 
 /// How payloads are encoded. The fields are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,19 @@ impl Json {
         out.push(b'"');
         out.extend_from_slice(key.as_bytes());
         out.extend_from_slice(b"\":");
+    }
+
+    /// Writes `["price","size"],`, from its end to its start in one buffer, which costs one copy instead of seven.
+    #[inline]
+    fn level(out: &mut Vec<u8>, level: Level) {
+        const LEN: usize = 2 * MAX_TEXT + 8;
+        let mut text = [0; LEN];
+        text[LEN - 3..].copy_from_slice(b"\"],");
+        let mut at = level.size.write_before(&mut text, LEN - 3) - 3;
+        text[at..at + 3].copy_from_slice(b"\",\"");
+        at = level.price.write_before(&mut text, at) - 2;
+        text[at..at + 2].copy_from_slice(b"[\"");
+        out.extend_from_slice(&text[at..]);
     }
 
     fn string(out: &mut Vec<u8>, text: &str) {
@@ -99,12 +112,13 @@ impl Payload for Json {
     fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
         Self::key(out, key);
         out.push(b'[');
-        for (at, level) in levels.enumerate() {
-            out.extend_from_slice(if at == 0 { b"[\"" } else { b",[\"" });
-            level.price.write(out);
-            out.extend_from_slice(b"\",\"");
-            level.size.write(out);
-            out.extend_from_slice(b"\"]");
+        let start = out.len();
+        for level in levels {
+            Self::level(out, level);
+        }
+        // Each level brought a comma, and the last one's place is the bracket's.
+        if out.len() > start {
+            out.pop();
         }
         out.push(b']');
     }

@@ -18,6 +18,7 @@ use super::dial::{ConnectError, DialLimits, Socket, dial, host_of};
 use super::http::{Answer, HttpError, RestClient};
 use super::limits::{ConnectBudget, millis};
 use super::repeats::Repeats;
+use super::states::StateLog;
 use super::tap::{Kind, Tap, Tapped};
 use super::ws::{Connection, ConnectionLimits, End, Received};
 use super::{FrameSink, Steps};
@@ -75,6 +76,7 @@ pub struct Driver<P> {
     link_report: LinkReport,
     calls: FuturesUnordered<Boxed<Call>>,
     call_failures: Repeats,
+    states: StateLog,
     timer_fired_at: Mono,
 }
 
@@ -124,6 +126,7 @@ impl<P: Steps> Driver<P> {
             link_report: LinkReport { since: clock::wall(), ..LinkReport::default() },
             calls: FuturesUnordered::new(),
             call_failures: Repeats::default(),
+            states: StateLog::default(),
             timer_fired_at: Mono(0),
             parts,
         }
@@ -278,6 +281,9 @@ impl<P: Steps> Driver<P> {
         }
         outbox.sends.clear();
         outbox.reconnect = None;
+        if !outbox.changes.is_empty() {
+            self.states.log(&self.parts.feed, &mut outbox.changes, clock::now().mono);
+        }
         for request in std::mem::take(&mut outbox.requests) {
             self.call(request);
         }

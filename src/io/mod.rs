@@ -12,6 +12,7 @@ pub mod driver;
 pub mod http;
 pub mod limits;
 mod repeats;
+mod states;
 pub mod tap;
 pub mod tls;
 mod watchdog;

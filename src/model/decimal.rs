@@ -7,6 +7,9 @@ use thiserror::Error;
 /// Most decimal places a [`Decimal`] may have.
 pub(super) const MAX_SCALE: u8 = 18;
 
+/// The longest text of a [`Decimal`]: sign, point and 19 digits.
+pub(crate) const MAX_TEXT: usize = 21;
+
 /// A decimal number exactly as the venue wrote it: `mantissa × 10^-scale`. Trailing zeros are kept (`0.10`
 /// has scale 2), so a number prints as it was written and venue checksums can be recomputed.
 /// Equality is of the value and the spelling; order numbers with [`Decimal::rescaled`].
@@ -135,23 +138,73 @@ impl Decimal {
     /// Appends the number to `out`, all decimal places included.
     #[inline]
     pub fn write(self, out: &mut Vec<u8>) {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(self.mantissa.unsigned_abs()).as_bytes();
+        let mut text = [0; MAX_TEXT];
+        let start = self.write_before(&mut text, MAX_TEXT);
+        out.extend_from_slice(&text[start..]);
+    }
+
+    /// Writes the number into `text` so that it ends before `end`, and returns where it starts. `end` is at least
+    /// [`MAX_TEXT`]; up to so many bytes before it are written over.
+    #[inline]
+    pub(crate) fn write_before(self, text: &mut [u8], end: usize) -> usize {
+        let magnitude = self.mantissa.unsigned_abs();
+        let mut at = match u32::try_from(magnitude) {
+            Ok(digits) if digits < 100_000_000 && self.scale < 8 => write_short(digits, self.scale, text, end),
+            _ => write_long(magnitude, self.scale, text, end),
+        };
         if self.mantissa < 0 {
-            out.push(b'-');
+            at -= 1;
+            text[at] = b'-';
         }
-        let scale = usize::from(self.scale);
-        if scale == 0 {
-            out.extend_from_slice(digits);
-        } else if digits.len() > scale {
-            let (whole, places) = digits.split_at(digits.len() - scale);
-            out.extend_from_slice(whole);
-            out.push(b'.');
-            out.extend_from_slice(places);
-        } else {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + scale - digits.len(), b'0');
-            out.extend_from_slice(digits);
+        at
+    }
+}
+
+/// Writes up to eight digits with their point, as one number of which each byte is a character.
+#[inline]
+fn write_short(value: u32, scale: u8, text: &mut [u8], end: usize) -> usize {
+    let digits = eight_digits(value);
+    let len = 8 - digits.leading_zeros() as usize / 8;
+    let characters = u128::from(digits | 0x3030_3030_3030_3030);
+    let places = 8 * u32::from(scale);
+    let fraction = characters & ((1 << places) - 1);
+    let (characters, len) = if scale == 0 {
+        (characters, len.max(1))
+    } else {
+        let whole = characters >> places << places << 8;
+        (whole | u128::from(b'.') << places | fraction, len.max(usize::from(scale) + 1) + 1)
+    };
+    text[end - 16..end].copy_from_slice(&characters.to_be_bytes());
+    end - len
+}
+
+/// The eight digits of a number below 10^8, one a byte, the last one lowest: halves, then quarters, then digits are
+/// split off all at once by multiplying with the inverse of 100 and of 10.
+#[inline]
+fn eight_digits(value: u32) -> u64 {
+    let fours = u64::from(value / 10_000) << 32 | u64::from(value % 10_000);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds << 16 | (fours - 100 * hundreds);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens << 8 | (pairs - 10 * tens)
+}
+
+/// Writes any number, digit by digit.
+fn write_long(mut rest: u64, scale: u8, text: &mut [u8], end: usize) -> usize {
+    let mut at = end;
+    let mut places = scale;
+    loop {
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if places > 0 {
+            places -= 1;
+            if places == 0 {
+                at -= 1;
+                text[at] = b'.';
+            }
+        } else if rest == 0 {
+            return at;
         }
     }
 }

@@ -90,6 +90,7 @@ impl Pipelines {
         let own = entry.pipeline.outbox();
         own.sends.clear();
         own.requests.clear();
+        own.changes.clear();
         own.reconnect = None;
     }
 }

@@ -1,3 +1,9 @@
+<<<<<<< HEAD
+//! The joined book against a model of the gateway.
+=======
+//! The subscriber's book: joining, gaps, and what ends it.
+>>>>>>> coretests
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,9 @@
+<<<<<<< HEAD
+//! The ladder's model and screens.
+=======
+//! The ladder: what it draws of a book.
+>>>>>>> coretests
+
 use bytes::Bytes;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

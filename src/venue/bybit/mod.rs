@@ -2,6 +2,7 @@
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
 mod channels;
+mod data;
 mod fast;
 mod instruments;
 mod rest;
@@ -34,7 +35,7 @@ const MARKETS: &[Market] = &[
         id: "option",
         url: "wss://stream.bybit.com/v5/public/option",
         rest_url: REST,
-        example: "BTC-25DEC26-100000-C-USDT",
+        example: "BTC-26MAR27-60000-C-USDT",
     },
 ];
 

@@ -139,8 +139,12 @@ fn updates(message: &[u8]) -> (Vec<String>, String) {
     (said.updates.clone(), format!("{:?}", said.clocks))
 }
 
+/// The topic decides which reader a message is for.
 fn hot_path_accepts(message: &[u8]) -> bool {
-    fast::book(message, &mut Vec::new(), &mut Vec::new()).is_some() || fast::trades(message, &mut Vec::new()).is_some()
+    let book = || fast::book(message, &mut Vec::new(), &mut Vec::new()).is_some();
+    let trades = || fast::trades(message, &mut Vec::new()).is_some();
+    (message.starts_with(br#"{"topic":"orderbook."#) && book())
+        || (message.starts_with(br#"{"topic":"publicTrade."#) && trades())
 }
 
 fn slowly(message: &[u8]) -> Vec<u8> {

@@ -1,0 +1,119 @@
+//! The bodies of the fuzz targets. The stable test `tests/fuzz_corpus.rs` runs the same on the committed corpus.
+#![allow(dead_code, unreachable_pub, reason = "each target is a program that uses one of them")]
+
+use std::time::Duration;
+
+use tickbus::book::{BookSync, SyncRule, SyncUpdate};
+use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
+use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
+use tickbus::venue::{HttpRequest, Input, bybit};
+
+/// Holds a feed to its word: nothing of a book while it is not live, nothing crossed.
+#[derive(Default)]
+struct Judge {
+    is_live: Vec<bool>,
+    requests: Vec<u64>,
+}
+
+impl FeedOutput for Judge {
+    fn send(&mut self, text: String) {
+        assert!(text.len() < 22_000);
+    }
+
+    fn http(&mut self, request: HttpRequest) {
+        self.requests.push(request.id);
+    }
+
+    fn reconnect(&mut self, _reason: String) {}
+
+    fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        let at = symbol.id as usize;
+        self.is_live.resize(self.is_live.len().max(at + 1), false);
+        match event {
+            Event::Status { status, channel: Some(Channel::Book(_)), .. } => {
+                self.is_live[at] = status.state == State::Live;
+            }
+            Event::Book(view) => {
+                assert!(self.is_live[at] && !view.book.is_crossed());
+                let prices: Vec<_> = view.book.bids().filter_map(|level| level.price.rescaled(18)).collect();
+                assert!(prices.is_sorted_by(|a, b| a > b));
+            }
+            Event::Delta { .. } => assert!(self.is_live[at]),
+            _ => {}
+        }
+    }
+}
+
+/// Lines of text are messages; a first byte of `!` makes one of the other inputs.
+pub fn bybit_session(data: &[u8]) {
+    let of = |channel| Stream { symbol: "A".to_owned(), channel };
+    let minute = Interval { count: 1, unit: 'm' };
+    let channels = [
+        Channel::Book(BookDepth::Levels(50)),
+        Channel::Bbo,
+        Channel::Trade,
+        Channel::Ticker,
+        Channel::Candle(minute),
+        Channel::Liquidation,
+    ];
+    let mut streams: Vec<_> = channels.into_iter().map(of).collect();
+    streams.push(Stream { symbol: "B".to_owned(), channel: Channel::Book(BookDepth::Full) });
+    let discover = data.first() == Some(&b'?');
+    if discover {
+        streams.clear();
+    }
+    let spec = FeedSpec { market: "linear".to_owned(), streams, discover, silence: Duration::from_secs(5) };
+    let (mut feed, mut judge, mut now) = (Feed::new(&bybit::VENUE, spec), Judge::default(), 0_u64);
+    for line in data.split(|byte| *byte == b'\n').take(500) {
+        now += 40_000_000;
+        let stamp = |now| Stamp { mono: Mono(now), wall: UnixNanos(now) };
+        let input = match line {
+            [b'!', b'c', ..] => Input::Connected,
+            [b'!', b'd', ..] => Input::Disconnected,
+            [b'!', b't', seconds @ ..] => {
+                now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
+                Input::Timeout
+            }
+            [b'!', b'h', body @ ..] => Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body },
+            [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
+            [b'!', b'b', rest @ ..] => Input::Binary(rest),
+            text => Input::Text(text),
+        };
+        feed.handle(input, stamp(now), &mut judge);
+        let _ = (feed.next_timeout(), feed.report());
+    }
+    let _ = feed.book_reports();
+}
+
+/// Each eight bytes are one update of a small book.
+pub fn book_sync(data: &[u8]) {
+    let rules = [SyncRule::Increment, SyncRule::IncrementFromImage, SyncRule::Monotonic, SyncRule::SnapshotOnly];
+    let Some((first, rest)) = data.split_first() else { return };
+    let mut sync = BookSync::new(rules[usize::from(*first) % rules.len()], 20);
+    for bytes in rest.chunks_exact(8) {
+        let number = |at: usize| i64::from(bytes[at]);
+        let level = |at: usize| Level {
+            price: Decimal::new(number(at) - 3, bytes[at + 1] % 19),
+            size: Decimal::new(number(at + 1) - 1, bytes[at] % 19),
+        };
+        let (bids, asks) = ([level(2), level(4)], [level(5), level(6)]);
+        let (bids, asks) = (&bids[..usize::from(bytes[0] >> 1) % 3], &asks[..usize::from(bytes[0] >> 3) % 3]);
+        let (seq, cross_seq) = (u64::from(bytes[1]), u64::from(bytes[1]) * 2 + u64::from(bytes[0] >> 7));
+        sync.update(SyncUpdate { snapshot: bytes[0] & 1 == 1, seq, cross_seq, bids, asks });
+        if let Some(book) = sync.live() {
+            assert!(!book.is_crossed() && book.bids().len() <= 20 && book.asks().len() <= 20);
+            assert!(book.bids().chain(book.asks()).all(|level| level.price.mantissa > 0 && level.size.mantissa > 0));
+        }
+    }
+}
+
+/// What is read prints as the same value, and reads again as itself.
+pub fn decimal(data: &[u8]) {
+    let Ok(value) = Decimal::parse(data) else { return };
+    let text = value.to_string();
+    assert_eq!(Decimal::parse(text.as_bytes()), Ok(value), "{text}");
+    assert!(tickbus::model::decimal_text(&text).is_some(), "{text}");
+    if let Some(mantissa) = value.rescaled(18) {
+        assert_eq!(Decimal::new(mantissa, 18).trimmed(), value.trimmed());
+    }
+}
