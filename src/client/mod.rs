@@ -1,5 +1,5 @@
 //! The subscriber's side of the bus: receive frames, find gaps, print, measure, join a book, ask for a snapshot.
-//! `tickbus-sub` is [`SubArgs`] and [`run`]; the other parts stand alone for programs that embed a subscriber.
+//! `tickbus-sub` is [`SubArgs`] and [`run()`]; the other parts stand alone for programs that embed a subscriber.
 
 mod args;
 mod book;

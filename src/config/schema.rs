@@ -1,6 +1,6 @@
 //! What `config.json` may say, with its defaults. These types are also the source of its JSON Schema.
 //!
-//! Everything here only describes; rules that join several fields are in [`validate`](super::validate).
+//! Everything here only describes; rules that join several fields are in `validate`.
 
 use std::collections::BTreeMap;
 
