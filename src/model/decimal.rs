@@ -183,9 +183,9 @@ fn write_short(value: u32, scale: u8, text: &mut [u8], end: usize) -> usize {
 #[inline]
 fn eight_digits(value: u32) -> u64 {
     let fours = u64::from(value / 10_000) << 32 | u64::from(value % 10_000);
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let pairs = hundreds << 16 | (fours - 100 * hundreds);
-    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
     tens << 8 | (pairs - 10 * tens)
 }
 

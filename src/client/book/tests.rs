@@ -1,4 +1,4 @@
-//! The joined book against a model of the gateway.
+//! The subscriber's book: joining, gaps, and what ends it.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The ladder's model and screens.
+//! The ladder: what it draws of a book.
 
 use bytes::Bytes;
 use ratatui::Terminal;
