@@ -110,6 +110,13 @@ fn every_sh_block_of_the_readme_works() {
     assert!(ran > 0, "README shows nothing that can be run");
 }
 
+#[test]
+fn the_readme_shows_what_check_prints() {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let printed = text(&run("scripts/run.sh check").stdout);
+    assert!(readme.contains(&format!("\n{printed}```\n")), "README does not show this:\n{printed}");
+}
+
 /// The texts between backticks, in order.
 fn code_words(line: &str) -> Vec<&str> {
     line.split('`').skip(1).step_by(2).collect()
