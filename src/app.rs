@@ -1,10 +1,12 @@
 //! The running gateway: binds the bus, starts one driver per feed, keeps them running, and ends in order.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
@@ -13,7 +15,7 @@ use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandle
 use crate::clock;
 use crate::config::schema::{Bus, Encoding as ConfigEncoding};
 use crate::config::{Config, FeedPlan};
-use crate::control::{ControlDoor, SnapshotDoor};
+use crate::control::{ControlDoor, HttpDoor, RequestSocket, SnapshotDoor};
 use crate::feed::{FeedSpec, State};
 use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
@@ -91,6 +93,11 @@ pub struct Running {
 }
 
 impl Running {
+    /// What every feed reports, asked at the same time; `None` for a feed that does not answer in time.
+    pub async fn reports(&self) -> Vec<Option<DriverReport>> {
+        join_all(self.feeds.iter().map(FeedHandle::report)).await
+    }
+
     /// Asks the gateway to end.
     pub fn request_shutdown(&self) {
         self.shutdown.send_replace(true);
@@ -102,7 +109,9 @@ pub struct Gateway {
     running: Running,
     feed_tasks: Vec<JoinHandle<()>>,
     heartbeat: JoinHandle<()>,
-    doors: Vec<RequestServer>,
+    /// The snapshot socket, then the control socket if there is one.
+    doors: Arc<[RequestSocket]>,
+    admin: Option<HttpDoor>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -148,7 +157,11 @@ impl Gateway {
             });
         }
         let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
-        let doors = open_doors(config, &running).await?;
+        let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
+        let admin = match &config.admin.listen {
+            Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
+            None => None,
+        };
         let plans = config.feeds.iter().zip(running.feeds.iter().cloned()).zip(receivers);
         let feed_tasks = plans
             .map(|((plan, handle), receiver)| {
@@ -156,7 +169,9 @@ impl Gateway {
             })
             .collect();
         let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
-        Ok(Self { running, feed_tasks, heartbeat, doors, stop_requested })
+        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
+        gateway.log_endpoints();
+        Ok(gateway)
     }
 
     /// What the doors work on.
@@ -167,6 +182,19 @@ impl Gateway {
     /// The bus's endpoints, with the ports that were really taken.
     pub fn bus_endpoints(&self) -> &[String] {
         self.running.publisher.endpoints()
+    }
+
+    /// Where the HTTP door listens, with the port that was really taken; `None` when it is turned off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(HttpDoor::address)
+    }
+
+    /// Says where everything listens, with the ports that were really taken; empty is what is turned off.
+    fn log_endpoints(&self) {
+        let door = |at: usize| self.doors.get(at).map(|door| door.server.endpoints().join(" ")).unwrap_or_default();
+        let (bus, snapshot, control) = (self.bus_endpoints().join(" "), door(0), door(1));
+        let admin = self.admin_address().map(|address| format!("http://{address}/")).unwrap_or_default();
+        info!(feeds = self.running.feeds.len(), bus, snapshot, control, admin, "Gateway started");
     }
 
     /// Waits until someone asks through a door for the gateway to end.
@@ -191,11 +219,14 @@ impl Gateway {
         }
         self.heartbeat.abort();
         let doors = async {
-            for door in &self.doors {
-                door.close(SOCKETS_END_WITHIN / 4).await;
+            for door in self.doors.iter() {
+                door.server.close(SOCKETS_END_WITHIN / 4).await;
             }
         };
         tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        if let Some(admin) = self.admin {
+            admin.close().await;
+        }
         info!("Gateway ended");
     }
 }
@@ -218,12 +249,14 @@ fn publisher_options(bus: &Bus) -> PublisherOptions {
     }
 }
 
-async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestServer>, BindError> {
+async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSocket>, BindError> {
     let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
-    let mut doors = vec![RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?];
+    let server = RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?;
+    let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
-        doors.push(RequestServer::bind(endpoint, RequestOptions::default(), control).await?);
+        let server = RequestServer::bind(endpoint, RequestOptions::default(), control).await?;
+        doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
 }
@@ -301,8 +334,7 @@ async fn beat(running: Running, encoding: Encoding) {
     for seq in 1_u64.. {
         every.tick().await;
         let mut live = 0;
-        for feed in running.feeds.iter() {
-            let report = feed.report().await;
+        for report in running.reports().await {
             let state = report.as_ref().and_then(|report| report.feed.symbols.first()).map(|whole| whole.status.state);
             live += u64::from(state == Some(State::Live));
         }

@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::{Mono, Stamp, UnixNanos};
 
+#[allow(clippy::disallowed_methods)]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The monotonic and the wall clock, read together.

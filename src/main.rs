@@ -10,5 +10,9 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cli::run(cli))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(cli::run(cli));
+    // A name look-up that hangs holds a thread that cannot be stopped; it must not hold up the end.
+    runtime.shutdown_background();
+    code
 }

@@ -1,8 +1,10 @@
 //! One feed from input to frames: session, books, encoder. Pure; live, replay, simulation and fuzzing all step it.
 
-use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Symbol};
+use std::collections::BTreeSet;
+
+use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, State, Status, Symbol};
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
-use crate::model::Stamp;
+use crate::model::{Channel, Stamp};
 use crate::venue::{HttpRequest, Input, Timer, VenueDef};
 
 pub use crate::feed::{Counters, FeedReport, SymbolReport};
@@ -18,6 +20,19 @@ pub struct Outbox {
     pub reconnect: Option<String>,
     /// Work for the bus, in order.
     pub frames: Vec<Outgoing>,
+    /// Changes of state worth a log line: of the feed as a whole, and into and out of a symbol's own trouble.
+    pub changes: Vec<StateChange>,
+}
+
+/// A change of state, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The venue's own spelling; empty for the feed as a whole.
+    pub symbol: String,
+    /// Which of its channels.
+    pub channel: Option<Channel>,
+    /// The new state.
+    pub status: Status,
 }
 
 /// A feed and its encoder.
@@ -25,13 +40,41 @@ pub struct Pipeline {
     feed: Feed,
     encoder: Encoder,
     outbox: Outbox,
+    troubled: Troubled,
+}
+
+/// What the log was told, so that it is told of the end too.
+#[derive(Debug, Default)]
+struct Troubled {
+    /// Streams in trouble of their own.
+    streams: BTreeSet<(u32, Option<Channel>)>,
+    /// The feed as a whole.
+    whole: Option<State>,
 }
 
 /// Takes the feed's outputs into the outbox, events through the encoder.
 struct Intake<'a> {
     encoder: &'a mut Encoder,
     outbox: &'a mut Outbox,
+    troubled: &'a mut Troubled,
     now: Stamp,
+}
+
+impl Intake<'_> {
+    fn note(&mut self, symbol: &Symbol, channel: Option<Channel>, status: &Status) {
+        let key = (symbol.id, channel);
+        let own = status.is_own_trouble();
+        let told = match symbol.id {
+            // The feed as a whole is told what its connection goes through; a symbol's trouble is told of the symbol.
+            0 => !own && self.troubled.whole.replace(status.state) != Some(status.state),
+            _ if own => self.troubled.streams.insert(key) || status.state != State::Syncing,
+            _ => self.troubled.streams.remove(&key),
+        };
+        if told {
+            let change = StateChange { symbol: symbol.name.clone(), channel, status: status.clone() };
+            self.outbox.changes.push(change);
+        }
+    }
 }
 
 impl FeedOutput for Intake<'_> {
@@ -49,6 +92,9 @@ impl FeedOutput for Intake<'_> {
 
     #[inline]
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        if let Event::Status { channel, status, .. } = event {
+            self.note(symbol, channel, status);
+        }
         self.encoder.event(symbol, event, self.now, &mut self.outbox.frames);
     }
 }
@@ -56,14 +102,19 @@ impl FeedOutput for Intake<'_> {
 impl Pipeline {
     /// A feed of this venue and its encoder.
     pub fn new(venue: &VenueDef, feed: FeedSpec, encoder: EncoderSpec) -> Self {
-        Self { feed: Feed::new(venue, feed), encoder: Encoder::new(encoder), outbox: Outbox::default() }
+        Self {
+            feed: Feed::new(venue, feed),
+            encoder: Encoder::new(encoder),
+            outbox: Outbox::default(),
+            troubled: Troubled::default(),
+        }
     }
 
     /// Takes one input; what follows from it is in the outbox afterwards.
     pub fn step(&mut self, input: Input<'_>, now: Stamp) {
-        let Self { feed, encoder, outbox } = self;
+        let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
-        feed.handle(input, now, &mut Intake { encoder, outbox, now });
+        feed.handle(input, now, &mut Intake { encoder, outbox, troubled, now });
         self.publish_due(now);
     }
 
@@ -99,16 +150,16 @@ impl Pipeline {
 
     /// Subscribes to one symbol's book anew; false if there is no such book.
     pub fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
-        let Self { feed, encoder, outbox } = self;
+        let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
-        feed.resync(symbol, now, &mut Intake { encoder, outbox, now })
+        feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
     /// Publishes `down` for every symbol: the last thing before the process ends.
     pub fn shut_down(&mut self, now: Stamp) {
-        let Self { feed, encoder, outbox } = self;
+        let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
-        feed.shut_down(now, &mut Intake { encoder, outbox, now });
+        feed.shut_down(now, &mut Intake { encoder, outbox, troubled, now });
     }
 
     /// State and counters.

@@ -2,26 +2,81 @@
 //!
 //! `UPDATE_GENERATED=1 cargo test --test generated` writes them anew.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-fn printed(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tickbus")).args(arguments).output().expect("tickbus runs");
+use clap::CommandFactory as _;
+use tickbus::cli::Cli;
+
+const TICKBUS: &str = env!("CARGO_BIN_EXE_tickbus");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_tickbus-sub");
+
+/// What a program prints on stdout, whatever the terminal and the variables of whoever runs the test.
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(program);
+    for variable in ["COLUMNS", "TICKBUS_CONFIG", "TICKBUS_CONTROL", "TICKBUS_LOG_FORMAT"] {
+        command.env_remove(variable);
+    }
+    let output = command.args(arguments).output().expect("the program runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-fn assert_generated(file: &str, arguments: &[&str]) {
+fn assert_generated(file: &str, now: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let now = printed(arguments);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
-        std::fs::write(&path, &now).expect(file);
+        std::fs::write(&path, now).expect(file);
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(kept == now, "{file} is out of date; run UPDATE_GENERATED=1 cargo test --test generated");
 }
 
+/// The help of both programs and of every subcommand, as one page.
+fn command_line() -> String {
+    let mut page = "# Command line\n\nGenerated from the programs' own help.\n".to_owned();
+    let mut add = |title: &str, help: &str| {
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(page, "\n## {title}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+    };
+    add("tickbus", &printed(TICKBUS, &["--help"]));
+    for subcommand in Cli::command().get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        let name = subcommand.get_name();
+        add(&format!("tickbus {name}"), &printed(TICKBUS, &[name, "--help"]));
+    }
+    add("tickbus-sub", &printed(SUBSCRIBER, &["--help"]));
+    page
+}
+
 #[test]
 fn the_config_schema_is_current() {
-    assert_generated("docs/reference/config.schema.json", &["schema", "config"]);
+    assert_generated("docs/reference/config.schema.json", &printed(TICKBUS, &["schema", "config"]));
+}
+
+#[test]
+fn the_frame_schema_is_current() {
+    assert_generated("docs/reference/frame.schema.json", &printed(TICKBUS, &["schema", "frame"]));
+}
+
+#[test]
+fn the_command_line_reference_is_current() {
+    assert_generated("docs/reference/cli.md", &command_line());
+}
+
+#[test]
+fn the_list_of_metrics_is_current() {
+    assert_generated("docs/reference/metrics.md", &tickbus::telemetry::metrics::reference());
+}
+
+#[test]
+fn alert_rules_ask_for_metrics_that_exist() {
+    let rules = include_str!("../scripts/package/alerts.yml");
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let words = |text: &'static str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names: Vec<&str> = expressions.flat_map(words).filter(|word| word.starts_with("tickbus_")).collect();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        assert!(tickbus::telemetry::metrics::METRICS.iter().any(|metric| metric.name == name), "{name}");
+    }
 }

@@ -174,7 +174,7 @@ impl BookSync {
     pub fn update(&mut self, update: SyncUpdate<'_>) -> Verdict {
         let verdict = match self.rule {
             SyncRule::Increment => self.increment(update),
-            SyncRule::IncrementFromImage => self.from_image(update),
+            SyncRule::IncrementFromImage => self.with_image(update),
             SyncRule::Monotonic => self.monotonic(update),
             SyncRule::SnapshotOnly => self.snapshot_only(update),
         };
@@ -297,7 +297,7 @@ impl BookSync {
         Verdict::Lost(loss)
     }
 
-    fn from_image(&mut self, update: SyncUpdate<'_>) -> Verdict {
+    fn with_image(&mut self, update: SyncUpdate<'_>) -> Verdict {
         if update.snapshot {
             if self.live {
                 return Verdict::Ignored;

@@ -19,7 +19,7 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Not an endpoint.
-    #[error("cannot bind `{endpoint}`: write tcp://ADDRESS:PORT, tcp://*:PORT for all addresses, or ipc:///PATH")]
+    #[error("cannot bind `{endpoint}`: write tcp://ADDRESS:PORT, tcp://*:PORT for all IPv4 addresses, or ipc:///PATH")]
     Endpoint {
         /// As configured.
         endpoint: String,
@@ -95,9 +95,10 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer): (_, SocketAddr) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // These fail only for a peer that is gone already, which shows at the first read.
+                stream.set_nodelay(true).ok();
                 // The heartbeat of peers that know no PING.
-                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
+                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER)).ok();
                 Ok(Connection::tcp(stream, peer))
             }
             Self::Unix(listener, _) => Ok(Connection::unix(listener.accept().await?.0)),

@@ -67,6 +67,23 @@ pub struct Refused {
     pub accept: u64,
 }
 
+impl Refused {
+    /// Every reason by name, with its count.
+    pub const fn by_reason(&self) -> [(&'static str, u64); KINDS] {
+        [
+            ("full", self.full),
+            ("handshake_timeout", self.handshake_timeout),
+            ("handshake", self.handshake),
+            ("too_large", self.too_large),
+            ("protocol", self.protocol),
+            ("subscriptions", self.subscriptions),
+            ("silent", self.silent),
+            ("slow", self.slow),
+            ("accept", self.accept),
+        ]
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Full,

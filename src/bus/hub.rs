@@ -103,17 +103,18 @@ impl Hub {
         Some((id, wake))
     }
 
-    /// Subscribes, and queues the kept frames that this subscriber did not get through another of its subscriptions.
-    pub(super) fn subscribe(&mut self, id: SubscriberId, prefix: &[u8], now: Mono) -> Result<(), SubscribeError> {
-        let most = self.kept.len();
-        let mut fresh = self.kept.matching(prefix);
+    /// Subscribes, and queues the kept frames that this subscriber did not get through another of its subscriptions;
+    /// returns how many.
+    pub(super) fn subscribe(&mut self, id: SubscriberId, prefix: &[u8], now: Mono) -> Result<usize, SubscribeError> {
+        // With a shorter prefix, or the same, it has all that this one could bring.
+        let mut fresh = if self.topics.is_subscribed(id, prefix) { vec![] } else { self.kept.matching(prefix) };
         fresh.retain(|frame| !self.topics.is_subscribed(id, &frame.topic));
         self.topics.subscribe(id, prefix)?;
-        let Some(slot) = slot(&mut self.slots, id) else { return Ok(()) };
-        for frame in fresh {
-            self.counters.count(slot.queue.push_joined(frame.clone(), most, now));
+        let Some(slot) = slot(&mut self.slots, id) else { return Ok(0) };
+        for frame in &fresh {
+            self.counters.count(slot.queue.push_joined((*frame).clone(), self.kept.len(), now));
         }
-        Ok(())
+        Ok(fresh.len())
     }
 
     /// Takes one subscription back.
@@ -206,6 +207,11 @@ impl Hub {
     /// Subscribers connected.
     pub(super) fn subscribers(&self) -> usize {
         self.count
+    }
+
+    /// Whether anyone subscribed to anything.
+    pub(super) fn anyone_subscribed(&self) -> bool {
+        !self.topics.is_empty()
     }
 
     /// Frames queued for all subscribers together.

@@ -60,6 +60,8 @@ impl Default for PublisherOptions {
 pub struct BusStats {
     /// Subscribers connected now.
     pub subscribers: usize,
+    /// Whether any of them subscribed to anything.
+    pub anyone_subscribed: bool,
     /// Frames queued now, for all subscribers together.
     pub queued_frames: usize,
     /// Topics kept for joiners now.
@@ -166,6 +168,7 @@ impl Publisher {
         let counters = hub.counters();
         BusStats {
             subscribers: hub.subscribers(),
+            anyone_subscribed: hub.anyone_subscribed(),
             queued_frames: hub.queued(),
             kept_topics: hub.kept_topics(),
             accepted: shared.door.accepted.load(Ordering::Relaxed),

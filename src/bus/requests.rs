@@ -261,27 +261,25 @@ impl Client<'_> {
     async fn wait_for_reply(&mut self, request: Bytes) -> Result<Vec<Bytes>, Fault> {
         let shared = self.shared;
         let mut reply = shared.handler.handle(request);
-        loop {
-            let read = tokio::select! {
-                biased;
-                reply = &mut reply => return Ok(reply),
-                read = self.connection.read(&mut self.buffer), if self.next.is_none() => read,
-            };
-            let met = match read {
-                Ok(count) => {
-                    self.heard(count);
-                    self.take_frames()
-                }
-                Err(fault) => Err(fault),
-            };
-            let sent = match met {
+        let left = loop {
+            // Frames may already be here: sent together with the request.
+            let met = match self.take_frames() {
                 Ok(()) => self.send_commands().await,
                 Err(fault) => Err(fault),
             };
-            if let Err(fault) = sent {
-                reply.await;
-                return Err(fault);
+            if let Err(fault) = met {
+                break fault;
             }
-        }
+            tokio::select! {
+                biased;
+                reply = &mut reply => return Ok(reply),
+                read = self.connection.read(&mut self.buffer), if self.next.is_none() => match read {
+                    Ok(count) => self.heard(count),
+                    Err(fault) => break fault,
+                },
+            }
+        };
+        reply.await;
+        Err(left)
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) -> Result
     };
     let (peer, decoder) = greeted;
     let Some((id, wake)) = shared.hub().join() else { return Err(Fault::Full(options.max_subscribers)) };
-    let place = Place { shared: &shared, id };
+    let mut place = Place { shared: &shared, id, left: false };
     let subscriber = Subscriber {
         place: &place,
         connection: &connection,
@@ -56,10 +56,11 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) -> Result
     ended
 }
 
-/// A subscriber's place in the hub.
+/// A subscriber's place in the hub, given back also when its task is aborted.
 struct Place<'a> {
     shared: &'a Shared,
     id: SubscriberId,
+    left: bool,
 }
 
 impl Place<'_> {
@@ -67,10 +68,21 @@ impl Place<'_> {
         self.shared.hub()
     }
 
-    async fn leave(&self) {
-        while !self.hub().leave(self.id, LEAVE_STEP) {
+    async fn leave(&mut self) {
+        while !self.leave_step() {
             yield_now().await;
         }
+    }
+
+    fn leave_step(&mut self) -> bool {
+        self.left = self.left || self.hub().leave(self.id, LEAVE_STEP);
+        self.left
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        while !self.leave_step() {}
     }
 }
 
@@ -179,7 +191,11 @@ impl Subscriber<'_> {
             match command {
                 Command::Subscribe(prefix) => {
                     let now = clock::now().mono;
-                    self.place.hub().subscribe(self.place.id, prefix, now)?;
+                    let joined = self.place.hub().subscribe(self.place.id, prefix, now)?;
+                    // Joining costs the most: a flood of it shares its thread with the rest of the process.
+                    if joined > 0 {
+                        yield_now().await;
+                    }
                 }
                 Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
                 Command::Ping(context) => self.pong = Some(context.to_vec()),
@@ -187,8 +203,6 @@ impl Subscriber<'_> {
                 Command::Ready(_) | Command::Pong | Command::Other => {}
             }
         }
-        // A flood of subscriptions shares its thread with the rest of the process.
-        yield_now().await;
         Ok(())
     }
 }

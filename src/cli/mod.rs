@@ -111,6 +111,11 @@ impl LogArgs {
     }
 }
 
+/// A command line that clap cannot judge: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -170,7 +175,9 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    let bad = |cause: &(dyn std::error::Error + 'static)| cause.is::<Problems>() || cause.is::<LogError>();
+    let bad = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<Problems>() || cause.is::<LogError>() || cause.is::<Usage>()
+    };
     match error {
         _ if error.chain().any(bad) => BAD_CONFIG,
         _ if error.chain().any(|cause| cause.is::<BindError>()) => BIND_FAILED,

@@ -2,7 +2,20 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::mpsc;
+
+use super::Usage;
+use crate::bus::{Outgoing, Publisher, PublisherOptions};
+use crate::io::FrameSink;
+use crate::replay::find_market;
+use crate::replay::pipelines::Pipelines;
+use crate::replay::player::{Player, Speed};
+use crate::replay::reader::Captures;
+use crate::replay::report::report;
+use crate::venue::{self, VENUES, VenueDef};
 
 /// Arguments of `tickbus replay`.
 #[derive(Debug, clap::Args)]
@@ -27,36 +40,32 @@ pub struct Args {
     /// Publish the frames here.
     #[arg(long, value_name = "ENDPOINT")]
     pub bind: Option<String>,
-    /// Write what was found per symbol (gaps, resyncs, final books) as JSON.
+    /// With --bind: wait so long for the first subscriber before playing.
+    #[arg(long, value_name = "SECS", default_value_t = 5)]
+    pub wait: u64,
+    /// Write what was found per symbol (gaps, resyncs, final books) here as JSON, instead of to stdout.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 
-impl Args {
-    /// How fast to go: as asked, or as recorded where someone listens.
-    pub fn speed(&self) -> Speed {
-        self.speed.unwrap_or(if self.bind.is_some() { Speed::Times(1.0) } else { Speed::Max })
-    }
-}
+/// Frames that subscribers may be behind before the replay waits for them.
+const BEHIND: usize = 5_000;
+/// How long subscribers may take to read the last frames.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// How fast a capture is replayed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// This many times as fast as it was recorded, above 0 and at most 1000.
-    Times(f64),
-    /// Without waiting.
-    Max,
-}
+/// A bus that says when its readers are behind, or no bus.
+struct ReplaySink(Option<Publisher>);
 
-impl FromStr for Speed {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<f64>() {
-            _ if text == "max" => Ok(Self::Max),
-            Ok(times) if times > 0.0 && times <= 1_000.0 => Ok(Self::Times(times)),
-            _ => Err("allowed: a number above 0 and at most 1000, or max".to_owned()),
+impl FrameSink for ReplaySink {
+    fn publish(&self, batch: &mut Vec<Outgoing>) {
+        match &self.0 {
+            Some(publisher) => publisher.publish(batch),
+            None => batch.clear(),
         }
+    }
+
+    fn is_congested(&self) -> bool {
+        self.0.as_ref().is_some_and(|publisher| publisher.stats().queued_frames > BEHIND)
     }
 }
 
@@ -64,22 +73,55 @@ impl FromStr for Speed {
 ///
 /// # Errors
 /// A file that cannot be read, a venue or market that is not known, or a socket that cannot be bound.
-#[expect(clippy::unused_async)]
-pub async fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`tickbus replay` is not part of this build")
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let venue = known_venue(&args.venue)?;
+    let forced = args.market.as_deref().map(|market| known_market(venue, market)).transpose()?;
+    let found = if forced.is_some() { forced } else { find_market(&args.files, venue)? };
+    let markets = || venue.markets.iter().map(|market| market.id).collect::<Vec<_>>().join(", ");
+    let fallback =
+        found.ok_or_else(|| Usage(format!("the messages do not tell the market: add --market ({})", markets())))?;
+    let mut captures = Captures::open(&args.files)?;
+    let sink = ReplaySink(bind(&args).await?);
+    let mut pipelines = Pipelines::new(venue, forced, fallback);
+    let (_commands, mut receiver) = mpsc::channel(1);
+    let speed = args.speed.unwrap_or(if args.bind.is_some() { Speed::Times(1) } else { Speed::Max });
+    let totals = Player::new(&mut pipelines, &sink, &mut receiver, speed).play(&mut captures).await;
+    if let Some(publisher) = &sink.0 {
+        publisher.close(DRAIN_WITHIN).await;
+    }
+    tracing::info!(messages = totals.ws, connects = totals.connect, rest = totals.rest, "Replay ended");
+    let report = format!("{:#}\n", report(venue.id, &pipelines.book_reports()));
+    match &args.report {
+        Some(path) => std::fs::write(path, report).with_context(|| format!("cannot write {}", path.display()))?,
+        None => super::print(&report)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn known_venue(id: &str) -> Result<&'static VenueDef, Usage> {
+    let ids = || VENUES.iter().map(|venue| venue.id).collect::<Vec<_>>().join(", ");
+    venue::find(id).ok_or_else(|| Usage(format!("--venue: unknown venue {id:?}; allowed: {}", ids())))
+}
 
-    #[test]
-    fn speeds_are_read() {
-        assert_eq!("10".parse(), Ok(Speed::Times(10.0)));
-        assert_eq!("0.5".parse(), Ok(Speed::Times(0.5)));
-        assert_eq!("max".parse(), Ok(Speed::Max));
-        for bad in ["0", "-1", "NaN", "inf", "1001", "fast", ""] {
-            assert!(bad.parse::<Speed>().is_err(), "{bad}");
+fn known_market(venue: &VenueDef, id: &str) -> Result<&'static str, Usage> {
+    let found = venue.markets.iter().find(|market| market.id == id).map(|market| market.id);
+    let ids = || venue.markets.iter().map(|market| market.id).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| Usage(format!("--market: {} has no market {id:?}; allowed: {}", venue.id, ids())))
+}
+
+/// Binds the bus, if asked for, and waits for someone to listen.
+async fn bind(args: &Args) -> anyhow::Result<Option<Publisher>> {
+    let Some(endpoint) = &args.bind else { return Ok(None) };
+    let options = PublisherOptions { endpoints: vec![endpoint.clone()], ..PublisherOptions::default() };
+    let publisher = Publisher::bind(options).await?;
+    tracing::info!(bus = publisher.endpoints().join(" "), "Waiting for a subscriber");
+    let joined = async {
+        while !publisher.stats().anyone_subscribed {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    };
+    if tokio::time::timeout(Duration::from_secs(args.wait), joined).await.is_err() && args.wait > 0 {
+        tracing::warn!(seconds = args.wait, "Nobody subscribed: playing all the same");
     }
+    Ok(Some(publisher))
 }

@@ -29,8 +29,6 @@ pub struct Args {
 pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut gateway = Gateway::start(&config, None).await?;
-    let endpoints = gateway.bus_endpoints().join(" ");
-    info!(feeds = config.feeds.len(), endpoints, "Gateway started");
     tokio::select! {
         _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),

@@ -30,7 +30,7 @@ pub enum Of {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let schema = match args.of {
         Of::Config => config::schema::json_schema(),
-        Of::Frame => anyhow::bail!("`tickbus schema frame` is not part of this build"),
+        Of::Frame => crate::frame::json_schema(),
     };
     super::print(&format!("{schema:#}\n"))?;
     Ok(ExitCode::SUCCESS)

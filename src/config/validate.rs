@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::problem::{Findings, member, quoted};
 use super::schema::Settings;
 use super::{Config, Endpoint, FeedPlan, streams};
-use crate::model::{Channel, Stream};
+use crate::model::Stream;
 use crate::venue::VenueDef;
 
 /// Checks what the schema cannot, and resolves the feeds. The result is worth something only if nothing was found.
@@ -70,21 +70,20 @@ fn check_socket(
     bound.push((path, endpoint));
 }
 
-/// Who publishes a topic: the feed's name by (topic's channel, venue, market, symbol).
-type Owners = BTreeMap<(String, &'static str, &'static str, String), String>;
+/// Who publishes a symbol: the feed's name by (venue, market, symbol).
+type Owners = BTreeMap<(&'static str, &'static str, String), String>;
 
-/// Refuses topics that an earlier feed publishes too: two sources would give one topic two sequences.
+/// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
+/// would have two sources and two sequences.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
     let mut clashes: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
-    for (Stream { symbol, channel }, entry) in plan.streams.iter().zip(entries) {
-        for topic in topics(*channel) {
-            let key = (topic, plan.venue.id, plan.market.id, symbol.clone());
-            let owner = owners.entry(key).or_insert_with(|| plan.name.clone());
-            if *owner != plan.name {
-                let symbols = clashes.entry((*entry, owner.clone())).or_default();
-                if symbols.last() != Some(&symbol.as_str()) {
-                    symbols.push(symbol);
-                }
+    for (Stream { symbol, .. }, entry) in plan.streams.iter().zip(entries) {
+        let key = (plan.venue.id, plan.market.id, symbol.clone());
+        let owner = owners.entry(key).or_insert_with(|| plan.name.clone());
+        if *owner != plan.name {
+            let symbols = clashes.entry((*entry, owner.clone())).or_default();
+            if symbols.last() != Some(&symbol.as_str()) {
+                symbols.push(symbol);
             }
         }
     }
@@ -94,16 +93,9 @@ fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Own
             n => format!(" and {} more", n - 1),
         };
         let what = format!("{}{more} is published by {} too", quoted(symbols[0]), member("feeds", &owner));
-        findings
-            .add(format!("{path}.channels[{entry}]"), format!("{what}; a topic has one source, so keep one of them"));
-    }
-}
-
-/// The first part of the topics that a channel is published on.
-fn topics(channel: Channel) -> Vec<String> {
-    match channel {
-        Channel::Book(_) => ["book", "delta", "bbo"].map(str::to_owned).to_vec(),
-        Channel::Candle(interval) => vec![format!("candle_{interval}")],
-        Channel::Bbo | Channel::Trade | Channel::Ticker | Channel::Liquidation => vec![channel.to_string()],
+        findings.add(
+            format!("{path}.channels[{entry}]"),
+            format!("{what}; a symbol's topics have one source, so put all its channels into one feed"),
+        );
     }
 }

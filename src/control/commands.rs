@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply;
 use crate::app::{FeedHandle, Running};
@@ -45,7 +45,7 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
         ("topics", _) => Ok(reply::ok(&json!({"topics": running.publisher.kept_topics()}))),
         ("stats", _) => Ok(reply::ok(&reply::stats(running))),
         ("feeds", Door::Control) => feeds(running).await,
-        ("status", Door::Control) => status(running, request.feed.as_deref()).await,
+        ("status", Door::Control) => Ok(reply::ok(&status(running, request.feed.as_deref()).await?)),
         ("resync", Door::Control) => resync(running, request.feed.as_deref(), request.symbol.as_deref()).await,
         ("shutdown", Door::Control) => {
             running.request_shutdown();
@@ -81,23 +81,26 @@ fn feed<'a>(running: &'a Running, name: Option<&str>) -> Result<&'a FeedHandle, 
 }
 
 async fn feeds(running: &Running) -> Result<Vec<Bytes>, String> {
-    let mut list = Vec::new();
-    for feed in running.feeds.iter() {
-        list.push(reply::feed(feed, feed.report().await.as_ref(), false));
-    }
-    Ok(reply::ok(&json!({"feeds": list})))
+    let reports = running.reports().await;
+    let list = running.feeds.iter().zip(&reports).map(|(feed, report)| reply::feed(feed, report.as_ref(), false));
+    Ok(reply::ok(&json!({"feeds": list.collect::<Vec<_>>()})))
 }
 
-async fn status(running: &Running, name: Option<&str>) -> Result<Vec<Bytes>, String> {
-    let chosen = match name {
-        Some(name) => std::slice::from_ref(feed(running, Some(name))?),
-        None => &running.feeds,
+/// The bus and the named feed, or every feed, with the state of each symbol.
+pub(super) async fn status(running: &Running, name: Option<&str>) -> Result<Value, String> {
+    let list = match name {
+        Some(name) => {
+            let feed = feed(running, Some(name))?;
+            vec![reply::feed(feed, feed.report().await.as_ref(), true)]
+        }
+        None => {
+            let reports = running.reports().await;
+            let all = running.feeds.iter().zip(&reports);
+            all.map(|(feed, report)| reply::feed(feed, report.as_ref(), true)).collect()
+        }
     };
-    let mut list = Vec::new();
-    for feed in chosen {
-        list.push(reply::feed(feed, feed.report().await.as_ref(), true));
-    }
-    Ok(reply::ok(&json!({"epoch": running.epoch, "feeds": list, "bus": reply::stats(running)})))
+    let (version, bus) = (env!("CARGO_PKG_VERSION"), reply::stats(running));
+    Ok(json!({"version": version, "epoch": running.epoch, "feeds": list, "bus": bus}))
 }
 
 async fn resync(running: &Running, name: Option<&str>, symbol: Option<&str>) -> Result<Vec<Bytes>, String> {

@@ -1,6 +1,8 @@
 //! What a running gateway can be asked and told: one command set in JSON, behind its doors.
 
 mod commands;
+mod health;
+mod http;
 mod reply;
 
 use std::future::Future;
@@ -8,8 +10,17 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
+pub use self::http::HttpDoor;
 use crate::app::Running;
-use crate::bus::RequestHandler;
+use crate::bus::{RequestHandler, RequestServer};
+
+/// A bound request socket.
+pub struct RequestSocket {
+    /// Which: `snapshot` or `control`.
+    pub name: &'static str,
+    /// The socket.
+    pub server: RequestServer,
+}
 
 /// The snapshot socket: reads only.
 pub struct SnapshotDoor(Running);

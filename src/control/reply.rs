@@ -35,6 +35,8 @@ pub(super) fn stats(running: &Running) -> Value {
         "dropped_frames": stats.dropped_frames,
         "conflated_frames": stats.conflated_frames,
         "slow_disconnects": stats.slow_disconnects,
+        "not_kept_frames": stats.not_kept_frames,
+        "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
     })
 }
 
@@ -64,6 +66,9 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     fields["connected"] = json!(report.link.connected);
     fields["connects"] = json!(report.link.connects);
     fields["failures"] = json!(report.link.failures);
+    if let Some(failure) = &report.link.last_failure {
+        fields["last_failure"] = json!(failure);
+    }
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,

@@ -1,14 +1,14 @@
-//! The books and states of a feed, and what every update of the session does to them.
+//! The states of a feed's streams and symbols, and what every update of the session does to them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::event::{BookView, Event, FeedOutput, Levels, Reason, State, Status, Symbol};
+use super::event::{BookView, Event, FeedOutput, Reason, State, Status, Symbol};
 use super::report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
-use super::stream::{Check, StreamState};
-use crate::book::{BookSync, Loss, SyncUpdate, Verdict, crc25};
+use super::stream::StreamState;
+use crate::book::{BookSync, crc25};
 use crate::model::{BookDepth, Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{BookUpdate, HttpRequest, Ignored, Output, Update};
+use crate::venue::{HttpRequest, Ignored, Output, Update};
 
 /// Most symbols a recording may bring in.
 const SYMBOLS_MAX: usize = 20_000;
@@ -21,29 +21,29 @@ pub(super) enum Command {
 }
 
 #[derive(Debug)]
-struct SymbolState {
-    symbol: Symbol,
+pub(super) struct SymbolState {
+    pub(super) symbol: Symbol,
     /// The stream that speaks for the symbol: its deepest book, else its first stream.
-    main: Option<u32>,
+    pub(super) main: Option<u32>,
     /// A stream of its own for the best bid and offer.
-    bbo: Option<u32>,
-    trades: u64,
+    pub(super) bbo: Option<u32>,
+    pub(super) trades: u64,
 }
 
 /// Books and states. The first symbol is the feed as a whole.
 #[derive(Debug)]
 pub(super) struct Core {
-    symbols: Vec<SymbolState>,
+    pub(super) symbols: Vec<SymbolState>,
     by_name: HashMap<String, u32>,
-    streams: Vec<StreamState>,
+    pub(super) streams: Vec<StreamState>,
     pub(super) commands: VecDeque<Command>,
     pub(super) counters: Counters,
     feed: Status,
     announced: bool,
-    connected: bool,
+    pub(super) connected: bool,
     states_changed: bool,
-    discover: bool,
-    silence: Duration,
+    pub(super) discover: bool,
+    pub(super) silence: Duration,
 }
 
 impl Core {
@@ -121,7 +121,7 @@ impl Core {
 
     // States.
 
-    fn set_status(
+    pub(super) fn set_status(
         &mut self,
         at: usize,
         state: State,
@@ -152,7 +152,7 @@ impl Core {
         self.states_changed = true;
         for at in 0..self.streams.len() {
             let reason = self.streams[at].status.before_connecting();
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             self.streams[at].connected(now.mono);
             self.set_status(at, State::Syncing, Some(reason), None, now, out);
         }
@@ -163,7 +163,7 @@ impl Core {
         self.states_changed = true;
         self.commands.clear();
         for at in 0..self.streams.len() {
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
             self.set_status(at, state, Some(reason), None, now, out);
@@ -173,14 +173,14 @@ impl Core {
     pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = false;
         for at in 0..self.streams.len() {
-            self.streams[at].idle();
+            self.streams[at].idle(now.mono);
             self.set_status(at, State::Down, Some(Reason::Shutdown), None, now, out);
         }
         self.set_feed(State::Down, Some(Reason::Shutdown), None, now, out);
     }
 
     /// The state of the feed as a whole, if something changed: down, or that of its worst symbol. A refused
-    /// stream does not count: it will stay refused, and the rest is well.
+    /// stream does not count, unless there is no other: it will stay refused, and the rest is well.
     pub(super) fn feed_status(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         if !std::mem::take(&mut self.states_changed) {
             return;
@@ -191,14 +191,20 @@ impl Core {
             return self.set_feed(State::Down, Some(reason), None, now, out);
         }
         let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
-        let counted = self.symbols.iter().filter_map(main).filter(|status| status.state != State::Rejected);
-        let (mut worst, mut live, mut all) = ((State::Live, None), 0, 0);
-        for status in counted {
+        let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);
+        for status in self.symbols.iter().filter_map(main) {
             all += 1;
+            if status.state == State::Rejected {
+                refused += 1;
+                continue;
+            }
             live += u32::from(status.state == State::Live);
             if status.state > worst.0 {
                 worst = (status.state, status.reason);
             }
+        }
+        if all > 0 && refused == all {
+            worst = (State::Rejected, Some(Reason::Rejected));
         }
         let detail = format!("{live} of {all} symbols live");
         self.set_feed(worst.0, worst.1, Some(detail), now, out);
@@ -217,149 +223,6 @@ impl Core {
         }
         self.feed = Status { state, reason, since: now.wall, detail };
         out.event(&self.symbols[0].symbol, Event::Status { main: true, channel: None, status: &self.feed });
-    }
-
-    // Books.
-
-    #[inline]
-    fn on_book(&mut self, update: BookUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
-        let at = update.stream.0 as usize;
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        let cap = stream.level_cap();
-        let sync = stream.book.get_or_insert_with(|| BookSync::new(update.rule, cap));
-        let verdict = sync.update(SyncUpdate {
-            snapshot: update.snapshot,
-            seq: update.seq,
-            cross_seq: update.cross_seq,
-            bids: update.bids,
-            asks: update.asks,
-        });
-        match verdict {
-            Verdict::Replaced => {
-                self.counters.snapshots += 1;
-                stream.heard = now.mono;
-                stream.clocks = update.clocks;
-                stream.restored(update.seq, now.mono);
-                self.set_status(at, State::Live, None, None, now, out);
-                self.publish_book(at, None, out);
-            }
-            Verdict::Changed => {
-                self.counters.deltas += 1;
-                stream.heard = now.mono;
-                stream.clocks = update.clocks;
-                self.publish_book(at, Some(&update), out);
-            }
-            Verdict::Confirmed => stream.heard = now.mono,
-            Verdict::Ignored => {}
-            Verdict::Buffered if sync.wants_image() => self.want_image(at, now),
-            Verdict::Buffered => {}
-            Verdict::ImageWanted => stream.arrange_resync(now.mono),
-            Verdict::Lost(loss) => self.lost(at, loss, now, out),
-        }
-    }
-
-    fn publish_book(&mut self, at: usize, changes: Option<&BookUpdate<'_>>, out: &mut dyn FeedOutput) {
-        let stream = &mut self.streams[at];
-        let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
-        let Some((book, seq)) = stream.book.as_ref().and_then(|sync| Some((sync.live()?, sync.seq()))) else { return };
-        let main = symbol.main == Some(at as u32);
-        let clocks = stream.clocks;
-        if main && stream.stream.channel != Channel::Bbo {
-            let levels = changes.map_or(Levels::Whole(book), |update| Levels::Changes(update.bids, update.asks));
-            out.event(&symbol.symbol, Event::Delta { levels, venue_seq: seq, clocks });
-            out.event(&symbol.symbol, Event::Book(BookView { book, venue_seq: seq, clocks }));
-        }
-        let gives_bbo = symbol.bbo.map_or(main, |bbo| bbo == at as u32);
-        let best = book.best();
-        if gives_bbo && stream.best != best {
-            stream.best = best;
-            out.event(&symbol.symbol, Event::Bbo { bid: best.0, ask: best.1, venue_seq: seq, clocks });
-        }
-    }
-
-    #[cold]
-    fn lost(&mut self, at: usize, loss: Loss, now: Stamp, out: &mut dyn FeedOutput) {
-        let (reason, detail) = match loss {
-            Loss::Gap { expected, got } => {
-                self.counters.gaps += 1;
-                (Reason::Gap, format!("expected update {expected}, got {got}"))
-            }
-            Loss::Crossed => {
-                self.counters.crossed += 1;
-                (Reason::Crossed, "best bid at or above best ask".to_owned())
-            }
-            Loss::Invalid(error) => {
-                self.counters.errors += 1;
-                (Reason::Invalid, error.to_string())
-            }
-        };
-        self.lose(at, reason, &detail, now, out);
-    }
-
-    /// Gives a stream up, says so, and arranges for it to be had anew.
-    fn lose(&mut self, at: usize, reason: Reason, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
-        self.set_status(at, State::Stale, Some(reason), Some(detail), now, out);
-        self.streams[at].lost(reason, now.mono);
-        if self.streams[at].is_resync_due(now.mono) {
-            self.ask_anew(at, now, out);
-        }
-    }
-
-    fn ask_anew(&mut self, at: usize, now: Stamp, out: &mut dyn FeedOutput) {
-        if self.discover || !self.connected {
-            return;
-        }
-        self.counters.resyncs += 1;
-        let stream = &mut self.streams[at];
-        stream.resync_sent(now.mono);
-        let reason = stream.status.reason;
-        let detail = stream.status.detail.clone();
-        let id = StreamId(at as u32);
-        let by_image = stream.stream.channel == Channel::Book(BookDepth::Full) && reason != Some(Reason::Silence);
-        if by_image {
-            stream.image_sent(now.mono);
-        }
-        self.commands.push_back(if by_image { Command::Image(id) } else { Command::Resync(id) });
-        self.set_status(at, State::Syncing, reason, detail.as_deref(), now, out);
-    }
-
-    /// The first deltas of a book that needs an image have come.
-    fn want_image(&mut self, at: usize, now: Stamp) {
-        let command = Command::Image(StreamId(at as u32));
-        let waiting = self.streams[at].is_image_under_way(now.mono);
-        if !self.discover && !waiting {
-            self.streams[at].resync_sent(now.mono);
-            self.streams[at].image_sent(now.mono);
-            self.commands.push_back(command);
-        }
-    }
-
-    pub(super) fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
-        let main = self.symbol_id(symbol).and_then(|id| self.symbols[id as usize].main);
-        let Some(at) = main.map(|at| at as usize).filter(|_| self.connected) else { return false };
-        self.set_status(at, State::Stale, Some(Reason::Requested), None, now, out);
-        self.streams[at].idle();
-        self.ask_anew(at, now, out);
-        true
-    }
-
-    /// Looks at every stream's deadlines.
-    pub(super) fn check(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
-        for at in 0..self.streams.len() {
-            match self.streams[at].check(self.silence, now.mono) {
-                Check::Fine => {}
-                Check::Silent => {
-                    self.counters.silences += 1;
-                    self.lose(at, Reason::Silence, "no data for too long", now, out);
-                }
-                Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
-                Check::Resync => self.ask_anew(at, now, out),
-                Check::GiveUp => {
-                    let name = &self.streams[at].stream;
-                    out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));
-                }
-            }
-        }
     }
 
     // Everything else the session says.
@@ -381,20 +244,27 @@ impl Core {
             Update::Instrument(instrument) => self.instrument(instrument, out),
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
-                if self.streams.get(at).is_some_and(|stream| !stream.has_book()) {
+                let Some(stream) = self.streams.get_mut(at) else { return };
+                if !stream.has_book() {
                     self.set_status(at, State::Live, None, None, now, out);
+                } else if stream.status.state == State::Rejected {
+                    stream.resync_sent(now.mono);
+                    self.set_status(at, State::Syncing, Some(Reason::Rejected), None, now, out);
                 }
             }
             Update::Rejected { stream, detail } => {
                 let at = stream.0 as usize;
                 self.set_status(at, State::Rejected, Some(Reason::Rejected), Some(detail), now, out);
                 if let Some(stream) = self.streams.get_mut(at) {
-                    stream.idle();
+                    stream.idle(now.mono);
                 }
             }
             Update::Broken { stream, detail } => self.broken(stream, detail, now, out),
             Update::ImageFailed { stream, detail } => {
-                self.lose(stream.0 as usize, Reason::NoSnapshot, detail, now, out);
+                let at = stream.0 as usize;
+                if self.streams.get(at).is_some_and(|stream| !stream.is_book_live()) {
+                    self.lose(at, Reason::NoSnapshot, detail, now, out);
+                }
             }
             Update::Ignored(Ignored::Control) => {}
             Update::Ignored(Ignored::UnknownTopic | Ignored::UnknownKind) => self.counters.ignored += 1,
@@ -435,7 +305,8 @@ impl Core {
         out.event(symbol, Event::Instrument(instrument));
     }
 
-    /// A message was lost: books it may have belonged to are no longer known to be true.
+    /// A message was lost: books and merged tickers it may have belonged to are no longer known to be true, and
+    /// other streams have a hole.
     fn broken(&mut self, stream: Option<StreamId>, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
         self.counters.errors += 1;
         let doubted = match stream {
@@ -443,8 +314,17 @@ impl Core {
             None => 0..self.streams.len(),
         };
         for at in doubted {
-            if self.streams[at].book.as_ref().is_some_and(|book| book.live().is_some()) {
-                self.lose(at, Reason::Invalid, detail, now, out);
+            let state = &self.streams[at];
+            let is_live = state.status.state == State::Live;
+            let is_hit = state.is_book_live() || (stream.is_some() && state.awaits_snapshot());
+            match state.stream.channel {
+                Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
+                Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
+                    self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
+                    self.set_status(at, State::Live, None, None, now, out);
+                }
+                _ => {}
             }
         }
     }
@@ -454,16 +334,17 @@ impl Core {
     pub(super) fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
         let state = self.symbols.get(symbol as usize)?;
         let stream = self.streams.get(state.main? as usize)?;
-        let sync = stream.book.as_ref()?;
+        let sync = stream.book.as_ref().filter(|_| matches!(stream.stream.channel, Channel::Book(_)))?;
         let view = BookView { book: sync.live()?, venue_seq: sync.seq(), clocks: stream.clocks };
         Some((&state.symbol, view))
     }
 
     pub(super) fn report(&self) -> FeedReport {
-        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone() };
+        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone(), book: false };
         let of_symbol = |state: &SymbolState| {
-            let status = self.streams.get(state.main? as usize)?.status.clone();
-            Some(SymbolReport { symbol: state.symbol.name.clone(), status })
+            let main = self.streams.get(state.main? as usize)?;
+            let (symbol, status) = (state.symbol.name.clone(), main.status.clone());
+            Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
         FeedReport { counters: self.counters, symbols }
@@ -471,7 +352,8 @@ impl Core {
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {
         let of_symbol = |state: &SymbolState| {
-            let sync = self.streams.get(state.main? as usize)?.book.as_ref();
+            let stream = self.streams.get(state.main? as usize)?;
+            let sync = stream.book.as_ref();
             let last = sync.and_then(|sync| {
                 let book = sync.live()?;
                 Some(LastBook {
@@ -484,7 +366,13 @@ impl Core {
                 })
             });
             let stats = sync.map(BookSync::stats).unwrap_or_default();
-            Some(BookReport { symbol: state.symbol.name.clone(), stats, trades: state.trades, last })
+            Some(BookReport {
+                symbol: state.symbol.name.clone(),
+                status: stream.status.clone(),
+                stats,
+                trades: state.trades,
+                last,
+            })
         };
         self.symbols.iter().filter_map(of_symbol).collect()
     }

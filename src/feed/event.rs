@@ -110,7 +110,7 @@ impl Status {
     }
 
     /// Whether this is trouble of one stream and not of its whole connection.
-    pub(super) const fn is_own_trouble(&self) -> bool {
+    pub const fn is_own_trouble(&self) -> bool {
         match self.state {
             State::Rejected => true,
             State::Stale | State::Syncing => !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting)),

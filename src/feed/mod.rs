@@ -3,6 +3,7 @@
 //! The session says what the venue said; the feed decides what may be published: a book only while it equals
 //! the venue's, and a status before anything else when it no longer does.
 
+mod books;
 mod core;
 mod event;
 mod report;
@@ -13,7 +14,7 @@ mod tests;
 use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Reason, State, Status, Symbol};
-pub use report::{BookReport, Counters, FeedReport, SymbolReport};
+pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core, Intake};
 use crate::model::{Mono, Stamp, Stream};

@@ -46,6 +46,8 @@ pub struct SymbolReport {
     pub symbol: String,
     /// Its state.
     pub status: Status,
+    /// Whether that is the state of a book, and not of trades or other data alone.
+    pub book: bool,
 }
 
 /// A feed's state for operators.
@@ -62,6 +64,8 @@ pub struct FeedReport {
 pub struct BookReport {
     /// The venue's own spelling.
     pub symbol: String,
+    /// How it stands.
+    pub status: Status,
     /// Counts.
     pub stats: SyncStats,
     /// Trades seen.

@@ -28,7 +28,7 @@ pub(super) struct StreamState {
     pub(super) clocks: Clocks,
     /// When data that counts came last.
     pub(super) heard: Mono,
-    live_since: Mono,
+    live_since: Option<Mono>,
     silence_factor: u32,
     /// The sequence the book had when it fell silent.
     silent_at: Option<u64>,
@@ -51,7 +51,7 @@ pub(super) enum Check {
     NoSnapshot,
     /// It is time to resync.
     Resync,
-    /// Snapshots keep failing to come: give the connection up.
+    /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
 
@@ -70,7 +70,7 @@ impl StreamState {
             },
             clocks: Clocks::default(),
             heard: Mono::default(),
-            live_since: Mono::default(),
+            live_since: None,
             silence_factor: 1,
             silent_at: None,
             resyncs: 0,
@@ -99,7 +99,7 @@ impl StreamState {
     fn silence_limit(&self, base: Duration) -> Option<Duration> {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
-            Channel::Ticker => Some(base.saturating_mul(6)),
+            Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
             Channel::Trade | Channel::Candle(_) | Channel::Liquidation => None,
         }
     }
@@ -112,8 +112,12 @@ impl StreamState {
         self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN * 3));
     }
 
-    /// The connection is gone or the venue refused: nothing is expected.
-    pub(super) fn idle(&mut self) {
+    /// The connection is gone or the venue refused: nothing is expected. After a book that was long well, the
+    /// next resync is at once again.
+    pub(super) fn idle(&mut self, now: Mono) {
+        if self.live_since.take().is_some_and(|since| now.since(since) >= WELL_AFTER) {
+            self.resyncs = 0;
+        }
         if let Some(book) = &mut self.book {
             book.reset();
         }
@@ -128,27 +132,31 @@ impl StreamState {
         if let Some(before) = self.silent_at.take() {
             let honest = before == seq;
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
+            self.resyncs = if honest { 0 } else { self.resyncs };
         }
-        self.live_since = now;
+        self.live_since.get_or_insert(now);
         self.unanswered = 0;
         self.resync_at = None;
         self.snapshot_by = None;
     }
 
-    /// The book is given up and will be asked for again.
+    /// The book is given up and will be asked for again: when that was arranged already, then.
     pub(super) fn lost(&mut self, reason: Reason, now: Mono) {
         let seq = self.book.as_ref().map_or(0, BookSync::seq);
-        self.idle();
+        let arranged = self.resync_at;
+        self.idle(now);
         if reason == Reason::Silence {
             self.silent_at = Some(seq);
         }
-        self.arrange_resync(now);
+        match arranged {
+            Some(at) => self.resync_at = Some(at),
+            None => self.arrange_resync(now),
+        }
     }
 
     /// Arranges the next resync: at once the first time, later and later if it repeats.
     pub(super) fn arrange_resync(&mut self, now: Mono) {
-        let well = self.resyncs == 0 || now.since(self.live_since) >= WELL_AFTER;
-        self.resyncs = if well { 1 } else { self.resyncs + 1 };
+        self.resyncs = self.resyncs.saturating_add(1);
         let delay = match self.resyncs {
             1 => Duration::ZERO,
             n => Duration::from_secs(1 << (n - 2).min(6)).min(RESYNC_DELAY_MAX),
@@ -168,6 +176,17 @@ impl StreamState {
         self.image_by = Some(now.after(SNAPSHOT_WITHIN));
     }
 
+    /// Whether the venue is expected to send a snapshot by itself.
+    pub(super) fn awaits_snapshot(&self) -> bool {
+        let by_image = self.stream.channel == Channel::Book(BookDepth::Full);
+        !by_image && self.snapshot_by.is_some() && self.resync_at.is_none()
+    }
+
+    /// Whether its book is live.
+    pub(super) fn is_book_live(&self) -> bool {
+        self.book.as_ref().is_some_and(|book| book.live().is_some())
+    }
+
     /// Whether the answer to an image request may still come, or the next request is arranged.
     pub(super) fn is_image_under_way(&self, now: Mono) -> bool {
         self.resync_at.is_some() || self.image_by.is_some_and(|by| now < by)
@@ -180,7 +199,7 @@ impl StreamState {
         }
         if self.snapshot_by.is_some_and(|at| at <= now) {
             self.snapshot_by = None;
-            self.unanswered += 1;
+            self.unanswered = self.unanswered.saturating_add(1);
             return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
         }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);

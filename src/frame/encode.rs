@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::map::{Map, Stamps, Topic};
+use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
-use super::{Frame, Outgoing, Retain, VERSION, topic};
+use super::{Frame, Outgoing, Retain, topic};
 use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
 use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
 use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
@@ -39,15 +39,6 @@ pub struct EncoderSpec {
     pub feed_seq: Arc<AtomicU64>,
     /// Reads the wall clock for `ts_pub`.
     pub clock: fn() -> UnixNanos,
-}
-
-/// A topic's name, the constant head of its payloads, and its sequence.
-#[derive(Debug)]
-struct Topic {
-    name: Bytes,
-    head: Vec<u8>,
-    head_fields: u16,
-    seq: u64,
 }
 
 /// Kinds of topics a symbol has one of.
@@ -100,39 +91,6 @@ pub struct Encoder {
     next_due: Option<Mono>,
 }
 
-/// The `venue_seq` and `ts_…` fields as last written: the frames of one update share them.
-#[derive(Debug, Default)]
-struct Stamps {
-    of: Option<(Option<u64>, Clocks)>,
-    text: Vec<u8>,
-    fields: u16,
-}
-
-impl Stamps {
-    /// Writes the fields anew unless they would be the same. `ts_pub` is read for the first frame of an update.
-    #[inline]
-    fn update<P: Payload>(&mut self, venue_seq: Option<u64>, clocks: Clocks, clock: fn() -> UnixNanos) {
-        if self.of == Some((venue_seq, clocks)) {
-            return;
-        }
-        self.of = Some((venue_seq, clocks));
-        self.text.clear();
-        self.fields = 0;
-        for (key, value) in [
-            ("venue_seq", venue_seq),
-            ("ts_event", clocks.event.map(|at| at.0)),
-            ("ts_venue", clocks.venue.map(|at| at.0)),
-            ("ts_recv", clocks.recv.map(|at| at.0)),
-            ("ts_pub", Some(clock().0)),
-        ] {
-            if let Some(value) = value {
-                P::integer(&mut self.text, key, value);
-                self.fields += 1;
-            }
-        }
-    }
-}
-
 impl Encoder {
     /// An encoder without topics yet; every sequence starts at 1.
     pub fn new(spec: EncoderSpec) -> Self {
@@ -149,7 +107,7 @@ impl Encoder {
     /// A new input comes: its frames get a `ts_pub` of their own, which those of one update share.
     #[inline]
     pub const fn new_input(&mut self) {
-        self.stamps.of = None;
+        self.stamps.void();
     }
 
     /// Encodes one event. Book frames that come too soon after the last one are due later.
@@ -430,7 +388,9 @@ impl Encoder {
             let name = topic(kind.as_str(), &self.spec.venue, &self.spec.market, &symbol.name);
             out.push(Outgoing::Forget(name));
         }
-        self.not_due(symbol);
+        if kinds.contains(&Kind::Book) {
+            self.not_due(symbol);
+        }
     }
 
     fn not_due(&mut self, symbol: &Symbol) {
@@ -491,132 +451,5 @@ impl Encoder {
             topic.write_head::<P>(spec, "candle", symbol);
         }
         Map::begin(scratch, topic, stamps)
-    }
-}
-
-impl Topic {
-    fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
-        let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
-    }
-
-    /// Writes the fields that are the same in every payload of the topic.
-    fn write_head<P: Payload>(&mut self, spec: &EncoderSpec, kind: &str, symbol: &Symbol) {
-        let head = &mut self.head;
-        P::begin(head);
-        P::integer(head, "v", VERSION);
-        P::text(head, "type", kind);
-        P::text(head, "venue", &spec.venue);
-        P::text(head, "market", &spec.market);
-        P::text(head, "symbol", &symbol.name);
-        if let Some(instrument) = &symbol.instrument {
-            P::text(head, "instrument", instrument);
-        }
-        P::integer(head, "epoch", spec.epoch);
-        self.head_fields = 6 + u16::from(symbol.instrument.is_some());
-    }
-}
-
-/// A payload being written for a topic.
-struct Map<'a, P> {
-    out: &'a mut Vec<u8>,
-    topic: &'a mut Topic,
-    fields: u16,
-    encoding: std::marker::PhantomData<P>,
-}
-
-impl<'a, P: Payload> Map<'a, P> {
-    #[inline]
-    fn begin(out: &'a mut Vec<u8>, topic: &'a mut Topic, stamps: &Stamps) -> Self {
-        topic.seq = topic.seq.wrapping_add(1);
-        out.clear();
-        out.extend_from_slice(&topic.head);
-        let fields = topic.head_fields;
-        let seq = topic.seq;
-        let mut map = Self { out, topic, fields, encoding: std::marker::PhantomData };
-        map.integer("seq", seq);
-        map.out.extend_from_slice(&stamps.text);
-        map.fields += stamps.fields;
-        map
-    }
-
-    #[inline]
-    fn integer(&mut self, key: &str, value: u64) {
-        self.fields += 1;
-        P::integer(self.out, key, value);
-    }
-
-    #[inline]
-    fn text(&mut self, key: &str, value: &str) {
-        self.fields += 1;
-        P::text(self.out, key, value);
-    }
-
-    #[inline]
-    fn boolean(&mut self, key: &str, value: bool) {
-        self.fields += 1;
-        P::boolean(self.out, key, value);
-    }
-
-    #[inline]
-    fn decimal(&mut self, key: &str, value: crate::model::Decimal) {
-        self.fields += 1;
-        P::decimal(self.out, key, value);
-    }
-
-    #[inline]
-    fn levels(&mut self, key: &str, levels: impl ExactSizeIterator<Item = Level>) {
-        self.fields += 1;
-        P::levels(self.out, key, levels);
-    }
-
-    #[inline]
-    fn finish(self, retain: Retain) -> Frame {
-        P::end(self.out, 0, self.fields);
-        Frame { topic: self.topic.name.clone(), payload: Bytes::copy_from_slice(self.out), retain }
-    }
-}
-
-/// A channel's name in topics and status frames.
-fn channel_name(channel: Channel) -> String {
-    match channel {
-        Channel::Book(_) => "book".to_owned(),
-        Channel::Bbo => "bbo".to_owned(),
-        Channel::Trade => "trade".to_owned(),
-        Channel::Ticker => "ticker".to_owned(),
-        Channel::Candle(interval) => format!("candle_{interval}"),
-        Channel::Liquidation => "liquidation".to_owned(),
-    }
-}
-
-impl TickerField {
-    /// The field's name on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::Mark => "mark",
-            Self::Index => "index",
-            Self::FundingRate => "funding_rate",
-            Self::NextFundingTime => "next_funding_time",
-            Self::OpenInterest => "open_interest",
-            Self::OpenInterestValue => "open_interest_value",
-            Self::BidPrice => "bid_price",
-            Self::BidSize => "bid_size",
-            Self::AskPrice => "ask_price",
-            Self::AskSize => "ask_size",
-            Self::High24h => "high_24h",
-            Self::Low24h => "low_24h",
-            Self::Open24h => "open_24h",
-            Self::Volume24h => "volume_24h",
-            Self::Turnover24h => "turnover_24h",
-            Self::MarkIv => "mark_iv",
-            Self::BidIv => "bid_iv",
-            Self::AskIv => "ask_iv",
-            Self::Underlying => "underlying",
-            Self::Delta => "delta",
-            Self::Gamma => "gamma",
-            Self::Vega => "vega",
-            Self::Theta => "theta",
-        }
     }
 }

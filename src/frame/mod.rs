@@ -2,6 +2,8 @@
 
 mod encode;
 mod heartbeat;
+mod map;
+mod names;
 mod payload;
 mod schema;
 #[cfg(test)]
@@ -13,7 +15,7 @@ use bytes::Bytes;
 pub use encode::{Encoder, EncoderSpec};
 pub use heartbeat::{Heartbeat, heartbeat};
 pub use payload::Encoding;
-pub use schema::{Payload as TypedPayload, json_schema};
+pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use topic::{parse_topic, topic};
 
 /// The version of the wire format, in every payload as `v`.

@@ -9,6 +9,7 @@ pub type LevelText = (String, String);
 /// The payload of a frame. Fields that are absent are things the venue did not say; there are no nulls.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)] // Made one at a time, by tests and readers.
 pub enum Payload {
     /// The best levels of a verified book; each frame is complete.
     Book(Book),
@@ -69,16 +70,16 @@ macro_rules! payload {
             pub ts_pub: u64,
             $(
                 $(#[$fdoc])*
-                #[serde(default, skip_serializing_if = "is_absent")]
                 pub $field: $type,
             )*
         }
     };
 }
 
-/// Whether a field is left out of the encoding.
-fn is_absent<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
+/// Whether a truth value is left out of the encoding.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 payload! {
@@ -100,6 +101,7 @@ payload! {
     /// See [`Payload::Delta`].
     Delta {
         /// True when it replaces everything.
+        #[serde(default, skip_serializing_if = "is_false")]
         snapshot: bool,
         /// Absolute sizes; `0` removes.
         bids: Vec<LevelText>,
@@ -111,12 +113,16 @@ payload! {
     /// See [`Payload::Bbo`].
     Bbo {
         /// Best bid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         bid_price: Option<String>,
         /// Its size.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         bid_size: Option<String>,
         /// Best ask.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_price: Option<String>,
         /// Its size.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_size: Option<String>,
     }
 }
@@ -132,6 +138,7 @@ payload! {
         /// The taker's: `buy`, `sell` or `unknown`.
         side: String,
         /// Whether it is a block trade.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<bool>,
     }
 }
@@ -139,52 +146,76 @@ payload! {
     /// See [`Payload::Ticker`].
     Ticker {
         /// Last price.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<String>,
         /// Mark price.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         mark: Option<String>,
         /// Index price.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         index: Option<String>,
         /// Funding rate as a fraction.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         funding_rate: Option<String>,
         /// Next funding, nanoseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         next_funding_time: Option<u64>,
         /// Open interest in the market's unit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         open_interest: Option<String>,
         /// Open interest in quote currency.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         open_interest_value: Option<String>,
         /// Best bid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         bid_price: Option<String>,
         /// Its size.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         bid_size: Option<String>,
         /// Best ask.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_price: Option<String>,
         /// Its size.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_size: Option<String>,
         /// Highest of 24 hours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         high_24h: Option<String>,
         /// Lowest of 24 hours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         low_24h: Option<String>,
         /// Price 24 hours ago.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         open_24h: Option<String>,
         /// Volume of 24 hours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         volume_24h: Option<String>,
         /// Turnover of 24 hours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         turnover_24h: Option<String>,
         /// Implied volatility of the mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         mark_iv: Option<String>,
         /// Implied volatility of the bid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         bid_iv: Option<String>,
         /// Implied volatility of the ask.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         ask_iv: Option<String>,
         /// Underlying price.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         underlying: Option<String>,
         /// Greek.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         delta: Option<String>,
         /// Greek.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         gamma: Option<String>,
         /// Greek.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         vega: Option<String>,
         /// Greek.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         theta: Option<String>,
     }
 }
@@ -208,6 +239,7 @@ payload! {
         /// Volume in the market's unit.
         volume: String,
         /// Turnover in quote currency.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         turnover: Option<String>,
         /// Whether it is finished.
         closed: bool,
@@ -230,14 +262,17 @@ payload! {
         /// The feed's name in the config.
         feed: String,
         /// Which of the symbol's channels; absent for the feed as a whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
         /// `live`, `syncing`, `stale`, `down` or `rejected`.
         state: String,
         /// Why it is not live.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// Since when, nanoseconds since 1970.
         since: u64,
         /// In words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     }
 }
@@ -251,20 +286,28 @@ payload! {
         /// `spot`, `perpetual`, `future` or `option`.
         kind: String,
         /// Settlement currency.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         settle: Option<String>,
         /// Smallest price step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         tick_size: Option<String>,
         /// Smallest size step.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         lot_size: Option<String>,
         /// Smallest order.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         min_size: Option<String>,
         /// Strike of an option.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         strike: Option<String>,
         /// The venue's word for the trading status.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         status: Option<String>,
         /// Expiry, nanoseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         expiry: Option<u64>,
         /// `C` or `P`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         option_type: Option<String>,
     }
 }

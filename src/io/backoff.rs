@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::Mono;
 
 /// The longest `Retry-After` obeyed: the longest ban any venue documents.
-const LONGEST_BAN: Duration = Duration::from_secs(3 * 24 * 3600);
+pub(super) const LONGEST_BAN: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// How a connection or an attempt at one ended, as far as it matters for the delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -132,11 +132,14 @@ pub fn host_of(url: &str) -> String {
     }
 }
 
+/// A websocket over TCP or TLS.
+pub(crate) type Socket = Box<WebSocketStream<Wire>>;
+
 /// Opens a websocket to `url`. The name is resolved each time, so that a moved host is found.
 ///
 /// # Errors
 /// Any part failed or the whole took longer than its deadline.
-pub(crate) async fn dial(url: &str, limits: &DialLimits) -> Result<WebSocketStream<Wire>, ConnectError> {
+pub(crate) async fn dial(url: &str, limits: &DialLimits) -> Result<Socket, ConnectError> {
     let host = host_of(url);
     let mut stage = "dns";
     match timeout(limits.whole, dial_stages(url, &host, limits, &mut stage)).await {
@@ -150,7 +153,7 @@ async fn dial_stages(
     host: &str,
     limits: &DialLimits,
     stage: &mut &'static str,
-) -> Result<WebSocketStream<Wire>, ConnectError> {
+) -> Result<Socket, ConnectError> {
     let parsed = Url::parse(url).map_err(|error| ConnectError::Url(error.to_string()))?;
     let secure = match parsed.scheme() {
         "wss" => true,
@@ -177,7 +180,7 @@ async fn dial_stages(
         .max_message_size(Some(limits.message))
         .max_frame_size(Some(limits.message));
     match tokio_tungstenite::client_async_with_config(parsed.as_str(), wire, Some(config)).await {
-        Ok((stream, _)) => Ok(stream),
+        Ok((stream, _)) => Ok(Box::new(stream)),
         Err(error) => Err(handshake_error(host, error, clock::wall())),
     }
 }

@@ -10,17 +10,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
-use tokio_tungstenite::WebSocketStream;
 use tracing::{debug, info, warn};
 
 use super::backoff::{Backoff, BackoffLimits, Failure};
 use super::command::{Command, LinkReport, carry_out};
-use super::dial::{ConnectError, DialLimits, dial, host_of};
+use super::dial::{ConnectError, DialLimits, Socket, dial, host_of};
 use super::http::{Answer, HttpError, RestClient};
 use super::limits::{ConnectBudget, millis};
 use super::repeats::Repeats;
+use super::states::StateLog;
 use super::tap::{Kind, Tap, Tapped};
-use super::wire::Wire;
 use super::ws::{Connection, ConnectionLimits, End, Received};
 use super::{FrameSink, Steps};
 use crate::bus::Outgoing;
@@ -77,16 +76,17 @@ pub struct Driver<P> {
     link_report: LinkReport,
     calls: FuturesUnordered<Boxed<Call>>,
     call_failures: Repeats,
+    states: StateLog,
     timer_fired_at: Mono,
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type Dialed = Result<WebSocketStream<Wire>, ConnectError>;
+type Dialed = Result<Socket, ConnectError>;
 
 enum Link {
     /// Waiting for the back-off and the budget, then dialing.
     Dialing(Boxed<Dialed>),
-    Open(Box<Connection>),
+    Open(Connection),
 }
 
 /// A REST call that has ended.
@@ -126,6 +126,7 @@ impl<P: Steps> Driver<P> {
             link_report: LinkReport { since: clock::wall(), ..LinkReport::default() },
             calls: FuturesUnordered::new(),
             call_failures: Repeats::default(),
+            states: StateLog::default(),
             timer_fired_at: Mono(0),
             parts,
         }
@@ -147,8 +148,8 @@ impl<P: Steps> Driver<P> {
                     }
                     None
                 }
-                Event::Dialed(Ok(stream)) => {
-                    link = self.opened(stream, now);
+                Event::Dialed(Ok(socket)) => {
+                    link = self.opened(socket, now);
                     None
                 }
                 Event::Dialed(Err(error)) => {
@@ -280,6 +281,9 @@ impl<P: Steps> Driver<P> {
         }
         outbox.sends.clear();
         outbox.reconnect = None;
+        if !outbox.changes.is_empty() {
+            self.states.log(&self.parts.feed, &mut outbox.changes, clock::now().mono);
+        }
         for request in std::mem::take(&mut outbox.requests) {
             self.call(request);
         }
@@ -308,7 +312,7 @@ impl<P: Steps> Driver<P> {
         }))
     }
 
-    fn opened(&mut self, stream: WebSocketStream<Wire>, now: Stamp) -> Link {
+    fn opened(&mut self, socket: Socket, now: Stamp) -> Link {
         info!(feed = %self.parts.feed, host = self.host, "connected");
         self.backoff.connected(now.mono);
         self.link_report.connected = true;
@@ -317,7 +321,7 @@ impl<P: Steps> Driver<P> {
         let url = Arc::clone(&self.url);
         self.tap(Kind::Connect, now, Some(&url), Bytes::new);
         self.parts.pipeline.step(Input::Connected, now);
-        Link::Open(Box::new(Connection::new(stream, self.parts.limits.connection, now.mono)))
+        Link::Open(Connection::new(socket, self.parts.limits.connection, now.mono))
     }
 
     fn not_opened(&mut self, error: &ConnectError, now: Stamp) -> Link {

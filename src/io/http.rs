@@ -9,6 +9,7 @@ use rustls::ClientConfig;
 use tracing::{info, warn};
 use url::Url;
 
+use super::backoff::LONGEST_BAN;
 use super::dial::{host_of, retry_after};
 use super::limits::{RestBudget, millis};
 use super::tls;
@@ -20,8 +21,6 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 const MAX_REDIRECTS: usize = 3;
 /// How long a host that limits us without saying for how long is left alone.
 const LIMITED_PAUSE: Duration = Duration::from_secs(10);
-/// Longest pause a host's `Retry-After` can impose, so that a mad value does not outlive a human's patience.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +126,7 @@ impl RestClient {
         let asked = asked.and_then(|value| retry_after(value, clock::wall()));
         let pause = match (status, asked) {
             (418 | 429, None) => LIMITED_PAUSE,
-            (418 | 429 | 503, Some(asked)) => asked.min(LONGEST_PAUSE),
+            (418 | 429 | 503, Some(asked)) => asked.min(LONGEST_BAN),
             _ => return,
         };
         info!(host, status, pause_ms = millis(pause), "the host limits our REST calls");

@@ -11,8 +11,8 @@ pub mod dial;
 pub mod driver;
 pub mod http;
 pub mod limits;
-
 mod repeats;
+mod states;
 pub mod tap;
 pub mod tls;
 mod watchdog;
@@ -21,6 +21,8 @@ pub mod ws;
 
 /// What a driver steps: a [`Pipeline`], or a stand-in for it in tests.
 pub trait Steps: Send {
+    /// What follows is of this feed and came from this address; only replays have several in one place.
+    fn route(&mut self, _feed: Option<&str>, _url: Option<&str>) {}
     /// Takes one input; what follows from it is in the outbox afterwards.
     fn step(&mut self, input: Input<'_>, now: Stamp);
     /// What is to be done.
@@ -71,4 +73,9 @@ impl Steps for Pipeline {
 pub trait FrameSink: Send + Sync {
     /// Publishes the batch and leaves it empty.
     fn publish(&self, batch: &mut Vec<Outgoing>);
+
+    /// Whether more would soon be dropped. A replay waits for its readers; a live feed never does.
+    fn is_congested(&self) -> bool {
+        false
+    }
 }

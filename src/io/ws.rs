@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::backoff::Failure;
+use super::dial::Socket;
 use super::watchdog::{Verdict, Watchdog};
 use super::wire::Wire;
 use crate::model::Mono;
@@ -132,7 +132,7 @@ impl End {
 
 /// An open websocket.
 pub(crate) struct Connection {
-    stream: WebSocketStream<Wire>,
+    stream: Socket,
     limits: ConnectionLimits,
     watchdog: Watchdog,
     /// Since when something waits to leave.
@@ -140,7 +140,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) const fn new(stream: WebSocketStream<Wire>, limits: ConnectionLimits, now: Mono) -> Self {
+    pub(crate) const fn new(stream: Socket, limits: ConnectionLimits, now: Mono) -> Self {
         let watchdog = Watchdog::new(limits.ping_after, limits.dead_after, now);
         Self { stream, limits, watchdog, sending_since: None }
     }
@@ -156,7 +156,7 @@ impl Connection {
 
     fn poll_burst(&mut self, cx: &mut Context<'_>, burst: &mut Vec<Received>) -> Poll<Option<End>> {
         if self.sending_since.is_some() {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
+            match Pin::new(&mut *self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.sending_since = None,
                 // What the server said before, perhaps why, is still to be read.
                 Poll::Ready(Err(_)) | Poll::Pending => {}
@@ -164,7 +164,7 @@ impl Connection {
         }
         let mut bytes = 0;
         for taken in 0..BURST_MESSAGES {
-            let message = match Pin::new(&mut self.stream).poll_next(cx) {
+            let message = match Pin::new(&mut *self.stream).poll_next(cx) {
                 Poll::Pending if taken == 0 => return Poll::Pending,
                 Poll::Pending => break,
                 Poll::Ready(None) => return Poll::Ready(Some(End::HungUp)),
@@ -198,7 +198,7 @@ impl Connection {
     fn queue(&mut self, message: Message, now: Mono) -> Result<(), End> {
         self.sending_since.get_or_insert(now);
         // Waiting for readiness first would block; the library's buffer is bounded and says when it is full.
-        match Pin::new(&mut self.stream).start_send(message) {
+        match Pin::new(&mut *self.stream).start_send(message) {
             Ok(()) => Ok(()),
             Err(Error::WriteBufferFull(_)) => Err(End::SendStalled),
             Err(error) => Err(end_of(error)),

@@ -184,9 +184,8 @@ impl Connection {
 
     /// Ends the connection the way it was decided.
     async fn end(mut self, end: End) {
-        if self.unflushed {
-            let _ = self.flush().await;
-        }
+        // The answer to a client's close frame, and what was written before a fault, go out first.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.ws.flush()).await;
         match end {
             End::Gone => {}
             End::Close(code, reason) => {

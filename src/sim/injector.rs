@@ -108,7 +108,7 @@ impl Injector {
         let kind = if counted { self.due(&message) } else { None };
         let held = self.held.take_if(|held| held.topic == message.topic);
         if let Some(kind) = kind {
-            tracing::info!(fault = kind.name(), topic = %message.topic, message = self.messages, "fault injected");
+            tracing::info!(fault = kind.name(), topic = %message.topic, nth = self.messages, "fault injected");
             self.inject(kind, message, now, out);
         } else {
             out.push(Effect::Send(message.text));
@@ -301,4 +301,125 @@ fn with_new_fields(text: &[u8]) -> Bytes {
         out = out.replacen(start, added, 1);
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::bybit::Category;
+    use std::collections::BTreeSet;
+
+    fn delta(topic: &str, u: u64) -> Published {
+        Published {
+            event: u,
+            category: Category::Linear,
+            topic: topic.into(),
+            kind: Kind::Book { snapshot: false },
+            text: Bytes::from(format!(r#"{{"topic":"{topic}","data":{{"u":{u}}}}}"#)),
+        }
+    }
+
+    fn injector(faults: &[&str], seed: u64) -> Injector {
+        let specs: Vec<FaultSpec> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+        Injector::new(&specs, seed)
+    }
+
+    fn sent(injector: &mut Injector, messages: u64) -> Vec<u64> {
+        let mut out = Vec::new();
+        for u in 1..=messages {
+            injector.pass(delta("orderbook.50.X", u), Mono(u), &mut out);
+        }
+        let u_of = |effect: &Effect| match effect {
+            Effect::Send(text) => serde_json::from_slice::<serde_json::Value>(text).ok()?["data"]["u"].as_u64(),
+            _ => None,
+        };
+        out.iter().filter_map(u_of).collect()
+    }
+
+    #[test]
+    fn places_and_repetitions() {
+        assert_eq!(sent(&mut injector(&["drop@3"], 0), 6), [1, 2, 4, 5, 6]);
+        assert_eq!(sent(&mut injector(&["drop@2+2"], 0), 7), [1, 3, 5, 7]);
+        assert_eq!(sent(&mut injector(&["dup@1", "drop@3"], 0), 4), [1, 1, 2, 4]);
+        assert_eq!(sent(&mut injector(&["swap@2"], 0), 4), [1, 3, 2, 4]);
+        assert_eq!(sent(&mut injector(&[], 0), 3), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_fault_without_a_place_has_a_seeded_one() {
+        let place = |seed| {
+            let sent = sent(&mut injector(&["drop"], seed), LATEST_FIRST);
+            (1..=LATEST_FIRST).find(|u| !sent.contains(u))
+        };
+        assert!(place(1).is_some());
+        assert_eq!(place(1), place(1));
+        assert!((1..20).map(place).collect::<BTreeSet<_>>().len() > 5);
+    }
+
+    #[test]
+    fn a_fault_waits_for_a_message_it_suits() {
+        let mut injector = injector(&["drop@1", "silence:orderbook.50.B@1"], 0);
+        let mut out = Vec::new();
+        let snapshot = Published { kind: Kind::Book { snapshot: true }, ..delta("orderbook.50.A", 1) };
+        injector.pass(snapshot, Mono(1), &mut out);
+        assert!(matches!(out[..], [Effect::Send(_)]), "a snapshot is not dropped");
+        out.clear();
+        injector.pass(delta("orderbook.50.A", 2), Mono(2), &mut out);
+        assert!(out.is_empty());
+        injector.pass(delta("orderbook.50.A", 3), Mono(3), &mut out);
+        injector.pass(delta("orderbook.50.B", 4), Mono(4), &mut out);
+        assert!(matches!(&out[..], [Effect::Send(_), Effect::Mute(topic)] if topic == "orderbook.50.B"));
+    }
+
+    #[test]
+    fn a_stall_swallows_everything_for_its_time() {
+        let mut injector = injector(&["stall:5@2"], 0);
+        let mut out = Vec::new();
+        for ms in 1..=10 {
+            injector.pass(delta("orderbook.50.X", ms), Mono(ms * 1_000_000), &mut out);
+        }
+        assert_eq!(out.len(), 1 + 4, "message 1, then 7..=10");
+    }
+
+    #[test]
+    fn random_faults_are_many_and_seeded() {
+        let run = |seed| {
+            let mut injector = injector(&["random:30"], seed);
+            let mut out = Vec::new();
+            for u in 0..3_000 {
+                injector.pass(delta("orderbook.50.X", u), Mono(u * 10_000_000), &mut out);
+            }
+            out.iter().map(|effect| format!("{effect:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(run(4), run(4));
+        assert_ne!(run(4), run(5));
+        let effects = run(4).join("\n");
+        for word in ["SendRaw", "SendFragmented", "SendCrossed", "Snapshot", "Restart", "Mute", "Close", "Reset", "Eof"]
+        {
+            assert!(effects.contains(word), "{word} never happened");
+        }
+    }
+
+    #[test]
+    fn refusals_count_subscriptions_and_attempts() {
+        let mut injector = injector(&["reject@2", "reject:orderbook.50.B"], 0);
+        let asked = ["a", "b", "c", "orderbook.50.B", "orderbook.50.B"].map(|topic| injector.refuses(topic));
+        assert_eq!(asked, [false, true, false, true, true]);
+        let specs: Vec<FaultSpec> = ["refuse:429@2+3".parse().unwrap()].to_vec();
+        let mut doorman = Doorman::new(&specs);
+        let statuses: Vec<_> = (0..6).map(|_| doorman.refuses()).collect();
+        assert_eq!(statuses, [None, Some(429), None, None, Some(429), None]);
+    }
+
+    #[test]
+    fn blown_up_messages_are_valid_and_as_long_as_asked() {
+        let text = br#"{"topic":"t","data":{"u":1}}"#;
+        let huge = padded(text, 5_000);
+        assert_eq!(huge.len(), 5_000);
+        assert!(serde_json::from_slice::<serde_json::Value>(&huge).is_ok());
+        let new = with_new_fields(br#"{"topic":"t","data":[{"u":1}]}"#);
+        let value: serde_json::Value = serde_json::from_slice(&new).unwrap();
+        assert_eq!(value["data"][0]["u"], 1);
+        assert!(value.get("newField").is_some() && value["data"][0].get("newText").is_some());
+    }
 }

@@ -127,7 +127,7 @@ async fn messages_of_subscribers_are_ignored() {
     }
     peer.send(0, b"").await;
     peer.send(4, b"\x07UNKNOWN?").await;
-    peer.settle(&bus).await;
+    peer.settle().await;
     publish(&bus, "t.", "1", Retain::Stream);
     assert_eq!(peer.text().await, "t. 1");
 }
@@ -166,11 +166,11 @@ async fn a_port_scan_of_a_thousand_connects_does_no_harm() {
 async fn subscribers_may_come_and_go_while_frames_flow() {
     let bus = publisher(|_| {}).await;
     let mut tasks = Vec::new();
-    for client in 0..8 {
+    for client in 0..8_usize {
         let bus = bus.clone();
         tasks.push(tokio::spawn(async move {
             for round in 0..20 {
-                let mut peer = Peer::connect(&bus.endpoints()[0], client % 2, "SUB").await;
+                let mut peer = Peer::connect(&bus.endpoints()[0], u8::from(client % 2 == 1), "SUB").await;
                 for n in 0..50 {
                     peer.subscribe(&format!("t.{}.", (n * 7 + client) % 60)).await;
                 }
@@ -183,7 +183,12 @@ async fn subscribers_may_come_and_go_while_frames_flow() {
     let mut n = 0_u64;
     while tasks.iter().any(|task| !task.is_finished()) {
         n += 1;
-        publish(&bus, &format!("t.{}.", n % 60), "x", if n % 2 == 0 { Retain::Stream } else { Retain::Conflate });
+        publish(
+            &bus,
+            &format!("t.{}.", n % 60),
+            "x",
+            if n.is_multiple_of(2) { Retain::Stream } else { Retain::Conflate },
+        );
         tokio::task::yield_now().await;
     }
     for task in tasks {

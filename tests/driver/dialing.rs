@@ -115,8 +115,7 @@ async fn commands_are_answered_while_there_is_no_connection() {
 #[tokio::test]
 async fn a_server_that_closes_at_once_is_dialed_ever_more_slowly() {
     let (listener, url) = listen().await;
-    let mut setup = Setup::default();
-    setup.connects = Rate { per_second: 1000.0, burst: 1000.0 };
+    let mut setup = Setup { connects: Rate { per_second: 1000.0, burst: 1000.0 }, ..Setup::default() };
     setup.limits.backoff.first = Duration::from_millis(20);
     setup.limits.backoff.longest = Duration::from_millis(320);
     let running = setup.start(url);
@@ -136,9 +135,8 @@ async fn a_server_that_closes_at_once_is_dialed_ever_more_slowly() {
 #[tokio::test]
 async fn the_budget_of_connects_holds_whatever_the_back_off_says() {
     let (listener, url) = listen().await;
-    let mut setup = Setup::default();
-    setup.connects = Rate { per_second: 0.001, burst: 2.0 };
-    let running = setup.start(url);
+    let connects = Rate { per_second: 0.001, burst: 2.0 };
+    let running = Setup { connects, ..Setup::default() }.start(url);
     drop(accept(&listener).await);
     drop(accept(&listener).await);
     running.failure("hung up").await;

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 /// No test waits longer for anything that should happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `timer MS`, `send TEXT`, `big`.
 struct Fake {
@@ -73,6 +73,7 @@ impl Steps for Fake {
                 "disconnected".to_owned()
             }
             Input::Resync(_) => "resync".to_owned(),
+            Input::Image(_) => "image".to_owned(),
         };
         self.steps.try_send(what).unwrap();
     }
@@ -120,19 +121,19 @@ impl FrameSink for Remember {
 }
 
 /// A driver at work, and what can be seen of it.
-pub struct Running {
-    pub steps: mpsc::Receiver<String>,
-    pub batches: mpsc::Receiver<Vec<String>>,
-    pub commands: mpsc::Sender<Command>,
-    pub task: JoinHandle<()>,
+pub(crate) struct Running {
+    pub(crate) steps: mpsc::Receiver<String>,
+    pub(crate) batches: mpsc::Receiver<Vec<String>>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) task: JoinHandle<()>,
 }
 
 /// What a test may set.
-pub struct Setup {
-    pub limits: DriverLimits,
-    pub connects: Rate,
-    pub rest_url: String,
-    pub tap: Option<Tap>,
+pub(crate) struct Setup {
+    pub(crate) limits: DriverLimits,
+    pub(crate) connects: Rate,
+    pub(crate) rest_url: String,
+    pub(crate) tap: Option<Tap>,
 }
 
 impl Default for Setup {
@@ -144,7 +145,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    pub fn start(self, url: String) -> Running {
+    pub(crate) fn start(self, url: String) -> Running {
         let (step_sender, steps) = mpsc::channel(100_000);
         let (batch_sender, batches) = mpsc::channel(100_000);
         let (commands, command_receiver) = mpsc::channel(16);
@@ -166,7 +167,7 @@ impl Setup {
 
 impl Running {
     /// Waits until the feed was stepped with this.
-    pub async fn step(&mut self, wanted: &str) -> String {
+    pub(crate) async fn step(&mut self, wanted: &str) -> String {
         let search = async {
             while let Some(step) = self.steps.recv().await {
                 if step.starts_with(wanted) {
@@ -178,14 +179,14 @@ impl Running {
         timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("no step {wanted}"))
     }
 
-    pub async fn report(&self) -> DriverReport {
+    pub(crate) async fn report(&self) -> DriverReport {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Report { reply }).await.unwrap();
         timeout(PATIENCE, answer).await.unwrap().unwrap()
     }
 
     /// Waits until the connection, or an attempt at one, has failed in a way that says this.
-    pub async fn failure(&self, wanted: &str) {
+    pub(crate) async fn failure(&self, wanted: &str) {
         let search = async {
             loop {
                 let last = self.report().await.link.last_failure;
@@ -201,7 +202,7 @@ impl Running {
     }
 
     /// All frames until and with this one.
-    pub async fn frames_until(&mut self, last: &str) -> Vec<String> {
+    pub(crate) async fn frames_until(&mut self, last: &str) -> Vec<String> {
         let mut seen = Vec::new();
         while seen.last().is_none_or(|seen| seen != last) {
             let batch = timeout(PATIENCE, self.batches.recv()).await;
@@ -211,21 +212,21 @@ impl Running {
     }
 }
 
-pub async fn listen() -> (TcpListener, String) {
+pub(crate) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v5/public/linear", listener.local_addr().unwrap());
     (listener, url)
 }
 
-pub async fn accept(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
     timeout(PATIENCE, listener.accept()).await.expect("nobody connected").unwrap().0
 }
 
-pub async fn accept_ws(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+pub(crate) async fn accept_ws(listener: &TcpListener) -> WebSocketStream<TcpStream> {
     accept_async(accept(listener).await).await.unwrap()
 }
 
 /// Nobody connects for a while.
-pub async fn assert_quiet(listener: &TcpListener) {
+pub(crate) async fn assert_quiet(listener: &TcpListener) {
     assert!(timeout(Duration::from_millis(400), listener.accept()).await.is_err(), "connected too soon");
 }

@@ -6,3 +6,4 @@ mod dialing;
 mod fake;
 mod reading;
 mod rest;
+mod tls;

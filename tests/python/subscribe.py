@@ -6,13 +6,13 @@ import zmq
 
 sub = zmq.Context().socket(zmq.SUB)
 sub.connect(sys.argv[1])
-sub.subscribe(b"book.")
 sub.subscribe(b"")
-sub.unsubscribe(b"book.")
-sub.subscribe(b"book.")
 while True:
     topic, payload = sub.recv_multipart()
     print(topic.decode(), payload.decode(), flush=True)
     if topic.startswith(b"trade."):
+        sub.subscribe(b"book.")
+        sub.subscribe(b"book.")
+        sub.unsubscribe(b"book.")
         sub.unsubscribe(b"")
         sub.subscribe(b"mark.")

@@ -2,24 +2,26 @@
 //! (`https://bybit-exchange.github.io/docs/v5/market/instrument`).
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::model::{Instrument, InstrumentKind, UnixNanos};
 
-/// The envelope of every REST answer. Errors keep HTTP 200 and say so in `retCode`.
+/// The envelope of every REST answer. Errors keep HTTP 200 and say so in `retCode`; their result is anything.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Reply<T> {
+pub(super) struct Reply<'a> {
     ret_code: i64,
     #[serde(default)]
     ret_msg: String,
-    result: Option<T>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
 }
 
-impl<T> Reply<T> {
+impl<'a> Reply<'a> {
     /// The result, or the venue's words.
-    pub(super) fn into_result(self) -> Result<T, String> {
+    pub(super) fn into_result<T: Deserialize<'a>>(self) -> Result<T, String> {
         match self.result {
-            Some(result) if self.ret_code == 0 => Ok(result),
+            Some(result) if self.ret_code == 0 => serde_json::from_str(result.get()).map_err(|error| error.to_string()),
             _ => Err(format!("retCode {}: {}", self.ret_code, self.ret_msg)),
         }
     }

@@ -2,12 +2,13 @@
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
 mod channels;
+mod data;
 mod fast;
 mod instruments;
 mod rest;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(super) mod wire;
 
 use crate::venue::{Endpoints, Market, VenueDef, bybit_v2};
@@ -34,7 +35,7 @@ const MARKETS: &[Market] = &[
         id: "option",
         url: "wss://stream.bybit.com/v5/public/option",
         rest_url: REST,
-        example: "BTC-25DEC26-100000-C-USDT",
+        example: "BTC-26MAR27-60000-C-USDT",
     },
 ];
 
@@ -66,7 +67,11 @@ fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoin
     let (scheme, rest) = given.split_once("://").unwrap_or(("wss", &given));
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
     let retired = matches!(path, "realtime" | "realtime_public");
-    let url = if path.is_empty() || retired { format!("{scheme}://{host}/v5/public/{market}") } else { given.clone() };
+    let url = if path.is_empty() || retired {
+        format!("{scheme}://{host}/v5/public/{market}")
+    } else {
+        format!("{scheme}://{rest}")
+    };
     let note = retired.then(|| format!("retired address {given} no longer serves data: using {url}"));
     let rest_url = rest_url.map(trimmed).unwrap_or_else(|| {
         let scheme = if scheme == "ws" { "http" } else { "https" };

@@ -48,24 +48,37 @@ pub(super) struct Rest {
     jobs: BTreeMap<u64, Job>,
     next_id: u64,
     loaded: Option<Mono>,
+    /// Lists whose page failed, and when they are asked for again.
+    failed: Vec<Option<String>>,
     retry: Option<Mono>,
 }
 
 impl Rest {
     pub(super) fn new(category: &str, bases: Vec<Option<String>>) -> Self {
-        Self { category: category.to_owned(), bases, jobs: BTreeMap::new(), next_id: 1, loaded: None, retry: None }
+        Self {
+            category: category.to_owned(),
+            bases,
+            jobs: BTreeMap::new(),
+            next_id: 1,
+            loaded: None,
+            failed: Vec::new(),
+            retry: None,
+        }
     }
 
-    /// Asks for the instruments, unless the list is fresh or under way.
+    /// Asks for the instruments, unless they are fresh or under way; of those that failed, for these only.
     pub(super) fn instruments(&mut self, now: Mono) -> Vec<HttpRequest> {
-        let fresh = self.loaded.is_some_and(|at| now.since(at) < REFRESH);
-        let under_way = self.jobs.values().any(|job| matches!(job, Job::Instruments { .. }));
-        if fresh || under_way {
-            return Vec::new();
-        }
         self.retry = None;
-        let bases = self.bases.clone();
+        let mut bases = std::mem::take(&mut self.failed);
+        let fresh = self.loaded.is_some_and(|at| now.since(at) < REFRESH);
+        if bases.is_empty() && !fresh && !self.is_listing() {
+            bases.clone_from(&self.bases);
+        }
         bases.into_iter().map(|base| self.page(base, 0, None)).collect()
+    }
+
+    fn is_listing(&self) -> bool {
+        self.jobs.values().any(|job| matches!(job, Job::Instruments { .. }))
     }
 
     /// When to ask for the instruments again.
@@ -120,11 +133,13 @@ impl Rest {
                     let (instruments, cursor) = found.into_parts();
                     match cursor {
                         Some(cursor) if page < PAGES_MAX => more.push(self.page(base, page + 1, Some(&cursor))),
-                        _ => self.loaded = Some(now),
+                        _ if self.failed.is_empty() && !self.is_listing() => self.loaded = Some(now),
+                        _ => {}
                     }
                     Answer::Instruments(instruments)
                 }
                 Err(_) => {
+                    self.failed.push(base);
                     self.retry = Some(now.after(RETRY));
                     Answer::Nothing
                 }
@@ -148,7 +163,7 @@ fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> R
         Some(status) => return Err(format!("HTTP {status}")),
         None => return Err(String::from_utf8_lossy(body).chars().take(200).collect()),
     }
-    let reply: Reply<T> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let reply: Reply<'a> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     reply.into_result()
 }
 

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Clocks, Decimal, Level, Side, UnixNanos};
+use crate::model::{Clocks, Decimal, Level, Side, UnixNanos, decimal_text};
 use crate::venue::TickerField;
 use crate::venue::kit::fields::{Members, Number, Text, bare};
 
@@ -201,7 +201,8 @@ pub(in crate::venue) const TICKER_FIELDS: &[(&str, TickerField)] = &[
     ("theta", TickerField::Theta),
 ];
 
-/// Calls `set` with every ticker member we know; times become nanoseconds. What is no number is left out.
+/// Calls `set` with every ticker member we know; times become nanoseconds. What is no number is passed on as
+/// unknown, so that a value from before does not stand in for it.
 pub(super) fn read_ticker(data: &Members<'_>, mut set: impl FnMut(TickerField, &str)) {
     for (key, value) in &data.0 {
         let Some((_, field)) = TICKER_FIELDS.iter().find(|(name, _)| name == key) else { continue };
@@ -209,8 +210,10 @@ pub(super) fn read_ticker(data: &Members<'_>, mut set: impl FnMut(TickerField, &
         if *field == TickerField::NextFundingTime {
             let stamp = stamp(Some(Number(text)));
             set(*field, &stamp.map(|at| at.0.to_string()).unwrap_or_default());
-        } else if text.is_empty() || crate::model::decimal_text(text).is_some() {
+        } else if text.is_empty() || decimal_text(text).is_some() {
             set(*field, text);
+        } else {
+            set(*field, &number(text).map(|value| value.to_string()).unwrap_or_default());
         }
     }
 }

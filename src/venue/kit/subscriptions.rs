@@ -112,6 +112,8 @@ pub struct Subscriptions {
     unanswered: u32,
     next_id: u64,
     next_send: Mono,
+    /// The earliest time at which a refused topic is asked for again.
+    next_retry: Option<Mono>,
 }
 
 /// Requests in a row that may go unanswered before the connection is given up.
@@ -131,6 +133,7 @@ impl Subscriptions {
             unanswered: 0,
             next_id: 1,
             next_send: Mono::default(),
+            next_retry: None,
         }
     }
 
@@ -180,6 +183,7 @@ impl Subscriptions {
     /// The connection is gone.
     pub fn disconnected(&mut self) {
         self.connected = false;
+        self.next_retry = None;
         self.queue.clear();
         self.pending.clear();
         self.unanswered = 0;
@@ -225,11 +229,19 @@ impl Subscriptions {
         Some(request)
     }
 
-    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind).
+    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind) that has
+    /// the topic it names, so that no topic is refused for another one's sake.
     pub fn answered(&mut self, id: Option<u64>, op: Option<Op>, answer: Answer<'_>, now: Mono) -> Vec<Change> {
+        let named = match &answer {
+            Answer::Failed { topic: Some(name), .. } | Answer::Already(name) => self.place(name),
+            _ => None,
+        };
         let matches = |pending: &Pending| match id {
             Some(id) => pending.request.id == id,
-            None => op.is_none_or(|op| op == pending.request.op),
+            None => {
+                op.is_none_or(|op| op == pending.request.op)
+                    && named.is_none_or(|place| pending.request.topics.contains(&place))
+            }
         };
         let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
         let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
@@ -293,33 +305,39 @@ impl Subscriptions {
     /// Looks at deadlines. An error says why the connection is of no more use.
     ///
     /// # Errors
-    /// When requests go unanswered.
+    /// When requests go unanswered; one whose topics all have data is answered by that.
     pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
-        while let Some(pending) = self.pending.front()
-            && pending.deadline <= now
-        {
+        let open = |topic: &Topic| matches!(topic.state, State::Asked | State::Leaving);
+        while self.pending.front().is_some_and(|pending| pending.deadline <= now) {
+            let Some(Pending { request, .. }) = self.pending.pop_front() else { break };
+            let is_open = |place: &usize| self.topics.get(*place).is_some_and(open);
+            let topics: Vec<_> = request.topics.into_iter().filter(is_open).collect();
+            let Some(first) = topics.first() else { continue };
             self.unanswered += 1;
             if self.unanswered >= UNANSWERED_MAX {
-                let name = pending.request.topics.first().map_or("", |place| self.name(*place));
+                let name = self.name(*first);
                 return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
             }
-            if let Some(Pending { request, .. }) = self.pending.pop_front() {
-                let open = |state| matches!(state, State::Asked | State::Leaving);
-                let topics: Vec<_> =
-                    request.topics.into_iter().filter(|p| self.topics.get(*p).is_some_and(|t| open(t.state))).collect();
-                self.ask(&topics);
-            }
+            self.ask(&topics);
         }
-        let due = |topic: &Topic| matches!(topic.state, State::Refused(at) if at <= now);
-        let again: Vec<_> = if self.connected {
-            (0..self.topics.len()).filter(|place| self.topics.get(*place).is_some_and(due)).collect()
-        } else {
-            Vec::new()
-        };
-        for place in again {
-            self.ask(&[place]);
+        if self.next_retry.is_some_and(|at| at <= now) {
+            self.retry_refused(now);
         }
         Ok(())
+    }
+
+    /// Asks again for the refused topics whose time has come.
+    fn retry_refused(&mut self, now: Mono) {
+        self.next_retry = None;
+        for place in 0..self.topics.len() {
+            match self.topics.get(place).map(|topic| topic.state) {
+                Some(State::Refused(at)) if at <= now => self.ask(&[place]),
+                Some(State::Refused(at)) => {
+                    self.next_retry = Some(self.next_retry.map_or(at, |next| next.min(at)));
+                }
+                _ => {}
+            }
+        }
     }
 
     /// When to look again.
@@ -329,11 +347,7 @@ impl Subscriptions {
         }
         let can_send = !self.queue.is_empty() && self.pending.len() < self.limits.in_flight;
         let send = can_send.then_some(self.next_send);
-        let refused = self.topics.iter().filter_map(|topic| match topic.state {
-            State::Refused(at) => Some(at),
-            _ => None,
-        });
-        send.into_iter().chain(self.pending.front().map(|p| p.deadline)).chain(refused).min()
+        send.into_iter().chain(self.pending.front().map(|p| p.deadline)).chain(self.next_retry).min()
     }
 
     fn ask(&mut self, topics: &[usize]) {
@@ -349,7 +363,9 @@ impl Subscriptions {
     }
 
     fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Change {
-        self.set(&[place], State::Refused(now.after(self.limits.retry_refused)));
+        let retry = now.after(self.limits.retry_refused);
+        self.set(&[place], State::Refused(retry));
+        self.next_retry = Some(self.next_retry.map_or(retry, |next| next.min(retry)));
         Change::Refused(place, detail.to_owned())
     }
 
@@ -365,3 +381,7 @@ impl Subscriptions {
         topics.iter().partition(|place| name.is_some_and(|name| self.name(**place) == name))
     }
 }
+
+#[cfg(test)]
+#[path = "subscriptions_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Every check and test of the project, as CI runs them: scripts/test.sh
+#
+# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, shellcheck and cargo-nextest where
+# they are there, and says so where they are not. Downloads only crates, and for the Python clients pyzmq and pybit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Versions that the Python clients in tests/python were written for.
+readonly PYTHON_PACKAGES=(pyzmq==27.3.0 pybit==5.17.0)
+readonly VENV=target/test-venv
+
+step() {
+    printf '\n== %s\n' "$*"
+}
+
+skip() {
+    printf 'skipped: %s\n' "$*"
+}
+
+# A toolchain that was installed for this user may not be on PATH in a shell without login.
+find_cargo() {
+    if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+        export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    fi
+    if ! command -v cargo >/dev/null; then
+        echo "cargo is missing: install Rust from https://rustup.rs" >&2
+        exit 1
+    fi
+    if ! command -v cc >/dev/null; then
+        echo "a C compiler is missing (ring and zstd need one): apt-get install build-essential" >&2
+        exit 1
+    fi
+}
+
+# Sets TICKBUS_TEST_PYTHON, unless the caller did; tests that need it say that they are skipped without it.
+prepare_python() {
+    if [[ -n ${TICKBUS_TEST_PYTHON:-} ]]; then
+        return
+    fi
+    local stamp="$VENV/packages"
+    if [[ ! -f $stamp || $(<"$stamp") != "${PYTHON_PACKAGES[*]}" ]]; then
+        rm -rf "$VENV"
+        if ! { python3 -m venv "$VENV" && "$VENV/bin/pip" install --quiet "${PYTHON_PACKAGES[@]}"; } >/dev/null 2>&1; then
+            rm -rf "$VENV"
+            skip "tests with Python clients: no python3 with venv and pip, or no PyPI (apt-get install python3-venv)"
+            return
+        fi
+        printf '%s' "${PYTHON_PACKAGES[*]}" >"$stamp"
+    fi
+    export TICKBUS_TEST_PYTHON="$PWD/$VENV/bin/python"
+}
+
+check_scripts() {
+    if ! command -v shellcheck >/dev/null && [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+        { apt-get install --yes --quiet shellcheck || { apt-get update && apt-get install --yes --quiet shellcheck; }; } \
+            </dev/null >/dev/null 2>&1 || true
+    fi
+    local scripts=(.ci/run)
+    while IFS= read -r -d '' script; do
+        scripts+=("$script")
+    done < <(find scripts examples -type f -name '*.sh' -print0 2>/dev/null)
+    local script
+    for script in "${scripts[@]}"; do
+        bash -n "$script"
+    done
+    if command -v shellcheck >/dev/null; then
+        shellcheck "${scripts[@]}"
+    else
+        skip "shellcheck is not installed (apt-get install shellcheck)"
+    fi
+}
+
+run_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --locked --no-fail-fast
+        cargo test --locked --doc
+    else
+        cargo test --locked --no-fail-fast
+    fi
+}
+
+find_cargo
+
+step "formatting"
+cargo fmt --check
+
+step "scripts"
+check_scripts
+
+step "lints"
+cargo clippy --locked --all-targets -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+step "tests"
+prepare_python
+run_tests
+
+step "all passed"

@@ -1,0 +1,155 @@
+//! What an update does to its book: published, given up, asked for anew.
+
+use super::core::{Command, Core};
+use super::event::{BookView, Event, FeedOutput, Levels, Reason, State};
+use super::stream::{Check, StreamState};
+use crate::book::{BookSync, Loss, SyncUpdate, Verdict};
+use crate::model::{BookDepth, Channel, Stamp, StreamId};
+use crate::venue::BookUpdate;
+
+impl Core {
+    #[inline]
+    pub(super) fn on_book(&mut self, update: BookUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = update.stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        let cap = stream.level_cap();
+        let sync = stream.book.get_or_insert_with(|| BookSync::new(update.rule, cap));
+        let verdict = sync.update(SyncUpdate {
+            snapshot: update.snapshot,
+            seq: update.seq,
+            cross_seq: update.cross_seq,
+            bids: update.bids,
+            asks: update.asks,
+        });
+        match verdict {
+            Verdict::Replaced => {
+                self.counters.snapshots += 1;
+                stream.heard = now.mono;
+                stream.clocks = update.clocks;
+                stream.restored(update.seq, now.mono);
+                self.set_status(at, State::Live, None, None, now, out);
+                self.publish_book(at, None, out);
+            }
+            Verdict::Changed => {
+                self.counters.deltas += 1;
+                stream.heard = now.mono;
+                stream.clocks = update.clocks;
+                self.publish_book(at, Some(&update), out);
+            }
+            Verdict::Confirmed => stream.heard = now.mono,
+            Verdict::Ignored => {}
+            Verdict::Buffered if sync.wants_image() => self.want_image(at, now),
+            Verdict::Buffered => {}
+            Verdict::ImageWanted => stream.arrange_resync(now.mono),
+            Verdict::Lost(loss) => self.lost(at, loss, now, out),
+        }
+    }
+
+    fn publish_book(&mut self, at: usize, changes: Option<&BookUpdate<'_>>, out: &mut dyn FeedOutput) {
+        let stream = &mut self.streams[at];
+        let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
+        let Some((book, seq)) = stream.book.as_ref().and_then(|sync| Some((sync.live()?, sync.seq()))) else { return };
+        let main = symbol.main == Some(at as u32);
+        let clocks = stream.clocks;
+        if main && stream.stream.channel != Channel::Bbo {
+            let levels = changes.map_or(Levels::Whole(book), |update| Levels::Changes(update.bids, update.asks));
+            out.event(&symbol.symbol, Event::Delta { levels, venue_seq: seq, clocks });
+            out.event(&symbol.symbol, Event::Book(BookView { book, venue_seq: seq, clocks }));
+        }
+        let gives_bbo = symbol.bbo.map_or(main, |bbo| bbo == at as u32);
+        let best = book.best();
+        if gives_bbo && stream.best != best {
+            stream.best = best;
+            out.event(&symbol.symbol, Event::Bbo { bid: best.0, ask: best.1, venue_seq: seq, clocks });
+        }
+    }
+
+    #[cold]
+    fn lost(&mut self, at: usize, loss: Loss, now: Stamp, out: &mut dyn FeedOutput) {
+        let (reason, detail) = match loss {
+            Loss::Gap { expected, got } => {
+                self.counters.gaps += 1;
+                (Reason::Gap, format!("expected update {expected}, got {got}"))
+            }
+            Loss::Crossed => {
+                self.counters.crossed += 1;
+                (Reason::Crossed, "best bid at or above best ask".to_owned())
+            }
+            Loss::Invalid(error) => {
+                self.counters.errors += 1;
+                (Reason::Invalid, error.to_string())
+            }
+        };
+        self.lose(at, reason, &detail, now, out);
+    }
+
+    /// Gives a stream up, says so, and arranges for it to be had anew.
+    pub(super) fn lose(&mut self, at: usize, reason: Reason, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
+        self.set_status(at, State::Stale, Some(reason), Some(detail), now, out);
+        self.streams[at].lost(reason, now.mono);
+        if self.streams[at].is_resync_due(now.mono) {
+            self.ask_anew(at, now, out);
+        }
+    }
+
+    fn ask_anew(&mut self, at: usize, now: Stamp, out: &mut dyn FeedOutput) {
+        if self.discover || !self.connected {
+            return;
+        }
+        self.counters.resyncs += 1;
+        let stream = &mut self.streams[at];
+        stream.resync_sent(now.mono);
+        let reason = stream.status.reason;
+        let detail = stream.status.detail.clone();
+        let id = StreamId(at as u32);
+        let by_image = stream.stream.channel == Channel::Book(BookDepth::Full) && reason != Some(Reason::Silence);
+        if by_image {
+            stream.image_sent(now.mono);
+        }
+        self.commands.push_back(if by_image { Command::Image(id) } else { Command::Resync(id) });
+        self.set_status(at, State::Syncing, reason, detail.as_deref(), now, out);
+    }
+
+    /// The first deltas of a book that needs an image have come.
+    fn want_image(&mut self, at: usize, now: Stamp) {
+        let command = Command::Image(StreamId(at as u32));
+        let waiting = self.streams[at].is_image_under_way(now.mono);
+        if !self.discover && !waiting {
+            self.streams[at].resync_sent(now.mono);
+            self.streams[at].image_sent(now.mono);
+            self.commands.push_back(command);
+        }
+    }
+
+    pub(super) fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let main = self.symbol_id(symbol).and_then(|id| self.symbols[id as usize].main);
+        let Some(at) = main.map(|at| at as usize).filter(|_| self.connected) else { return false };
+        self.set_status(at, State::Stale, Some(Reason::Requested), None, now, out);
+        self.streams[at].idle(now.mono);
+        self.ask_anew(at, now, out);
+        true
+    }
+
+    /// Looks at every stream's deadlines.
+    pub(super) fn check(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        for at in 0..self.streams.len() {
+            match self.streams[at].check(self.silence, now.mono) {
+                Check::Fine => {}
+                Check::Silent => {
+                    self.counters.silences += 1;
+                    self.lose(at, Reason::Silence, "no data for too long", now, out);
+                }
+                Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
+                Check::Resync => self.ask_anew(at, now, out),
+                // One symbol's trouble does not end the connection of those that are well.
+                Check::GiveUp if self.streams.iter().any(StreamState::is_book_live) => {
+                    self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out);
+                }
+                Check::GiveUp => {
+                    let name = &self.streams[at].stream;
+                    out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Statuses: connections, silence, deadlines, refusals, and the feed as a whole.
+
+use super::*;
+
+fn live() -> Desk {
+    let mut desk = Desk::new(&["book:50 A", "book:50 B"]);
+    desk.text(&snapshot("A", 100));
+    desk.text(&snapshot("B", 200));
+    desk
+}
+
+#[test]
+fn a_feed_starts_syncing_and_ends_down() {
+    let mut desk = Desk::unconnected(&["book:50 A", "trade A"]);
+    desk.take(Input::Connected);
+    assert_eq!(desk.lines(), ["A book:50 syncing starting", "feed syncing starting"], "once a symbol");
+    desk.settle();
+    assert_eq!(desk.lines(), [""; 0], "the trade stream had no trouble of its own");
+    desk.text(&snapshot("A", 100));
+    desk.feed.shut_down(desk.now, &mut desk.said);
+    assert_eq!(desk.lines(), ["A book:50 down shutdown", "feed down shutdown"]);
+}
+
+#[test]
+fn a_lost_connection_is_said_for_every_symbol_and_nothing_survives_it() {
+    let mut desk = live();
+    desk.take(Input::Disconnected);
+    let want = ["A book:50 stale disconnected", "B book:50 stale disconnected", "feed down disconnected"];
+    assert_eq!(desk.lines(), want);
+    assert_eq!(desk.feed.next_timeout().filter(|timer| timer.why == "check"), None);
+    desk.take(Input::Connected);
+    let want = ["A book:50 syncing disconnected", "B book:50 syncing disconnected", "feed syncing disconnected"];
+    assert_eq!(desk.lines(), want);
+    assert_eq!(desk.requests(), ["subscribe orderbook.50.A orderbook.50.B"]);
+    assert_eq!(desk.text(&delta("A", 101)), [""; 0], "the old book is gone");
+    let said = desk.text(&book("snapshot", "A", 110, "8:1", "9:1"));
+    assert_eq!(said[1], "A delta whole 110 [8:1] [9:1]", "no ghost of the old book");
+}
+
+#[test]
+fn a_refused_stream_is_said_and_does_not_count() {
+    let mut desk = Desk::unconnected(&["book:50 A", "book:50 B"]);
+    desk.take(Input::Connected);
+    desk.lines();
+    let refusal =
+        r#"{"success":false,"ret_msg":"error:handler not found,topic:orderbook.50.A","req_id":"1","op":"subscribe"}"#;
+    assert_eq!(desk.text(refusal), ["A book:50 rejected rejected"]);
+    assert_eq!(desk.text(&snapshot("B", 200)).last().map(String::as_str), Some("feed live"));
+    for u in 201..220 {
+        desk.pass(Duration::from_secs(9));
+        desk.settle();
+        desk.text(&delta("B", u));
+    }
+    assert!(desk.said.reconnects.is_empty());
+    assert_eq!(desk.states()["A"], State::Rejected);
+}
+
+#[test]
+fn a_feed_of_refused_symbols_only_is_not_live() {
+    let mut desk = Desk::unconnected(&["book:50 A"]);
+    desk.take(Input::Connected);
+    desk.text(
+        r#"{"success":false,"ret_msg":"error:handler not found,topic:orderbook.50.A","req_id":"1","op":"subscribe"}"#,
+    );
+    assert_eq!(desk.states()[""], State::Rejected);
+}
+
+#[test]
+fn a_stream_accepted_after_all_waits_for_its_snapshot() {
+    let mut desk = Desk::unconnected(&["book:50 A"]);
+    desk.take(Input::Connected);
+    desk.text(
+        r#"{"success":false,"ret_msg":"error:handler not found,topic:orderbook.50.A","req_id":"1","op":"subscribe"}"#,
+    );
+    desk.said.sent.clear();
+    let mut waited = 0;
+    while !desk.said.sent.iter().any(|value| value["op"] == "subscribe") {
+        desk.said.sent.clear();
+        desk.pass(Duration::from_secs(5));
+        desk.text(r#"{"success":true,"ret_msg":"pong","op":"ping"}"#);
+        waited += 5;
+        assert!(waited < 700);
+    }
+    desk.settle();
+    assert_eq!(desk.states()["A"], State::Syncing);
+    desk.lines();
+    assert_eq!(desk.text(&snapshot("A", 5))[0], "A book:50 live");
+}
+
+#[test]
+fn a_silent_book_is_doubted_alone() {
+    let mut desk = live();
+    for u in 201..=202 {
+        desk.pass(Duration::from_millis(4_500));
+        desk.settle();
+        desk.text(&delta("B", u));
+    }
+    desk.lines();
+    desk.pass(Duration::from_millis(1_500));
+    assert_eq!(desk.lines()[..2], ["A book:50 stale silence", "A book:50 syncing silence"]);
+    assert_eq!(desk.requests(), ["unsubscribe orderbook.50.A"]);
+    assert_eq!(desk.states()["B"], State::Live);
+}
+
+#[test]
+fn an_honest_silence_stretches_the_limit() {
+    let mut desk = live();
+    let mut silences = Vec::new();
+    for second in 0..400 {
+        desk.text(&delta("B", 201 + second));
+        desk.pass(Duration::from_secs(1));
+        if desk.states()["A"] != State::Live {
+            silences.push(second);
+            desk.settle();
+            desk.text(&snapshot("A", 100));
+        }
+        desk.settle();
+    }
+    let between = silences.windows(2).map(|pair| pair[1] - pair[0]);
+    let stretched = between.zip([20, 40, 80, 160]).all(|(seconds, limit)| (limit..limit + 5).contains(&seconds));
+    assert!(silences.len() == 5 && stretched, "{silences:?}");
+    assert!(desk.said.reconnects.is_empty());
+}
+
+#[test]
+fn a_dishonest_silence_does_not() {
+    let mut desk = live();
+    let mut silences = Vec::new();
+    for second in 0..60 {
+        desk.text(&delta("B", 201 + second));
+        desk.pass(Duration::from_secs(1));
+        if desk.states()["A"] != State::Live {
+            silences.push(second);
+            desk.settle();
+            desk.text(&snapshot("A", 1_000 + second));
+        }
+        desk.settle();
+    }
+    assert!(silences.len() >= 4, "{silences:?}");
+}
+
+#[test]
+fn snapshots_that_never_come_end_a_connection_that_has_nothing_else() {
+    let mut desk = Desk::new(&["book:50 A"]);
+    let start = desk.now.mono;
+    while desk.said.reconnects.is_empty() {
+        desk.pass(Duration::from_secs(1));
+        desk.settle();
+        assert!(desk.now.mono.since(start) < Duration::from_secs(90));
+    }
+    assert!(desk.lines().iter().any(|line| line == "A book:50 stale no_snapshot"));
+    assert_eq!(desk.said.reconnects, ["no snapshot of book:50 A"]);
+    assert!(desk.feed.report().counters.resyncs >= 2);
+}
+
+#[test]
+fn a_symbol_without_a_snapshot_does_not_end_the_connection_of_others() {
+    let mut desk = Desk::new(&["book:50 A", "book:50 B"]);
+    desk.text(&snapshot("B", 200));
+    for second in 0..600 {
+        desk.text(&delta("B", 201 + second));
+        desk.pass(Duration::from_secs(1));
+        desk.settle();
+    }
+    assert_eq!(desk.said.reconnects, [""; 0]);
+    assert_eq!(desk.states()["B"], State::Live);
+    assert_ne!(desk.states()["A"], State::Live);
+    let resyncs = desk.feed.report().counters.resyncs;
+    assert!((5..40).contains(&resyncs), "{resyncs} tries in ten minutes");
+}
+
+#[test]
+fn a_ruined_ticker_is_had_anew_and_a_ruined_trade_is_told() {
+    let mut desk = Desk::new(&["ticker A", "trade B"]);
+    desk.text(r#"{"topic":"tickers.A","type":"snapshot","data":{"lastPrice":"1"},"ts":5}"#);
+    let said = desk.text(r#"{"topic":"tickers.A","type":"delta","data":{"lastPr"#);
+    assert_eq!(said[..2], ["A ticker stale invalid", "A ticker syncing invalid"]);
+    assert_eq!(desk.requests(), ["unsubscribe tickers.A"]);
+    let said = desk.text(r#"{"topic":"publicTrade.B","type":"snapshot","ts":1,"data":[{"T":1"#);
+    assert_eq!(said[..2], ["B trade stale invalid", "B trade live"], "a hole is told, and what follows is well");
+}
+
+#[test]
+fn the_feeds_state_is_that_of_its_worst_symbol() {
+    let mut desk = live();
+    assert_eq!(desk.states()[""], State::Live);
+    desk.text(&delta("A", 150));
+    assert_eq!(desk.states()[""], State::Syncing);
+    let report = desk.feed.report();
+    assert_eq!(report.symbols[0].status.reason, Some(Reason::Gap));
+    assert_eq!(report.symbols[0].status.detail.as_deref(), Some("1 of 2 symbols live"));
+    assert_eq!(desk.text(&snapshot("A", 151)).last().map(String::as_str), Some("feed live"));
+}
+
+#[test]
+fn instruments_name_their_symbols() {
+    let mut desk = Desk::unconnected(&["trade BTCUSDT"]);
+    desk.take(Input::Connected);
+    let id = desk.said.requests[0].id;
+    let body = r#"{"retCode":0,"retMsg":"OK","result":{"list":[{"symbol":"BTCUSDT","contractType":"LinearPerpetual","baseCoin":"BTC","quoteCoin":"USDT"}],"nextPageCursor":""}}"#;
+    desk.lines();
+    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
+    assert_eq!(desk.lines(), ["BTCUSDT instrument BTC-USDT-PERP"]);
+}

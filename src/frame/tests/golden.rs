@@ -1,0 +1,213 @@
+//! One frame of each kind, byte for byte as committed, in both encodings, and as the types describe it.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::model::{BookDepth, Channel, Instrument, InstrumentKind, Interval, Side, StreamId};
+use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
+
+fn ticker_fields() -> Vec<(TickerField, String)> {
+    use TickerField as F;
+    let decimals = [
+        F::Last,
+        F::Mark,
+        F::Index,
+        F::FundingRate,
+        F::NextFundingTime,
+        F::OpenInterest,
+        F::OpenInterestValue,
+        F::BidPrice,
+        F::BidSize,
+        F::AskPrice,
+        F::AskSize,
+        F::High24h,
+        F::Low24h,
+        F::Open24h,
+        F::Volume24h,
+        F::Turnover24h,
+        F::MarkIv,
+        F::BidIv,
+        F::AskIv,
+        F::Underlying,
+        F::Delta,
+        F::Gamma,
+        F::Vega,
+        F::Theta,
+    ];
+    let text = |(n, field)| match field {
+        F::NextFundingTime => "1760342400000000000".to_owned(),
+        _ => format!("{n}.50"),
+    };
+    decimals.iter().enumerate().map(|(n, field)| (*field, text((n, *field)))).collect()
+}
+
+fn instrument() -> Instrument {
+    Instrument {
+        symbol: "BTC-25DEC26-90000-C-USDT".to_owned(),
+        base: "BTC".to_owned(),
+        quote: "USDT".to_owned(),
+        settle: Some("USDT".to_owned()),
+        kind: InstrumentKind::Option,
+        tick_size: Some("0.10".to_owned()),
+        lot_size: Some("0.001".to_owned()),
+        min_size: Some("0.001".to_owned()),
+        expiry: Some(UnixNanos(1_798_185_600_000_000_000)),
+        strike: Some("90000".to_owned()),
+        option_type: Some('C'),
+        status: Some("Trading".to_owned()),
+    }
+}
+
+/// A frame of each kind: its name and the frame.
+fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
+    let mut encoder = Encoder::new(spec(encoding, 0));
+    let (btc, feed) = (symbol(1, "BTCUSDT"), symbol(0, ""));
+    let (book, fields, instrument) = (book(), ticker_fields(), instrument());
+    let (bids, asks) = ([level("16493.50", "0")], [level("16611.5", "2")]);
+    let trade = TradeUpdate {
+        stream: StreamId(0),
+        id: "20f43950-d8dd-5b31",
+        price: number("16578.50"),
+        size: number("0.001"),
+        side: Side::Buy,
+        block: Some(false),
+        venue_seq: Some(1_783_284_617),
+        clocks: CLOCKS,
+    };
+    let candle = CandleUpdate {
+        stream: StreamId(0),
+        interval: Interval { count: 5, unit: 'm' },
+        open_time: 1_672_324_800_000_000_000,
+        close_time: 1_672_325_099_999_000_000,
+        open: "16649.5",
+        high: "16677",
+        low: "16608",
+        close: "16677",
+        volume: "2.081",
+        turnover: Some("34666.4005"),
+        closed: true,
+        clocks: CLOCKS,
+    };
+    let (price, size) = (number("0.04499"), number("20000"));
+    let liquidation = LiquidationUpdate { stream: StreamId(0), side: Side::Sell, price, size, clocks: CLOCKS };
+    let gap = Status { detail: Some("expected \"5\", got 7\n".to_owned()), ..status(State::Stale, Some(Reason::Gap)) };
+    let live = status(State::Live, None);
+    let channel = Some(Channel::Book(BookDepth::Levels(50)));
+    let (bid, ask) = book.best();
+    let events = [
+        ("delta_snapshot", &btc, Event::Delta { levels: Levels::Whole(&book), venue_seq: 18_521_288, clocks: CLOCKS }),
+        ("delta", &btc, Event::Delta { levels: Levels::Changes(&bids, &asks), venue_seq: 18_521_289, clocks: CLOCKS }),
+        ("book", &btc, view(&book)),
+        ("bbo", &btc, Event::Bbo { bid, ask, venue_seq: 18_521_288, clocks: CLOCKS }),
+        ("bbo_one_side", &btc, Event::Bbo { bid, ask: None, venue_seq: 18_521_289, clocks: CLOCKS }),
+        ("trade", &btc, Event::Trade(&trade)),
+        (
+            "ticker",
+            &btc,
+            Event::Ticker(&TickerUpdate { stream: StreamId(0), venue_seq: Some(9), fields: &fields, clocks: CLOCKS }),
+        ),
+        ("candle", &btc, Event::Candle(&candle)),
+        ("liquidation", &btc, Event::Liquidation(&liquidation)),
+        ("status", &btc, Event::Status { main: true, channel, status: &gap }),
+        ("status_feed", &feed, Event::Status { main: true, channel: None, status: &live }),
+        ("instrument", &btc, Event::Instrument(&instrument)),
+    ];
+    let mut out: Vec<_> = Vec::new();
+    for (name, symbol, event) in events {
+        out.extend(frames(&mut encoder, symbol, event, 1).into_iter().map(|frame| (name, frame)));
+    }
+    let beat = Heartbeat {
+        epoch: 1_672_304_000_000,
+        seq: 3,
+        ts_pub: CLOCKS.recv.expect("a stamp"),
+        feeds: 2,
+        feeds_live: 1,
+        subscribers: 3,
+        frames: 1_000_000,
+        dropped: 4,
+    };
+    out.push(("heartbeat", heartbeat(encoding, beat)));
+    out
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+}
+
+/// What a golden file holds: the topic on the first line, then the payload.
+fn file_bytes(frame: &Frame) -> Vec<u8> {
+    [&frame.topic[..], b"\n", &frame.payload[..]].concat()
+}
+
+#[test]
+fn frames_are_as_committed() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    for (encoding, suffix) in [(Encoding::Json, "json"), (Encoding::MessagePack, "msgpack")] {
+        for (name, frame) in examples(encoding) {
+            let path = folder().join(format!("{name}.{suffix}"));
+            if update {
+                std::fs::create_dir_all(folder()).expect("a folder");
+                std::fs::write(&path, file_bytes(&frame)).expect("written");
+            }
+            let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert_eq!(
+                shown(&file_bytes(&frame)),
+                shown(&golden),
+                "{name}.{suffix}: run with UPDATE_GOLDEN=1 if meant"
+            );
+            assert_eq!(file_bytes(&frame), golden);
+        }
+    }
+}
+
+#[test]
+fn no_golden_frame_is_left_over() {
+    let names: Vec<_> = examples(Encoding::Json).into_iter().map(|(name, _)| name).collect();
+    for entry in std::fs::read_dir(folder()).expect("the golden frames") {
+        let path = entry.expect("an entry").path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+        assert!(names.contains(&stem.as_str()), "{stem} is written by nothing");
+    }
+}
+
+#[test]
+fn both_encodings_hold_the_same_fields_and_fit_the_types() {
+    let pairs = examples(Encoding::Json).into_iter().zip(examples(Encoding::MessagePack));
+    for ((name, text), (_, packed)) in pairs {
+        let value = json(&text);
+        assert_eq!(messagepack::read(&packed.payload), value, "{name}");
+        assert_eq!(text.topic, packed.topic);
+        assert_eq!(text.retain, packed.retain);
+        let typed: TypedPayload = serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let nulls = |value: &serde_json::Value| value.to_string().contains("null");
+        assert!(!nulls(&value), "{name} has a null");
+        let written = serde_json::to_value(&typed).expect("JSON");
+        let lost: Vec<_> =
+            value.as_object().expect("an object").iter().filter(|(key, v)| written.get(*key) != Some(*v)).collect();
+        assert!(lost.is_empty(), "{name}: {lost:?}");
+        assert_eq!(value["type"], name.split('_').next().expect("a kind"), "{name}");
+        assert!(topic_of(&text).starts_with(name.split('_').next().expect("a kind")), "{name}");
+        assert!(topic_of(&text).ends_with('.'));
+    }
+}
+
+#[test]
+fn the_types_refuse_what_they_do_not_know() {
+    let (_, frame) = examples(Encoding::Json).swap_remove(0);
+    let mut value = json(&frame);
+    value["unheard_of"] = 1.into();
+    assert!(serde_json::from_value::<TypedPayload>(value).is_err());
+}
+
+#[test]
+fn long_texts_are_read_back_from_messagepack() {
+    for len in [0, 31, 32, 255, 256, 65_535, 65_536] {
+        let detail = Some("x".repeat(len));
+        let status = Status { detail: detail.clone(), ..status(State::Stale, None) };
+        let event = Event::Status { main: true, channel: None, status: &status };
+        let mut encoder = Encoder::new(spec(Encoding::MessagePack, 0));
+        let frame = frames(&mut encoder, &symbol(2, "X"), event, 1).remove(0);
+        assert_eq!(messagepack::read(&frame.payload)["detail"].as_str().map(str::len), Some(len));
+    }
+}

@@ -1,0 +1,153 @@
+//! Sequences, conflated books, and what a joiner is given.
+
+use super::*;
+use crate::model::{BookDepth, Channel};
+
+const BOOK: Option<Channel> = Some(Channel::Book(BookDepth::Levels(50)));
+
+fn seqs(frames: &[Frame]) -> Vec<(String, u64)> {
+    frames.iter().map(|frame| (topic_of(frame).to_owned(), json(frame)["seq"].as_u64().expect("seq"))).collect()
+}
+
+#[test]
+fn each_topic_counts_from_one() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let (a, b, book) = (symbol(2, "A"), symbol(3, "B"), book());
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.extend(frames(&mut encoder, &a, changes(&[]), 1));
+        all.extend(frames(&mut encoder, &a, view(&book), 1));
+    }
+    all.extend(frames(&mut encoder, &b, changes(&[]), 1));
+    let (delta, books) = ("delta.bybit.linear.A.", "book.bybit.linear.A.");
+    let want = [(delta, 1), (books, 1), (delta, 2), (books, 2), (delta, 3), (books, 3), ("delta.bybit.linear.B.", 1)];
+    assert_eq!(seqs(&all), want.map(|(topic, seq)| (topic.to_owned(), seq)));
+}
+
+#[test]
+fn a_new_name_of_the_instrument_does_not_start_a_topic_anew() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let unnamed = Symbol { instrument: None, ..symbol(1, "BTCUSDT") };
+    let first = frames(&mut encoder, &unnamed, changes(&[]), 1).remove(0);
+    let second = frames(&mut encoder, &symbol(1, "BTCUSDT"), changes(&[]), 1).remove(0);
+    assert_eq!((json(&first).get("instrument"), json(&first)["seq"].as_u64()), (None, Some(1)));
+    assert_eq!((json(&second)["instrument"].as_str(), json(&second)["seq"].as_u64()), (Some("BTC-USDT-PERP"), Some(2)));
+}
+
+#[test]
+fn a_book_says_which_delta_it_includes_and_has_its_symbols_depth() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let book = book();
+    let deep = symbol(2, "DEEP");
+    frames(&mut encoder, &deep, changes(&[]), 1);
+    frames(&mut encoder, &deep, changes(&[]), 1);
+    let frame = json(&frames(&mut encoder, &deep, view(&book), 1).remove(0));
+    assert_eq!((frame["delta_seq"].as_u64(), frame["depth"].as_u64()), (Some(2), Some(3)));
+    assert_eq!((frame["bids"].as_array().map(Vec::len), frame["asks"].as_array().map(Vec::len)), (Some(3), Some(2)));
+    let frame = json(&frames(&mut encoder, &symbol(3, "A"), view(&book), 1).remove(0));
+    assert_eq!((frame["delta_seq"].as_u64(), frame["bids"].as_array().map(Vec::len)), (Some(0), Some(2)));
+}
+
+#[test]
+fn a_snapshot_takes_no_place_in_the_sequence() {
+    for encoding in [Encoding::Json, Encoding::MessagePack] {
+        let mut encoder = Encoder::new(spec(encoding, 0));
+        let (a, book) = (symbol(2, "A"), book());
+        let current = BookView { book: &book, venue_seq: 5, clocks: CLOCKS };
+        let read = |frame: &Frame| match encoding {
+            Encoding::Json => json(frame),
+            Encoding::MessagePack => messagepack::read(&frame.payload),
+        };
+        let early = read(&encoder.snapshot(&a, current));
+        assert_eq!((early["seq"].as_u64(), early["delta_seq"].as_u64()), (Some(0), Some(0)));
+        frames(&mut encoder, &a, changes(&[]), 1);
+        frames(&mut encoder, &a, view(&book), 1);
+        let snapshot = read(&encoder.snapshot(&a, current));
+        assert_eq!((snapshot["seq"].as_u64(), snapshot["delta_seq"].as_u64()), (Some(1), Some(1)));
+        assert_eq!(snapshot["bids"].as_array().map(Vec::len), Some(3), "full depth");
+        let next = read(&frames(&mut encoder, &a, view(&book), 1).remove(0));
+        assert_eq!(next["seq"].as_u64(), Some(2));
+    }
+}
+
+#[test]
+fn books_are_conflated_to_the_interval_and_the_last_one_is_sent() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 100));
+    let (a, b, book) = (symbol(2, "A"), symbol(3, "B"), book());
+    assert_eq!(frames(&mut encoder, &a, view(&book), 1_000).len(), 1);
+    assert_eq!(encoder.next_due(), None);
+    assert_eq!(frames(&mut encoder, &a, view(&book), 1_010).len(), 0);
+    assert_eq!(frames(&mut encoder, &a, view(&book), 1_020).len(), 0);
+    assert_eq!(encoder.next_due(), Some(now(1_100).mono));
+    assert_eq!(frames(&mut encoder, &b, view(&book), 1_030).len(), 1, "each symbol for itself");
+    assert_eq!(frames(&mut encoder, &b, view(&book), 1_040).len(), 0);
+    assert_eq!(encoder.take_due(now(1_099).mono), [0; 0]);
+    assert_eq!(encoder.take_due(now(1_100).mono), [2]);
+    assert_eq!(encoder.next_due(), Some(now(1_130).mono));
+    let mut out = Vec::new();
+    encoder.due_book(&a, BookView { book: &book, venue_seq: 5, clocks: CLOCKS }, now(1_100), &mut out);
+    assert_eq!(out.len(), 1);
+    assert_eq!(frames(&mut encoder, &a, view(&book), 1_150).len(), 0, "the interval begins anew");
+    assert_eq!(encoder.take_due(now(1_130).mono), [3]);
+    assert_eq!(encoder.take_due(now(1_200).mono), [2]);
+    assert_eq!((encoder.next_due(), encoder.take_due(now(9_999).mono)), (None, Vec::new()));
+}
+
+/// What is said to the bus when this status is published after a book, a best and a ticker.
+fn forgotten(
+    encoder: &mut Encoder,
+    symbol: &Symbol,
+    main: bool,
+    channel: Option<Channel>,
+    state: State,
+) -> Vec<String> {
+    let mut out = Vec::new();
+    let status = status(state, Some(Reason::Gap));
+    encoder.event(symbol, Event::Status { main, channel, status: &status }, now(2_000), &mut out);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    out.iter()
+        .map(|item| match item {
+            Outgoing::Frame(frame) => format!("frame {}", text(&frame.topic)),
+            Outgoing::Forget(topic) => format!("forget {}", text(topic)),
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_no_longer_vouched_for_is_forgotten_after_the_status() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let (a, book) = (symbol(2, "A"), book());
+    let (bid, ask) = book.best();
+    frames(&mut encoder, &a, view(&book), 1);
+    frames(&mut encoder, &a, Event::Bbo { bid, ask, venue_seq: 1, clocks: CLOCKS }, 1);
+    let status = "frame status.bybit.linear.A.";
+    let (books, bbo) = ("forget book.bybit.linear.A.", "forget bbo.bybit.linear.A.");
+    assert_eq!(forgotten(&mut encoder, &a, true, BOOK, State::Stale), [status, books, bbo]);
+    assert_eq!(forgotten(&mut encoder, &a, false, Some(Channel::Bbo), State::Stale), [status, bbo]);
+    assert_eq!(forgotten(&mut encoder, &a, false, Some(Channel::Trade), State::Stale), [status]);
+    assert_eq!(forgotten(&mut encoder, &a, true, BOOK, State::Live), [status]);
+    let feed = symbol(0, "");
+    assert_eq!(forgotten(&mut encoder, &feed, true, None, State::Down), ["frame status.bybit.linear.."]);
+}
+
+#[test]
+fn a_lost_book_is_not_sent_when_it_is_due_but_a_lost_ticker_delays_no_book() {
+    let (a, book) = (symbol(2, "A"), book());
+    for (channel, main, due) in [(BOOK, true, vec![]), (Some(Channel::Ticker), false, vec![2])] {
+        let mut encoder = Encoder::new(spec(Encoding::Json, 1_500));
+        frames(&mut encoder, &a, view(&book), 1_000);
+        frames(&mut encoder, &a, view(&book), 1_010);
+        forgotten(&mut encoder, &a, main, channel, State::Stale);
+        assert_eq!(encoder.take_due(now(2_500).mono), due, "{channel:?}");
+    }
+}
+
+#[test]
+fn feeds_of_one_market_share_the_sequence_of_their_status() {
+    let shared = spec(Encoding::Json, 0);
+    let (mut one, mut two) = (Encoder::new(shared.clone()), Encoder::new(shared));
+    let live = status(State::Live, None);
+    let event = Event::Status { main: true, channel: None, status: &live };
+    let seq = |encoder: &mut Encoder| json(&frames(encoder, &symbol(0, ""), event, 1).remove(0))["seq"].as_u64();
+    assert_eq!([seq(&mut one), seq(&mut two), seq(&mut two), seq(&mut one)], [1, 2, 3, 4].map(Some));
+}

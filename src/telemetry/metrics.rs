@@ -1,0 +1,307 @@
+//! Every metric, in one table: name, type, meaning, and where its value comes from. Written as Prometheus text 0.0.4.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use self::Kind::{Counter, Gauge};
+use self::Source::{Answers, Book, Bus, BusRefused, Feed, One, Request, RequestRefused, Version};
+use super::process::Process;
+use crate::bus::{BusStats, Refused, RequestStats};
+use crate::feed::State;
+use crate::io::command::DriverReport;
+
+/// The `Content-Type` of [`text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the metrics are read from, at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Milliseconds since 1970 of the run's start.
+    pub epoch: u64,
+    /// The bus.
+    pub bus: BusStats,
+    /// The request sockets by name.
+    pub sockets: Vec<(&'static str, RequestStats)>,
+    /// The feeds.
+    pub feeds: Vec<FeedReading>,
+    /// Connections that the HTTP door had no place for.
+    pub admin_refused: u64,
+    /// The process.
+    pub process: Process,
+}
+
+/// One feed.
+#[derive(Clone, Debug)]
+pub struct FeedReading {
+    /// Its name in the config.
+    pub feed: Arc<str>,
+    /// Its venue's id.
+    pub venue: &'static str,
+    /// Its market's id.
+    pub market: &'static str,
+    /// What it reports; `None` when it does not answer.
+    pub report: Option<DriverReport>,
+}
+
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only rises, until the process (or its feed, after a failure inside) starts anew.
+    Counter,
+    /// Rises and falls.
+    Gauge,
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Counter => "counter",
+            Gauge => "gauge",
+        }
+    }
+}
+
+/// Where a metric's values come from, and with that which labels they have.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// One value, absent if it is not known.
+    One(fn(&Readings) -> Option<f64>),
+    /// One value of the bus.
+    Bus(fn(&BusStats) -> u64),
+    /// The bus's refusals by reason.
+    BusRefused,
+    /// One value a request socket.
+    Request(fn(&RequestStats) -> u64),
+    /// A request socket's refusals by reason.
+    RequestRefused,
+    /// Whether each feed answers.
+    Answers,
+    /// One value a feed that answers.
+    Feed(fn(&DriverReport) -> u64),
+    /// One value a book and state: 1 for the state it is in.
+    Book,
+    /// Always 1; the version is a label.
+    Version,
+}
+
+impl Source {
+    const fn labels(self) -> &'static [&'static str] {
+        match self {
+            One(_) | Bus(_) => &[],
+            BusRefused => &["reason"],
+            Request(_) => &["socket"],
+            RequestRefused => &["socket", "reason"],
+            Answers | Feed(_) => &["feed", "venue", "market"],
+            Book => &["feed", "venue", "market", "symbol", "state"],
+            Version => &["version"],
+        }
+    }
+}
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its full name.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: Kind,
+    /// What it says, in one line.
+    pub help: &'static str,
+    source: Source,
+}
+
+const fn metric(name: &'static str, kind: Kind, source: Source, help: &'static str) -> Metric {
+    Metric { name, kind, help, source }
+}
+
+/// Every metric. Names are only added: dashboards and alerts depend on them.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    metric("tickbus_build_info", Gauge, Version, "Always 1; the label is the version."),
+    metric("tickbus_feed_responsive", Gauge, Answers, "1 if the feed answers within two seconds; if not, it has no other values."),
+    metric("tickbus_feed_connected", Gauge, Feed(|r| r.link.connected.into()), "1 while the feed's connection is open."),
+    metric("tickbus_feed_connects_total", Counter, Feed(|r| r.link.connects), "Connections opened."),
+    metric("tickbus_feed_failures_total", Counter, Feed(|r| r.link.failures), "Connections lost, and attempts that failed."),
+    metric("tickbus_feed_received_messages_total", Counter, Feed(|r| r.feed.counters.messages), "Messages read from the venue."),
+    metric("tickbus_feed_received_bytes_total", Counter, Feed(|r| r.feed.counters.bytes), "Bytes of messages read from the venue."),
+    metric("tickbus_feed_errors_total", Counter, Feed(|r| r.feed.counters.errors), "Messages that could not be understood or applied."),
+    metric("tickbus_feed_ignored_messages_total", Counter, Feed(|r| r.feed.counters.ignored), "Messages of unknown topics and kinds."),
+    metric("tickbus_feed_gaps_total", Counter, Feed(|r| r.feed.counters.gaps), "Gaps found in the venue's sequences."),
+    metric("tickbus_feed_crossed_total", Counter, Feed(|r| r.feed.counters.crossed), "Books found crossed."),
+    metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
+    metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
+    metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
+    metric("tickbus_feed_deltas_total", Counter, Feed(|r| r.feed.counters.deltas), "Deltas applied to books."),
+    metric("tickbus_feed_trades_total", Counter, Feed(|r| r.feed.counters.trades), "Trades seen."),
+    metric("tickbus_book_state", Gauge, Book, "1 for the state a symbol's book is in, 0 for the other states."),
+    metric("tickbus_bus_subscribers", Gauge, Bus(|s| s.subscribers as u64), "Subscribers connected."),
+    metric("tickbus_bus_queued_frames", Gauge, Bus(|s| s.queued_frames as u64), "Frames queued, for all subscribers together."),
+    metric("tickbus_bus_kept_topics", Gauge, Bus(|s| s.kept_topics as u64), "Topics whose current frame is kept for joiners."),
+    metric("tickbus_bus_accepted_total", Counter, Bus(|s| s.accepted), "Subscriber connections accepted."),
+    metric("tickbus_bus_refused_total", Counter, BusRefused, "Subscriber connections refused or ended by the gateway."),
+    metric("tickbus_bus_published_frames_total", Counter, Bus(|s| s.frames_published), "Frames published, whether or not anyone was subscribed."),
+    metric("tickbus_bus_sent_frames_total", Counter, Bus(|s| s.frames_sent), "Frames given to sockets, once a subscriber."),
+    metric("tickbus_bus_sent_bytes_total", Counter, Bus(|s| s.bytes_sent), "Bytes written to subscribers."),
+    metric("tickbus_bus_dropped_frames_total", Counter, Bus(|s| s.dropped_frames), "Frames dropped because a subscriber's queue was full."),
+    metric("tickbus_bus_conflated_frames_total", Counter, Bus(|s| s.conflated_frames), "Frames that took the place of an older one in a full queue."),
+    metric("tickbus_bus_slow_disconnects_total", Counter, Bus(|s| s.slow_disconnects), "Subscribers disconnected because their queue stayed full."),
+    metric("tickbus_bus_not_kept_frames_total", Counter, Bus(|s| s.not_kept_frames), "Frames not kept for joiners because too many topics are kept already."),
+    metric("tickbus_request_accepted_total", Counter, Request(|s| s.accepted), "Connections accepted by the snapshot and control sockets."),
+    metric("tickbus_request_answered_total", Counter, Request(|s| s.answered), "Requests answered by the snapshot and control sockets."),
+    metric("tickbus_request_refused_total", Counter, RequestRefused, "Connections refused or ended by the snapshot and control sockets."),
+    metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
+    metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
+    metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
+    metric("process_cpu_seconds_total", Counter, One(|r| r.process.cpu_seconds), "Processor time used, over all threads."),
+    metric("process_resident_memory_bytes", Gauge, One(|r| r.process.resident_bytes.map(|bytes| bytes as f64)), "Memory occupied."),
+    metric("process_open_fds", Gauge, One(|r| r.process.open_fds.map(|open| open as f64)), "Open file descriptors."),
+];
+
+const STATES: [State; 5] = [State::Live, State::Syncing, State::Stale, State::Down, State::Rejected];
+
+/// All feeds share one recorder, and each reports the recorder's count.
+fn recorder_dropped(readings: &Readings) -> u64 {
+    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref());
+    reports.map(|report| report.link.tap_dropped).max().unwrap_or(0)
+}
+
+/// The metrics as Prometheus text 0.0.4.
+pub fn text(readings: &Readings) -> String {
+    let mut out = String::with_capacity(16 * 1024);
+    for metric in METRICS {
+        let Metric { name, kind, help, .. } = metric;
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
+        metric.write(readings, &mut out);
+    }
+    out
+}
+
+impl Metric {
+    fn write(&self, readings: &Readings, out: &mut String) {
+        let mut sample = |values: &[&str], value: f64| self.sample(values, value, out);
+        let refused = |refused: &Refused| refused.by_reason().map(|(reason, count)| (reason, count as f64));
+        match self.source {
+            One(read) => read(readings).into_iter().for_each(|value| sample(&[], value)),
+            Bus(read) => sample(&[], read(&readings.bus) as f64),
+            BusRefused => refused(&readings.bus.refused).iter().for_each(|(reason, count)| sample(&[reason], *count)),
+            Request(read) => readings.sockets.iter().for_each(|(name, stats)| sample(&[name], read(stats) as f64)),
+            RequestRefused => {
+                for (name, stats) in &readings.sockets {
+                    refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
+                }
+            }
+            Answers | Feed(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Version => sample(&[env!("CARGO_PKG_VERSION")], 1.0),
+        }
+    }
+
+    fn write_feed(&self, reading: &FeedReading, out: &mut String) {
+        let FeedReading { feed, venue, market, report } = reading;
+        let feed = feed.as_ref();
+        match (self.source, report) {
+            (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
+            (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
+            (Book, Some(report)) => {
+                for symbol in report.feed.symbols.iter().filter(|symbol| symbol.book) {
+                    for state in STATES {
+                        let labels = [feed, venue, market, symbol.symbol.as_str(), state.as_str()];
+                        self.sample(&labels, f64::from(u8::from(symbol.status.state == state)), out);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One line; `values` are those of the source's labels, in order.
+    fn sample(&self, values: &[&str], value: f64, out: &mut String) {
+        out.push_str(self.name);
+        for (at, (label, value)) in self.source.labels().iter().zip(values).enumerate() {
+            out.push(if at == 0 { '{' } else { ',' });
+            let _ = write!(out, "{label}=\"{}\"", escaped(value));
+        }
+        let _ = writeln!(out, "{} {value}", if values.is_empty() { "" } else { "}" });
+    }
+}
+
+/// A label's value as the text format wants it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The reference page of all metrics, in Markdown.
+pub fn reference() -> String {
+    let mut page =
+        "# Metrics\n\nGenerated from the table in `src/telemetry/metrics.rs`. `GET /metrics` on `admin.listen` \
+                    serves them as Prometheus text 0.0.4.\n\n| Name | Type | Labels | Meaning |\n|---|---|---|---|\n"
+            .to_owned();
+    for metric in METRICS {
+        let labels: Vec<String> = metric.source.labels().iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, labels, help) = (metric.name, metric.kind.as_str(), labels.join(" "), metric.help);
+        let _ = writeln!(page, "| `{name}` | {kind} | {labels} | {help} |");
+    }
+    let states = STATES.map(|state| format!("`{}`", state.as_str())).join(", ");
+    let reasons = Refused::default().by_reason().map(|(reason, _)| format!("`{reason}`")).join(", ");
+    let _ = writeln!(page, "\nValues of `state`: {states}.\nValues of `reason`: {reasons}.");
+    page.push_str("Values of `socket`: `snapshot`, `control`.\n");
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{FeedReport, Status, SymbolReport};
+    use crate::model::UnixNanos;
+
+    fn symbol(name: &str, state: State, book: bool) -> SymbolReport {
+        let status = Status { state, reason: None, since: UnixNanos(1), detail: None };
+        SymbolReport { symbol: name.to_owned(), status, book }
+    }
+
+    fn readings() -> Readings {
+        let symbols = vec![
+            symbol("", State::Live, false),
+            symbol("A\"\\\nB", State::Stale, true),
+            symbol("TRADES", State::Live, false),
+        ];
+        let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
+        let feed = |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear", report };
+        Readings {
+            epoch: 1_700_000_000_123,
+            feeds: vec![feed("good", Some(report)), feed("mute", None)],
+            ..Readings::default()
+        }
+    }
+
+    #[test]
+    fn names_and_help_follow_the_conventions() {
+        for (at, metric) in METRICS.iter().enumerate() {
+            let name = metric.name;
+            assert!(name.starts_with("tickbus_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), metric.kind == Counter, "{name}");
+            assert!(metric.help.ends_with('.') && !metric.help.contains(['\n', '\\', '|']), "{name}");
+            assert!(METRICS[..at].iter().all(|other| other.name != name), "{name} twice");
+        }
+    }
+
+    #[test]
+    fn values_have_their_labels_escaped() {
+        let text = text(&readings());
+        let lines = [
+            "tickbus_feed_responsive{feed=\"good\",venue=\"bybit\",market=\"linear\"} 1",
+            "tickbus_feed_responsive{feed=\"mute\",venue=\"bybit\",market=\"linear\"} 0",
+            "tickbus_book_state{feed=\"good\",venue=\"bybit\",market=\"linear\",symbol=\"A\\\"\\\\\\nB\",state=\"stale\"} 1",
+            "tickbus_bus_refused_total{reason=\"slow\"} 0",
+            "process_start_time_seconds 1700000000.123",
+            "tickbus_bus_subscribers 0",
+        ];
+        for line in lines {
+            assert!(text.lines().any(|other| other == line), "{line} is missing from\n{text}");
+        }
+        assert_eq!(text.lines().filter(|line| line.starts_with("tickbus_book_state{")).count(), STATES.len());
+        assert!(!text.contains("symbol=\"TRADES\"") && !text.contains("_connected{feed=\"mute\""), "{text}");
+    }
+}

@@ -1,0 +1,274 @@
+//! What every venue must do, whatever it speaks: a new venue gets these tests with its line in the table and a few
+//! lines of its own here.
+
+use std::time::Duration;
+
+use tickbus::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
+use tickbus::venue::{HttpRequest, Ignored, Input, Market, Output, Session, SessionSpec, Update, VENUES, VenueDef};
+
+/// The little that has to be known of a venue's own language.
+struct Script {
+    venue: &'static str,
+    /// The topics a request subscribes to or leaves; nothing for any other message.
+    topics: fn(sent: &str) -> Option<Vec<String>>,
+    /// Whether a message is a ping.
+    is_ping: fn(sent: &str) -> bool,
+    /// The answer to a request that is accepted.
+    accept: fn(sent: &str) -> String,
+    /// The answer to a request that is refused because of one topic.
+    refuse: fn(sent: &str, topic: &str) -> String,
+    /// A message of a topic nobody asked for.
+    unknown: &'static str,
+    /// Topics a request may have, and how long a connection may go without a ping.
+    topics_max: usize,
+    ping_within: Duration,
+}
+
+const SCRIPTS: &[Script] = &[Script {
+    venue: "bybit",
+    topics: |sent| {
+        let request: serde_json::Value = serde_json::from_str(sent).ok()?;
+        let args = request["args"].as_array()?;
+        Some(args.iter().filter_map(|arg| arg.as_str().map(str::to_owned)).collect())
+    },
+    is_ping: |sent| sent.contains("\"op\":\"ping\""),
+    accept: |sent| {
+        let request: serde_json::Value = serde_json::from_str(sent).expect("JSON");
+        format!(r#"{{"success":true,"ret_msg":"","req_id":{},"op":{}}}"#, request["req_id"], request["op"])
+    },
+    refuse: |sent, topic| {
+        let request: serde_json::Value = serde_json::from_str(sent).expect("JSON");
+        let why = format!("error:handler not found,topic:{topic}");
+        format!(r#"{{"success":false,"ret_msg":"{why}","req_id":{},"op":{}}}"#, request["req_id"], request["op"])
+    },
+    unknown: r#"{"topic":"orderbook.50.NOBODY","type":"delta","ts":1,"data":{"s":"NOBODY","b":[],"a":[],"u":2,"seq":2}}"#,
+    topics_max: 10,
+    ping_within: Duration::from_secs(30),
+}];
+
+#[derive(Default)]
+struct Said {
+    sent: Vec<String>,
+    http: Vec<u64>,
+    rejected: Vec<StreamId>,
+    broken: usize,
+    ignored: Vec<Ignored>,
+    reconnects: usize,
+}
+
+impl Output for Said {
+    fn send(&mut self, text: String) {
+        self.sent.push(text);
+    }
+    fn http(&mut self, request: HttpRequest) {
+        self.http.push(request.id);
+    }
+    fn update(&mut self, update: Update<'_>) {
+        match update {
+            Update::Rejected { stream, .. } => self.rejected.push(stream),
+            Update::Broken { .. } => self.broken += 1,
+            Update::Ignored(why) => self.ignored.push(why),
+            _ => {}
+        }
+    }
+    fn discovered(&mut self, _stream: Stream) -> StreamId {
+        panic!("nothing is discovered outside of a replay")
+    }
+    fn reconnect(&mut self, _reason: String) {
+        self.reconnects += 1;
+    }
+}
+
+/// A session on virtual time whose requests are answered.
+struct Desk {
+    script: &'static Script,
+    session: Box<dyn Session>,
+    streams: usize,
+    now: Mono,
+    refused: Option<String>,
+    /// Topics the venue has accepted on this connection.
+    accepted: Vec<String>,
+    said: Said,
+    pings: Vec<Mono>,
+}
+
+impl Desk {
+    /// Every channel of the market for its example, and the first one for many symbols.
+    fn new(venue: &VenueDef, market: &Market, script: &'static Script) -> Self {
+        let channel = |text: &String| (venue.parse_channel)(market.id, text).expect("a listed channel").channel;
+        let channels: Vec<_> = (venue.channels)(market.id).iter().map(channel).collect();
+        let mut streams: Vec<_> =
+            channels.iter().map(|c| Stream { symbol: market.example.to_owned(), channel: *c }).collect();
+        streams.extend((0..35).map(|n| Stream { symbol: format!("{n}{}", market.example), channel: channels[0] }));
+        let count = streams.len();
+        let session = (venue.open)(SessionSpec { market: market.id.to_owned(), streams, discover: false });
+        let now = Mono(1_000_000_000);
+        let (accepted, pings, said) = (Vec::new(), Vec::new(), Said::default());
+        Self { script, session, streams: count, now, refused: None, accepted, said, pings }
+    }
+
+    fn take(&mut self, input: Input<'_>) {
+        self.session.handle(input, Stamp { mono: self.now, wall: UnixNanos(self.now.0) }, &mut self.said);
+    }
+
+    fn connect(&mut self) {
+        self.accepted.clear();
+        self.take(Input::Connected);
+        self.pass(Duration::from_secs(15));
+    }
+
+    /// Lets time pass; the venue answers everything.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        loop {
+            for sent in std::mem::take(&mut self.said.sent) {
+                self.answer(&sent);
+            }
+            for id in std::mem::take(&mut self.said.http) {
+                self.take(Input::Http { id, status: None, body: b"no route" });
+            }
+            if !self.said.sent.is_empty() {
+                continue;
+            }
+            let timer = self.session.next_timeout().filter(|timer| timer.at <= end && self.said.reconnects == 0);
+            let Some(timer) = timer else { break };
+            self.now = Mono(timer.at.0.max(self.now.0 + 1));
+            self.take(Input::Timeout);
+        }
+        self.now = end;
+    }
+
+    fn answer(&mut self, sent: &str) {
+        if (self.script.is_ping)(sent) {
+            self.pings.push(self.now);
+        }
+        let Some(topics) = (self.script.topics)(sent) else { return };
+        assert!((1..=self.script.topics_max).contains(&topics.len()), "{sent}");
+        let refused = self.refused.clone().filter(|refused| topics.contains(refused));
+        let answer = match &refused {
+            Some(topic) => (self.script.refuse)(sent, topic),
+            None => (self.script.accept)(sent),
+        };
+        if refused.is_none() {
+            self.accepted.extend(topics);
+        }
+        self.take(Input::Text(answer.as_bytes()));
+    }
+
+    fn sorted(&self) -> Vec<String> {
+        let mut topics = self.accepted.clone();
+        topics.sort();
+        topics
+    }
+}
+
+/// Runs a test for every market of every venue.
+fn everywhere(test: impl Fn(&mut Desk)) {
+    for venue in VENUES {
+        let script = SCRIPTS.iter().find(|script| script.venue == venue.id);
+        let script = script.unwrap_or_else(|| panic!("no script for {}: add one to SCRIPTS", venue.id));
+        for market in venue.markets {
+            println!("{} {}", venue.id, market.id);
+            test(&mut Desk::new(venue, market, script));
+        }
+    }
+}
+
+#[test]
+fn c01_everything_is_subscribed_within_the_limits() {
+    everywhere(|desk| {
+        desk.connect();
+        let topics = desk.sorted();
+        assert!(topics.windows(2).all(|pair| pair[0] != pair[1]), "a topic twice");
+        assert!(topics.len() > 35 && topics.len() <= desk.streams, "{} topics", topics.len());
+        assert_eq!(desk.said.reconnects, 0);
+    });
+}
+
+#[test]
+fn c02_a_new_connection_has_the_same_set() {
+    everywhere(|desk| {
+        desk.connect();
+        let before = desk.sorted();
+        desk.take(Input::Disconnected);
+        desk.pass(Duration::from_secs(1));
+        desk.connect();
+        assert_eq!(desk.sorted(), before);
+    });
+}
+
+#[test]
+fn c03_pings_are_sent_in_time() {
+    everywhere(|desk| {
+        desk.connect();
+        let mut last = desk.now;
+        for _ in 0..20 {
+            desk.pass(Duration::from_secs(9));
+            desk.take(Input::Text(desk.script.unknown.as_bytes()));
+        }
+        let pings = std::mem::take(&mut desk.pings);
+        assert!(pings.len() > 5);
+        for ping in pings {
+            assert!(ping.since(last) <= desk.script.ping_within);
+            last = ping;
+        }
+        assert_eq!(desk.said.reconnects, 0);
+    });
+}
+
+#[test]
+fn c04_silence_ends_the_connection() {
+    everywhere(|desk| {
+        desk.connect();
+        desk.pass(Duration::from_secs(120));
+        assert!(desk.said.reconnects > 0);
+    });
+}
+
+#[test]
+fn c08_what_nobody_asked_for_is_counted_and_not_fatal() {
+    everywhere(|desk| {
+        desk.connect();
+        desk.said.ignored.clear();
+        desk.take(Input::Text(desk.script.unknown.as_bytes()));
+        assert_eq!(desk.said.ignored, [Ignored::UnknownTopic]);
+        assert_eq!((desk.said.broken, desk.said.reconnects), (0, 0));
+    });
+}
+
+#[test]
+fn c09_no_bytes_make_it_panic() {
+    everywhere(|desk| {
+        desk.connect();
+        let mut rng = fastrand::Rng::with_seed(9);
+        for round in 0..2_000_usize {
+            let mut bytes = desk.script.unknown.as_bytes().to_vec();
+            let at = rng.usize(0..bytes.len());
+            match round % 4 {
+                0 => bytes.truncate(at),
+                1 => bytes[at] = rng.u8(..),
+                2 => bytes = std::iter::repeat_with(|| rng.u8(..)).take(at).collect(),
+                _ => bytes = vec![b"[{\"0-e.,:]}"[at % 11]; at],
+            }
+            desk.take(if rng.bool() { Input::Text(&bytes) } else { Input::Binary(&bytes) });
+            desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes });
+        }
+        assert_eq!(desk.said.reconnects, 0);
+    });
+}
+
+#[test]
+fn c10_a_refusal_is_of_one_topic_only() {
+    everywhere(|desk| {
+        desk.connect();
+        let all = desk.sorted();
+        desk.take(Input::Disconnected);
+        let refused = all[all.len() / 2].clone();
+        desk.refused = Some(refused.clone());
+        desk.connect();
+        let expected: Vec<_> = all.into_iter().filter(|topic| *topic != refused).collect();
+        assert_eq!(desk.sorted(), expected);
+        assert!(!desk.said.rejected.is_empty());
+        assert_eq!(desk.said.reconnects, 0);
+    });
+}

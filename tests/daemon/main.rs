@@ -1,0 +1,15 @@
+//! The real program over real sockets: a simulated venue with faults, the gateway as a process of its own, and
+//! subscribers that compare every book with the truth.
+
+// Clippy allows it in test functions only, and not in what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod faults;
+mod gateway;
+mod hostile;
+mod joining;
+mod live;
+mod operating;
+mod python;
+mod recording;
+mod watcher;
