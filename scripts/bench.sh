@@ -19,7 +19,7 @@ if ! has_libzmq && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get install -y gcc libzmq3-dev || { apt-get update && apt-get install -y gcc libzmq3-dev; }; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --bins --benches
+cargo build --release --locked --bins --bench pipeline --bench end_to_end
 echo "== pipeline, in process"
 cargo bench --locked --bench pipeline -- "$@"
 echo

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! The ladder's model and screens.
-=======
 //! The ladder: what it draws of a book.
->>>>>>> coretests
 
 use bytes::Bytes;
 use ratatui::Terminal;

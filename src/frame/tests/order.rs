@@ -1,5 +1,7 @@
 //! Sequences, conflated books, and what a joiner is given.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::model::{BookDepth, Channel};
 
@@ -70,6 +72,10 @@ fn a_snapshot_takes_no_place_in_the_sequence() {
     }
 }
 
+fn due(encoder: &mut Encoder, now: Stamp) -> Vec<u32> {
+    std::iter::from_fn(|| encoder.take_due(now.mono)).collect()
+}
+
 #[test]
 fn books_are_conflated_to_the_interval_and_the_last_one_is_sent() {
     let mut encoder = Encoder::new(spec(Encoding::Json, 100));
@@ -81,21 +87,43 @@ fn books_are_conflated_to_the_interval_and_the_last_one_is_sent() {
     assert_eq!(encoder.next_due(), Some(now(1_100).mono));
     assert_eq!(frames(&mut encoder, &b, view(&book), 1_030).len(), 1, "each symbol for itself");
     assert_eq!(frames(&mut encoder, &b, view(&book), 1_040).len(), 0);
-    assert_eq!(due(&mut encoder, now(1_099).mono), [0; 0]);
-    assert_eq!(due(&mut encoder, now(1_100).mono), [2]);
+    assert_eq!(due(&mut encoder, now(1_099)), [0; 0]);
+    assert_eq!(due(&mut encoder, now(1_100)), [2]);
     assert_eq!(encoder.next_due(), Some(now(1_130).mono));
     let mut out = Vec::new();
     encoder.due_book(&a, BookView { book: &book, venue_seq: 5, clocks: CLOCKS }, now(1_100), &mut out);
     assert_eq!(out.len(), 1);
     assert_eq!(frames(&mut encoder, &a, view(&book), 1_150).len(), 0, "the interval begins anew");
-    assert_eq!(due(&mut encoder, now(1_130).mono), [3]);
-    assert_eq!(due(&mut encoder, now(1_200).mono), [2]);
-    assert_eq!((encoder.next_due(), due(&mut encoder, now(9_999).mono)), (None, Vec::new()));
+    assert_eq!(due(&mut encoder, now(1_130)), [3]);
+    assert_eq!(due(&mut encoder, now(1_200)), [2]);
+    assert_eq!((encoder.next_due(), due(&mut encoder, now(9_999))), (None, Vec::new()));
 }
 
-/// The symbols whose books are due.
-fn due(encoder: &mut Encoder, now: Mono) -> Vec<u32> {
-    std::iter::from_fn(|| encoder.take_due(now)).collect()
+#[test]
+fn a_book_that_was_due_and_went_out_with_a_late_change_is_not_sent_twice() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 100));
+    let (a, book) = (symbol(2, "A"), book());
+    frames(&mut encoder, &a, view(&book), 1_000);
+    frames(&mut encoder, &a, view(&book), 1_010);
+    assert_eq!(frames(&mut encoder, &a, view(&book), 1_105).len(), 1);
+    assert_eq!((due(&mut encoder, now(1_300)), encoder.next_due()), (Vec::new(), None));
+}
+
+#[test]
+fn the_frames_of_one_update_share_their_time() {
+    static TIME: AtomicU64 = AtomicU64::new(1);
+    let clock = || UnixNanos(TIME.fetch_add(1, Ordering::Relaxed));
+    let mut encoder = Encoder::new(EncoderSpec { clock, ..spec(Encoding::Json, 0) });
+    let (a, book) = (symbol(2, "A"), book());
+    let (bid, ask) = book.best();
+    let mut times = Vec::new();
+    for _ in 0..2 {
+        encoder.new_input();
+        for event in [changes(&[]), Event::Bbo { bid, ask, venue_seq: 7, clocks: CLOCKS }, view(&book)] {
+            times.push(json(&frames(&mut encoder, &a, event, 1).remove(0))["ts_pub"].as_u64().expect("a time"));
+        }
+    }
+    assert_eq!(times, [1, 1, 2, 3, 3, 4], "the view is of another update");
 }
 
 /// What is said to the bus when this status is published after a book, a best and a ticker.
@@ -138,12 +166,12 @@ fn what_is_no_longer_vouched_for_is_forgotten_after_the_status() {
 #[test]
 fn a_lost_book_is_not_sent_when_it_is_due_but_a_lost_ticker_delays_no_book() {
     let (a, book) = (symbol(2, "A"), book());
-    for (channel, main, still) in [(BOOK, true, vec![]), (Some(Channel::Ticker), false, vec![2])] {
+    for (channel, main, due) in [(BOOK, true, vec![]), (Some(Channel::Ticker), false, vec![2])] {
         let mut encoder = Encoder::new(spec(Encoding::Json, 1_500));
         frames(&mut encoder, &a, view(&book), 1_000);
         frames(&mut encoder, &a, view(&book), 1_010);
         forgotten(&mut encoder, &a, main, channel, State::Stale);
-        assert_eq!(due(&mut encoder, now(2_500).mono), still, "{channel:?}");
+        assert_eq!(due(&mut encoder, now(2_500)), due, "{channel:?}");
     }
 }
 
