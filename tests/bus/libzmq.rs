@@ -173,7 +173,7 @@ impl RequestHandler for Upper {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn req_and_dealer_get_their_answers() {
     let server = RequestServer::bind("tcp://127.0.0.1:0", RequestOptions::default(), Arc::new(Upper)).await.unwrap();
-    let Some(mut client) = Client::start("requests.py", &[&server.endpoints()[0]]) else { return };
+    let Some(mut client) = Client::start("ask.py", &[&server.endpoints()[0]]) else { return };
     for expected in ["req HELLO", "req relaxed HELLO", "dealer HELLO", "dealer delimited HELLO", "ahead 500"] {
         assert_eq!(client.line(), expected);
     }
