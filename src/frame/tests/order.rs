@@ -166,12 +166,12 @@ fn what_is_no_longer_vouched_for_is_forgotten_after_the_status() {
 #[test]
 fn a_lost_book_is_not_sent_when_it_is_due_but_a_lost_ticker_delays_no_book() {
     let (a, book) = (symbol(2, "A"), book());
-    for (channel, main, expected) in [(BOOK, true, vec![]), (Some(Channel::Ticker), false, vec![2])] {
+    for (channel, main, still) in [(BOOK, true, vec![]), (Some(Channel::Ticker), false, vec![2])] {
         let mut encoder = Encoder::new(spec(Encoding::Json, 1_500));
         frames(&mut encoder, &a, view(&book), 1_000);
         frames(&mut encoder, &a, view(&book), 1_010);
         forgotten(&mut encoder, &a, main, channel, State::Stale);
-        assert_eq!(due(&mut encoder, now(2_500)), expected, "{channel:?}");
+        assert_eq!(due(&mut encoder, now(2_500)), still, "{channel:?}");
     }
 }
 
