@@ -66,7 +66,7 @@ async fn libzmq_joins_the_deltas_of_a_book_exactly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_example_keeps_the_book_through_gaps() {
     const CHANGES: usize = 300;
-    let venue = venue(0, &["drop@100+150"]).await;
+    let venue = venue(0, &["drop@100", "drop@250"]).await;
     let gateway = Gateway::start(&config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:200"])}))).await;
     let mut watcher = Watcher::new(&gateway, &venue, "linear", Depth::Levels(200), &["book.", "status."]);
     watcher.until_true(&["BTCUSDT"], 1).await;
