@@ -238,10 +238,11 @@ async fn a_rejected_symbol_is_told_and_the_others_are_live() {
 
 #[tokio::test]
 async fn random_faults_never_publish_a_wrong_book() {
-    let Scene { watcher, gateway, .. } = &mut scene("random:2", 2_000).await;
+    let Scene { venue, gateway, watcher } = &mut scene("random:2", 2_000).await;
     watcher.walk(1);
-    let counter = |status: &serde_json::Value, key: &str| status["feeds"][0]["counters"][key].as_u64().unwrap();
-    watcher.until_true(&SYMBOLS, 300).await;
+    // In sum, because resyncs of a symbol that is hit again and again are further and further apart.
+    watcher.until("300 true books", |watcher| watcher.proved.values().sum::<u64>() >= 300).await;
     let status = gateway.ctl(&["status"]).await.1;
-    assert!(counter(&status, "resyncs") > 0, "{status}");
+    let resyncs = status["feeds"][0]["counters"]["resyncs"].as_u64().unwrap();
+    assert!(resyncs > 0 || venue.truth().connections() > 1, "no fault: {status}");
 }
