@@ -194,7 +194,7 @@ impl Counted {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["last", at] => counted.last = at.parse()?,
                 [topic, frames, gaps] => {
-                    drop(counted.topics.insert(topic.to_owned(), (frames.parse()?, gaps.parse()?)))
+                    counted.topics.insert(topic.to_owned(), (frames.parse()?, gaps.parse()?));
                 }
                 _ => anyhow::bail!("the sink said {line:?}"),
             }

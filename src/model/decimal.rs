@@ -181,11 +181,11 @@ fn write_short(value: u32, scale: u8, text: &mut [u8], at: usize) -> usize {
 /// split off all at once by multiplying with the inverse of 100 and of 10.
 #[inline]
 fn eight_digits(value: u32) -> u64 {
-    let fours = u64::from(value / 10_000) << 32 | u64::from(value % 10_000);
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds << 16 | (fours - 100 * hundreds);
-    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
-    tens << 8 | (pairs - 10 * tens)
+    let fours = (u64::from(value / 10_000) << 32) | u64::from(value % 10_000);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = (hundreds << 16) | (fours - 100 * hundreds);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    (tens << 8) | (pairs - 10 * tens)
 }
 
 /// Writes any number, digit by digit.

@@ -72,7 +72,7 @@ fn a_snapshot_takes_no_place_in_the_sequence() {
     }
 }
 
-fn due(encoder: &mut Encoder, now: Stamp) -> Vec<u32> {
+fn all_due(encoder: &mut Encoder, now: Stamp) -> Vec<u32> {
     std::iter::from_fn(|| encoder.take_due(now.mono)).collect()
 }
 
@@ -87,16 +87,16 @@ fn books_are_conflated_to_the_interval_and_the_last_one_is_sent() {
     assert_eq!(encoder.next_due(), Some(now(1_100).mono));
     assert_eq!(frames(&mut encoder, &b, view(&book), 1_030).len(), 1, "each symbol for itself");
     assert_eq!(frames(&mut encoder, &b, view(&book), 1_040).len(), 0);
-    assert_eq!(due(&mut encoder, now(1_099)), [0; 0]);
-    assert_eq!(due(&mut encoder, now(1_100)), [2]);
+    assert_eq!(all_due(&mut encoder, now(1_099)), [0; 0]);
+    assert_eq!(all_due(&mut encoder, now(1_100)), [2]);
     assert_eq!(encoder.next_due(), Some(now(1_130).mono));
     let mut out = Vec::new();
     encoder.due_book(&a, BookView { book: &book, venue_seq: 5, clocks: CLOCKS }, now(1_100), &mut out);
     assert_eq!(out.len(), 1);
     assert_eq!(frames(&mut encoder, &a, view(&book), 1_150).len(), 0, "the interval begins anew");
-    assert_eq!(due(&mut encoder, now(1_130)), [3]);
-    assert_eq!(due(&mut encoder, now(1_200)), [2]);
-    assert_eq!((encoder.next_due(), due(&mut encoder, now(9_999))), (None, Vec::new()));
+    assert_eq!(all_due(&mut encoder, now(1_130)), [3]);
+    assert_eq!(all_due(&mut encoder, now(1_200)), [2]);
+    assert_eq!((encoder.next_due(), all_due(&mut encoder, now(9_999))), (None, Vec::new()));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_book_that_was_due_and_went_out_with_a_late_change_is_not_sent_twice() {
     frames(&mut encoder, &a, view(&book), 1_000);
     frames(&mut encoder, &a, view(&book), 1_010);
     assert_eq!(frames(&mut encoder, &a, view(&book), 1_105).len(), 1);
-    assert_eq!((due(&mut encoder, now(1_300)), encoder.next_due()), (Vec::new(), None));
+    assert_eq!((all_due(&mut encoder, now(1_300)), encoder.next_due()), (Vec::new(), None));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_lost_book_is_not_sent_when_it_is_due_but_a_lost_ticker_delays_no_book() {
         frames(&mut encoder, &a, view(&book), 1_000);
         frames(&mut encoder, &a, view(&book), 1_010);
         forgotten(&mut encoder, &a, main, channel, State::Stale);
-        assert_eq!(due(&mut encoder, now(2_500)), due, "{channel:?}");
+        assert_eq!(all_due(&mut encoder, now(2_500)), due, "{channel:?}");
     }
 }
 
