@@ -67,7 +67,7 @@ struct Run {
 fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let sink = std::env::var("TICKBUS_BENCH_SINK").context("TICKBUS_BENCH_SINK must name the compiled sink.c")?;
-    let (messages, paced_messages, rounds) = if quick { (200_000, 100_000, 2) } else { (500_000, 400_000, 3) };
+    let (messages, paced_messages, rounds) = if quick { (200_000, 100_000, 2) } else { (1_000_000, 400_000, 3) };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!(
         "end to end on {cores} cores: venue -> websocket -> tickbus run -> ZeroMQ -> libzmq subscriber of everything"

@@ -37,7 +37,7 @@ pub struct EncoderSpec {
     pub first_seq: u64,
     /// The sequence of the feed-level status topic, which feeds of one market share.
     pub feed_seq: Arc<AtomicU64>,
-    /// Reads the wall clock for `ts_pub`.
+    /// Reads the wall clock for `ts_pub`, once for the frames of one update.
     pub clock: fn() -> UnixNanos,
 }
 

@@ -1,6 +1,6 @@
 //! The two encodings of a payload: JSON and MessagePack, written field by field into a buffer.
 
-use crate::model::{Decimal, Level, MAX_TEXT};
+use crate::model::{Decimal, Level, TEXT_ROOM};
 
 /// How payloads are encoded. The fields are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,17 +45,16 @@ impl Json {
         out.extend_from_slice(b"\":");
     }
 
-    /// Writes `["price","size"],`, from its end to its start in one buffer, which costs one copy instead of seven.
+    /// Writes `["price","size"],` by way of one buffer, which costs one copy instead of seven.
     #[inline]
     fn level(out: &mut Vec<u8>, level: Level) {
-        const LEN: usize = 2 * MAX_TEXT + 8;
-        let mut text = [0; LEN];
-        text[LEN - 3..].copy_from_slice(b"\"],");
-        let mut at = level.size.write_before(&mut text, LEN - 3) - 3;
+        let mut text = [0; 2 * TEXT_ROOM + 8];
+        text[..2].copy_from_slice(b"[\"");
+        let at = level.price.write_at(&mut text, 2);
         text[at..at + 3].copy_from_slice(b"\",\"");
-        at = level.price.write_before(&mut text, at) - 2;
-        text[at..at + 2].copy_from_slice(b"[\"");
-        out.extend_from_slice(&text[at..]);
+        let at = level.size.write_at(&mut text, at + 3);
+        text[at..at + 3].copy_from_slice(b"\"],");
+        out.extend_from_slice(&text[..at + 3]);
     }
 
     fn string(out: &mut Vec<u8>, text: &str) {

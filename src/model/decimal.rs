@@ -7,8 +7,8 @@ use thiserror::Error;
 /// Most decimal places a [`Decimal`] may have.
 pub(super) const MAX_SCALE: u8 = 18;
 
-/// The longest text of a [`Decimal`]: sign, point and 19 digits.
-pub(crate) const MAX_TEXT: usize = 21;
+/// Room for the text of a [`Decimal`]: sign, point and 19 digits are the longest.
+pub(crate) const TEXT_ROOM: usize = 21;
 
 /// A decimal number exactly as the venue wrote it: `mantissa × 10^-scale`. Trailing zeros are kept (`0.10`
 /// has scale 2), so a number prints as it was written and venue checksums can be recomputed.
@@ -138,75 +138,70 @@ impl Decimal {
     /// Appends the number to `out`, all decimal places included.
     #[inline]
     pub fn write(self, out: &mut Vec<u8>) {
-        let mut text = [0; MAX_TEXT];
-        let start = self.write_before(&mut text, MAX_TEXT);
-        out.extend_from_slice(&text[start..]);
+        let mut text = [0; TEXT_ROOM];
+        let end = self.write_at(&mut text, 0);
+        out.extend_from_slice(&text[..end]);
     }
 
-    /// Writes the number into `text` so that it ends before `end`, and returns where it starts. `end` is at least
-    /// [`MAX_TEXT`]; up to so many bytes before it are written over.
+    /// Writes the number into `text` from `at` on and returns where it ends. There must be [`TEXT_ROOM`] for it, all of
+    /// which may be written over.
     #[inline]
-    pub(crate) fn write_before(self, text: &mut [u8], end: usize) -> usize {
-        let magnitude = self.mantissa.unsigned_abs();
-        let mut at = match u32::try_from(magnitude) {
-            Ok(digits) if digits < 100_000_000 && self.scale < 8 => write_short(digits, self.scale, text, end),
-            _ => write_long(magnitude, self.scale, text, end),
-        };
+    pub(crate) fn write_at(self, text: &mut [u8], mut at: usize) -> usize {
         if self.mantissa < 0 {
-            at -= 1;
             text[at] = b'-';
+            at += 1;
         }
-        at
+        let magnitude = self.mantissa.unsigned_abs();
+        match u32::try_from(magnitude) {
+            Ok(digits) if digits < 100_000_000 && self.scale < 8 => write_short(digits, self.scale, text, at),
+            _ => write_long(magnitude, self.scale, text, at),
+        }
     }
 }
 
-/// Writes up to eight digits with their point, as one number of which each byte is a character.
+/// Writes up to eight digits: all of them in one go, then over the last ones the point and the decimal places.
 #[inline]
-fn write_short(value: u32, scale: u8, text: &mut [u8], end: usize) -> usize {
+fn write_short(value: u32, scale: u8, text: &mut [u8], at: usize) -> usize {
     let digits = eight_digits(value);
-    let len = 8 - digits.leading_zeros() as usize / 8;
-    let characters = u128::from(digits | 0x3030_3030_3030_3030);
-    let places = 8 * u32::from(scale);
-    let fraction = characters & ((1 << places) - 1);
-    let (characters, len) = if scale == 0 {
-        (characters, len.max(1))
-    } else {
-        let whole = characters >> places << places << 8;
-        (whole | u128::from(b'.') << places | fraction, len.max(usize::from(scale) + 1) + 1)
-    };
-    text[end - 16..end].copy_from_slice(&characters.to_be_bytes());
-    end - len
+    let characters = digits | 0x3030_3030_3030_3030;
+    let places = usize::from(scale);
+    let len = (8 - digits.leading_zeros() as usize / 8).max(places + 1);
+    // The highest byte is the first character.
+    text[at..at + 8].copy_from_slice(&(characters << (8 * (8 - len))).to_be_bytes());
+    if places == 0 {
+        return at + len;
+    }
+    let point = at + len - places;
+    text[point] = b'.';
+    text[point + 1..point + 9].copy_from_slice(&(characters << (8 * (8 - places))).to_be_bytes());
+    point + 1 + places
 }
 
 /// The eight digits of a number below 10^8, one a byte, the last one lowest: halves, then quarters, then digits are
 /// split off all at once by multiplying with the inverse of 100 and of 10.
 #[inline]
 fn eight_digits(value: u32) -> u64 {
-    let fours = u64::from(value / 10_000) << 32 | u64::from(value % 10_000);
+    let fours = (u64::from(value / 10_000) << 32) | u64::from(value % 10_000);
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds << 16 | (fours - 100 * hundreds);
+    let pairs = (hundreds << 16) | (fours - 100 * hundreds);
     let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens << 8 | (pairs - 10 * tens)
+    (tens << 8) | (pairs - 10 * tens)
 }
 
 /// Writes any number, digit by digit.
-fn write_long(mut rest: u64, scale: u8, text: &mut [u8], end: usize) -> usize {
-    let mut at = end;
-    let mut places = scale;
-    loop {
-        at -= 1;
-        text[at] = b'0' + (rest % 10) as u8;
+fn write_long(mut rest: u64, scale: u8, text: &mut [u8], at: usize) -> usize {
+    let scale = usize::from(scale);
+    let len = rest.checked_ilog10().map_or(1, |log| log as usize + 1).max(scale + 1);
+    let point = if scale == 0 { len } else { len - scale };
+    let end = at + len + usize::from(scale > 0);
+    for place in text[at..end].iter_mut().enumerate().rev().filter(|(place, _)| *place != point).map(|(_, byte)| byte) {
+        *place = b'0' + (rest % 10) as u8;
         rest /= 10;
-        if places > 0 {
-            places -= 1;
-            if places == 0 {
-                at -= 1;
-                text[at] = b'.';
-            }
-        } else if rest == 0 {
-            return at;
-        }
     }
+    if scale > 0 {
+        text[at + point] = b'.';
+    }
+    end
 }
 
 impl fmt::Display for Decimal {

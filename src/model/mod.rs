@@ -8,7 +8,7 @@ mod instrument;
 pub use channel::{BookDepth, Channel, Interval, Stream, StreamId};
 pub use clocks::{Clocks, Mono, Stamp, UnixNanos};
 pub use decimal::{Decimal, DecimalError, decimal_text};
-pub(crate) use decimal::{MAX_TEXT, pow10};
+pub(crate) use decimal::{TEXT_ROOM, pow10};
 pub use instrument::{Instrument, InstrumentKind};
 
 /// A price level: `size` is absolute; zero removes the level.

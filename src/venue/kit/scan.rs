@@ -68,9 +68,9 @@ const fn digits_of_eight(bytes: [u8; 8]) -> Digits {
     let len = others.trailing_zeros() / 8;
     // What follows the digits is shifted out, and zeros come in before them.
     let digits = digits.unbounded_shl(64 - 8 * len);
-    let pairs = digits.wrapping_mul(10 << 8 | 1) >> 8 & 0x00ff_00ff_00ff_00ff;
-    let fours = pairs.wrapping_mul(100 << 16 | 1) >> 16 & 0x0000_ffff_0000_ffff;
-    let value = fours.wrapping_mul(10_000 << 32 | 1) >> 32;
+    let pairs = (digits.wrapping_mul((10 << 8) | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul((100 << 16) | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    let value = fours.wrapping_mul((10_000 << 32) | 1) >> 32;
     Digits { value, len: len as usize }
 }
 
