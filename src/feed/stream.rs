@@ -7,7 +7,7 @@ use crate::book::BookSync;
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
 
 /// How long a snapshot may take after it was asked for.
-const SNAPSHOT_WITHIN: Duration = Duration::from_secs(10);
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
 /// Snapshots that may fail to come in a row before the connection is given up.
 const ATTEMPTS_MAX: u32 = 3;
 /// The longest wait between two resyncs of one stream.
