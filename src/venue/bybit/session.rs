@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::data::{parse, topic_of_ruin};
+use super::data::topic_of_ruin;
 use super::rest::{Answer as RestAnswer, Rest};
 use super::wire::{self, BookData, CommandData, Envelope};
 use super::{channels, fast};
 use crate::model::{BookDepth, Channel, Clocks, Level, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::bybit_v2;
-use crate::venue::kit::fields::Text;
+use crate::venue::kit::fields::{Object, Text};
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions};
 use crate::venue::kit::ticker::MergedTicker;
@@ -203,8 +203,8 @@ impl BybitSession {
 
     /// The options' answer lists topics; one that lists none is about the oldest request as a whole.
     fn command_answered(&mut self, envelope: &Envelope<'_>, now: Stamp) -> Vec<Change> {
-        match parse::<CommandData<'_>>(envelope) {
-            Ok(data) if !(data.done.is_empty() && data.failed.is_empty()) => {
+        match envelope.data::<Object<CommandData<'_>>>() {
+            Ok(Object(data)) if !(data.done.is_empty() && data.failed.is_empty()) => {
                 let done: Vec<&str> = data.done.iter().map(|name| name.0.as_ref()).collect();
                 let failed: Vec<&str> = data.failed.iter().map(|name| name.0.as_ref()).collect();
                 self.subscriptions.answered_by_name(&done, &failed, "listed in failTopics", now.mono)
