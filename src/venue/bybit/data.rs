@@ -197,7 +197,7 @@ impl BybitSession {
         }
         if self.discover && !self.option_trades.contains_key(symbol) {
             let stream = Stream { symbol: symbol.to_owned(), channel: Channel::Trade };
-            let id = out.discovered(stream.clone());
+            let id = out.discovered(stream.clone())?;
             self.streams.push(stream);
             self.option_trades.insert(symbol.to_owned(), id);
         }

@@ -27,6 +27,7 @@ const LIMITS: Limits = Limits {
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),
 };
+const BEYOND: &str = "beyond the 21,000 characters of topics one connection may have: split the feed";
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
@@ -97,7 +98,7 @@ impl BybitSession {
         let retired = || bybit_v2::parse_topic(topic).map(|topic| (topic.channel, topic.symbols));
         let (channel, symbol) = channels::parse_topic(topic).or_else(retired)?;
         let stream = Stream { symbol: symbol.to_owned(), channel };
-        let id = out.discovered(stream.clone());
+        let id = out.discovered(stream.clone())?;
         Some(self.add(id, stream, topic))
     }
 
@@ -108,7 +109,7 @@ impl BybitSession {
         }
         self.heartbeat.connected(now.mono);
         for place in self.subscriptions.connected(now.mono) {
-            self.refused(place, "beyond the 21,000 characters of topics one connection may have: split the feed", out);
+            self.refused(place, BEYOND, out);
         }
         for request in self.rest.instruments(now.mono) {
             out.http(request);
@@ -276,7 +277,9 @@ impl BybitSession {
         self.tickers.remove(&stream);
         let topic = self.streams.get(stream.0 as usize).map(|stream| channels::name(&self.market, stream));
         if let Some(place) = topic.and_then(|topic| self.subscriptions.place(&topic)) {
-            self.subscriptions.resync(place);
+            if !self.subscriptions.resync(place) {
+                self.refused(place, BEYOND, out);
+            }
             self.send_requests(now, out);
         }
     }
