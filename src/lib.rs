@@ -15,6 +15,7 @@ pub mod control;
 pub mod feed;
 pub mod frame;
 pub mod io;
+pub mod log_limit;
 pub mod model;
 pub mod pipeline;
 pub mod replay;

@@ -71,7 +71,7 @@ impl Output for Said {
             _ => {}
         }
     }
-    fn discovered(&mut self, _stream: Stream) -> StreamId {
+    fn discovered(&mut self, _stream: Stream) -> Option<StreamId> {
         panic!("nothing is discovered outside of a replay")
     }
     fn reconnect(&mut self, _reason: String) {

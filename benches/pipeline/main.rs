@@ -114,8 +114,8 @@ impl Output for Updates {
     fn update(&mut self, update: Update<'_>) {
         self.0 += u64::from(!matches!(black_box(update), Update::Ignored(_)));
     }
-    fn discovered(&mut self, _: Stream) -> StreamId {
-        StreamId(0)
+    fn discovered(&mut self, _: Stream) -> Option<StreamId> {
+        Some(StreamId(0))
     }
     fn reconnect(&mut self, reason: String) {
         panic!("{reason}");

@@ -339,8 +339,9 @@ impl BookSync {
     /// Joins the image and the buffered deltas, if they meet.
     fn align(&mut self) -> Verdict {
         let Some(image) = self.image.take() else { return Verdict::Buffered };
-        while self.buffer.front().is_some_and(|delta| delta.cross_seq < image.cross_seq) {
+        while let Some(old) = self.buffer.front().filter(|delta| delta.cross_seq < image.cross_seq) {
             self.stats.ignored += 1;
+            self.buffer_levels -= old.bids.len() + old.asks.len();
             self.buffer.pop_front();
         }
         let Some(first) = self.buffer.front() else {

@@ -307,3 +307,12 @@ fn deltas_wait_for_their_image() {
     assert!(matches!(sync.update(update(false, 1, &bids, &[])), Verdict::Lost(_)), "one asks for a new image");
     assert!(sync.wants_image());
 }
+
+#[test]
+fn deltas_older_than_the_image_make_room_for_later_ones() {
+    let (bids, many, more) = ([level("10", "1")], vec![level("9", "0"); 150_000], vec![level("9", "0"); 60_000]);
+    let mut sync = BookSync::new(SyncRule::IncrementFromImage, 10);
+    assert_eq!(sync.update(update(false, 10, &many, &[])), Verdict::Buffered);
+    assert_eq!(sync.update(update(true, 11, &bids, &[])), Verdict::Buffered, "the stream is behind the image");
+    assert_eq!(sync.update(update(false, 12, &more, &[])), Verdict::Replaced);
+}

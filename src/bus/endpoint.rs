@@ -1,146 +1,103 @@
-//! Where the bus listens: `tcp://ADDRESS:PORT`, `tcp://*:PORT` and `ipc:///PATH`, in ZeroMQ's spelling.
+//! Endpoints in ZeroMQ's spelling: `tcp://127.0.0.1:5555`, `tcp://*:5555`, `ipc:///run/tickbus/bus`.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
 
-use socket2::{SockRef, TcpKeepalive};
-use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+/// The longest path of a Unix socket on Linux, in bytes.
+const LONGEST_IPC_PATH: usize = 107;
 
-use super::connection::Connection;
-
-/// Silence after which the kernel probes a peer whose host may be gone.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-
-/// Why an endpoint cannot be bound.
-#[derive(Debug, Error)]
-pub enum BindError {
-    /// Not an endpoint.
-    #[error("cannot bind `{endpoint}`: write tcp://ADDRESS:PORT, tcp://*:PORT for all IPv4 addresses, or ipc:///PATH")]
-    Endpoint {
-        /// As configured.
-        endpoint: String,
+/// Where a socket is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// TCP. The host is a name, an address, or `*` for every interface; IPv6 addresses are in brackets.
+    Tcp {
+        /// As written.
+        host: String,
+        /// 0 takes any free port.
+        port: u16,
     },
-    /// The operating system refused.
-    #[error("cannot bind `{endpoint}`: {source}; {}", advice(source))]
-    Refused {
-        /// As configured.
-        endpoint: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// A Unix socket.
+    Ipc(PathBuf),
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another process listens there: stop it or choose another endpoint",
-        io::ErrorKind::AddrNotAvailable => "this host has no such address: use 127.0.0.1, or * for all",
-        io::ErrorKind::PermissionDenied => "choose a port above 1023, or a directory this user may write to",
-        io::ErrorKind::NotFound => "create the directory first, or correct the name",
-        io::ErrorKind::AlreadyExists => "a file that is no socket has this name: choose another path",
-        _ => "correct the endpoint",
-    }
-}
-
-/// A bound endpoint. Dropping it removes the socket file, if it has one.
-#[derive(Debug)]
-pub(super) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
-}
-
-impl Listener {
-    /// Binds an endpoint. Names of hosts are resolved; the first address that can be bound is taken.
-    pub(super) async fn bind(endpoint: &str) -> Result<Self, BindError> {
-        let refused = |source| BindError::Refused { endpoint: endpoint.to_owned(), source };
-        if let Some(path) = endpoint.strip_prefix("ipc://").filter(|path| path.starts_with('/')) {
-            return Self::bind_unix(Path::new(path)).await.map_err(refused);
-        }
-        let address = endpoint.strip_prefix("tcp://").and_then(split_port);
-        let Some((host, port)) = address else { return Err(BindError::Endpoint { endpoint: endpoint.to_owned() }) };
-        let bound = match host {
-            "*" => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
-            host => TcpListener::bind((host, port)).await,
-        };
-        bound.map(Self::Tcp).map_err(refused)
+impl Endpoint {
+    /// Reads `HOST:PORT`, the address of an HTTP listener.
+    ///
+    /// # Errors
+    /// What is wrong and what is allowed, as one sentence.
+    pub fn from_host_port(text: &str) -> Result<Self, String> {
+        host_port(text).ok_or_else(|| format!("{text:?} is not an address; allowed: HOST:PORT, such as 127.0.0.1:5580"))
     }
 
-    async fn bind_unix(path: &Path) -> io::Result<Self> {
-        if let Ok(existing) = path.symlink_metadata() {
-            if !existing.file_type().is_socket() {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            // A file that nobody answers was left behind by a process that was killed.
-            match UnixStream::connect(path).await {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-                _ => return Err(io::ErrorKind::AddrInUse.into()),
-            }
-        }
-        let listener = UnixListener::bind(path)?;
-        Ok(Self::Unix(listener, SocketFile::new(path)?))
-    }
-
-    /// The endpoint with the actual address and port, to which one can connect (`0.0.0.0` stands for all addresses).
-    pub(super) fn endpoint(&self) -> io::Result<String> {
-        Ok(match self {
-            Self::Tcp(listener) => format!("tcp://{}", listener.local_addr()?),
-            Self::Unix(_, file) => format!("ipc://{}", file.path.display()),
-        })
-    }
-
-    pub(super) async fn accept(&self) -> io::Result<Connection> {
+    /// Whether only this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, peer): (_, SocketAddr) = listener.accept().await?;
-                // These fail only for a peer that is gone already, which shows at the first read.
-                stream.set_nodelay(true).ok();
-                // The heartbeat of peers that know no PING.
-                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER)).ok();
-                Ok(Connection::tcp(stream, peer))
+            Self::Tcp { host, .. } => address(host).is_some_and(|address| address.is_loopback()),
+            Self::Ipc(_) => true,
+        }
+    }
+
+    /// Whether both cannot be bound at one time.
+    pub fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp { host: a, port }, Self::Tcp { host: b, port: other }) => {
+                let any = |host: &str| address(host).is_some_and(|address| address.is_unspecified());
+                let same = a == b || address(a).is_some_and(|one| address(b) == Some(one));
+                *port != 0 && port == other && (same || any(a) || any(b))
             }
-            Self::Unix(listener, _) => Ok(Connection::unix(listener.accept().await?.0)),
+            (Self::Ipc(a), Self::Ipc(b)) => a == b,
+            _ => false,
         }
     }
 }
 
-/// `host:port` or `[v6]:port`, split.
-fn split_port(address: &str) -> Option<(&str, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let host = match host.strip_prefix('[') {
-        Some(v6) => v6.strip_suffix(']')?,
-        None if host.contains(':') => return None,
-        None => host,
+/// The host's address, as far as it is known without asking DNS.
+fn address(host: &str) -> Option<IpAddr> {
+    match host {
+        "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => host.trim_start_matches('[').trim_end_matches(']').parse().ok(),
+    }
+}
+
+fn host_port(text: &str) -> Option<Endpoint> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = if port.bytes().all(|b| b.is_ascii_digit()) { port.parse().ok()? } else { return None };
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let name = || host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.') && !host.is_empty();
+    let valid = match inner {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host == "*" || name(),
     };
-    if host.is_empty() {
-        return None;
+    valid.then(|| Endpoint::Tcp { host: host.to_owned(), port })
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let tcp = text.strip_prefix("tcp://").and_then(host_port);
+        let path = text.strip_prefix("ipc://").filter(|path| path.starts_with('/') && !path.contains('\0'));
+        match (tcp, path) {
+            (_, Some(path)) if path.len() > LONGEST_IPC_PATH => {
+                Err(format!("the path of {text:?} has {} bytes; at most {LONGEST_IPC_PATH} are possible", path.len()))
+            }
+            (_, Some(path)) => Ok(Self::Ipc(path.into())),
+            (Some(tcp), None) => Ok(tcp),
+            (None, None) => {
+                Err(format!("{text:?} is not an endpoint; allowed: tcp://HOST:PORT, tcp://*:PORT, ipc:///PATH"))
+            }
+        }
     }
-    Some((host, if port == "*" { 0 } else { port.parse().ok()? }))
 }
 
-/// A socket's file, removed on drop if it is still ours.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn new(path: &Path) -> io::Result<Self> {
-        let meta = path.symlink_metadata()?;
-        Ok(Self { path: path.to_owned(), identity: (meta.dev(), meta.ino()) })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let ours = |meta: std::fs::Metadata| (meta.dev(), meta.ino()) == self.identity;
-        if self.path.symlink_metadata().is_ok_and(ours)
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket file");
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Ipc(path) => write!(f, "ipc://{}", path.display()),
         }
     }
 }
@@ -149,49 +106,62 @@ impl Drop for SocketFile {
 mod tests {
     use super::*;
 
+    fn endpoint(text: &str) -> Endpoint {
+        text.parse().expect(text)
+    }
+
     #[test]
-    fn addresses_are_split() {
-        assert_eq!(split_port("127.0.0.1:5555"), Some(("127.0.0.1", 5555)));
-        assert_eq!(split_port("[::1]:0"), Some(("::1", 0)));
-        assert_eq!(split_port("*:5555"), Some(("*", 5555)));
-        assert_eq!(split_port("*:*"), Some(("*", 0)));
-        for wrong in ["", "127.0.0.1", ":1", "::1:5", "a:70000", "a:", "[::1:5"] {
-            assert_eq!(split_port(wrong), None, "{wrong}");
+    fn good_endpoints_are_read_and_written_back() {
+        let loopback =
+            ["tcp://127.0.0.1:5555", "tcp://127.9.9.9:0", "tcp://localhost:1", "tcp://[::1]:5555", "ipc:///a/b"];
+        for text in loopback {
+            assert_eq!(endpoint(text).to_string(), text);
+            assert!(endpoint(text).is_loopback(), "{text}");
+        }
+        for text in ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555", "tcp://10.0.0.1:1", "tcp://host.lan:1"] {
+            assert_eq!(endpoint(text).to_string(), text);
+            assert!(!endpoint(text).is_loopback(), "{text}");
         }
     }
 
-    #[tokio::test]
-    async fn what_is_no_endpoint_is_refused_with_advice() {
-        for wrong in ["5555", "udp://127.0.0.1:1", "ipc://relative", "tcp://127.0.0.1"] {
-            let text = Listener::bind(wrong).await.unwrap_err().to_string();
-            assert!(text.contains(wrong) && text.contains("tcp://ADDRESS:PORT"), "{text}");
+    #[test]
+    fn bad_endpoints_are_refused() {
+        let bad = [
+            "",
+            "tcp://",
+            "tcp://:5",
+            "tcp://a",
+            "tcp://a:b",
+            "tcp://a:65536",
+            "tcp://a:+1",
+            "tcp://::1:5",
+            "udp://a:1",
+            "ipc://",
+            "ipc://relative",
+            "tcp://a b:1",
+            "tcp://[a]:1",
+            "127.0.0.1:5555",
+        ];
+        for text in bad {
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
         }
+        assert!(format!("ipc:///{}", "x".repeat(107)).parse::<Endpoint>().unwrap_err().contains("at most 107"));
+        assert!(Endpoint::from_host_port("tcp://127.0.0.1:1").is_err());
     }
 
-    #[tokio::test]
-    async fn a_taken_port_is_named() {
-        let first = Listener::bind("tcp://127.0.0.1:0").await.unwrap();
-        let endpoint = first.endpoint().unwrap();
-        let text = Listener::bind(&endpoint).await.unwrap_err().to_string();
-        assert!(text.contains(&endpoint) && text.contains("stop it"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn socket_files_are_removed_only_when_nobody_answers() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("bus");
-        let endpoint = format!("ipc://{}", path.display());
-        let first = Listener::bind(&endpoint).await.unwrap();
-        assert_eq!(first.endpoint().unwrap(), endpoint);
-        assert!(Listener::bind(&endpoint).await.unwrap_err().to_string().contains("another process"));
-        drop(first);
-        assert!(!path.exists());
-        // What a killed process leaves behind: a socket file without a listener.
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(path.exists());
-        drop(Listener::bind(&endpoint).await.unwrap());
-        std::fs::write(&path, "precious").unwrap();
-        assert!(Listener::bind(&endpoint).await.unwrap_err().to_string().contains("no socket"));
-        assert!(path.exists());
+    #[test]
+    fn collisions_are_by_port_and_reach() {
+        let cases = [
+            ("tcp://127.0.0.1:5", "tcp://localhost:5", true),
+            ("tcp://127.0.0.1:5", "tcp://*:5", true),
+            ("tcp://127.0.0.1:5", "tcp://127.0.0.2:5", false),
+            ("tcp://127.0.0.1:5", "tcp://127.0.0.1:6", false),
+            ("tcp://127.0.0.1:0", "tcp://127.0.0.1:0", false),
+            ("tcp://a:5", "tcp://b:5", false),
+            ("ipc:///a", "ipc:///a", true),
+        ];
+        for (a, b, collide) in cases {
+            assert_eq!(endpoint(a).collides(&endpoint(b)), collide, "{a} {b}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use super::topics::SubscribeError;
 use super::zmtp::WireError;
 use crate::clock;
-use crate::model::Mono;
+use crate::log_limit::LogLimit;
 
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -118,10 +118,16 @@ impl Fault {
 }
 
 /// Counts and logs faults.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FaultLog {
     counts: [AtomicU64; KINDS],
-    lines: [Mutex<LogLimit>; KINDS],
+    lines: Mutex<[LogLimit; KINDS]>,
+}
+
+impl Default for FaultLog {
+    fn default() -> Self {
+        Self { counts: Default::default(), lines: Mutex::new([LogLimit::new(1, LOG_EVERY); KINDS]) }
+    }
 }
 
 impl FaultLog {
@@ -132,9 +138,13 @@ impl FaultLog {
             return;
         };
         self.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
-        let mut line = self.lines[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = line.pass(clock::now().mono) {
-            tracing::warn!(%peer, reason = %fault, count, "bus peer refused");
+        let passed = {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines[kind as usize].pass(clock::now().mono)
+        };
+        if let Some(suppressed) = passed {
+            // This one and those like it that were left out before.
+            tracing::warn!(%peer, reason = %fault, count = suppressed + 1, "bus peer refused");
         }
     }
 
@@ -154,38 +164,9 @@ impl FaultLog {
     }
 }
 
-/// Lets one line through per second.
-#[derive(Debug, Default)]
-struct LogLimit {
-    last: Option<Mono>,
-    held_back: u64,
-}
-
-impl LogLimit {
-    /// If a line may be written now: how many it stands for.
-    fn pass(&mut self, now: Mono) -> Option<u64> {
-        self.held_back += 1;
-        if self.last.is_some_and(|last| now.since(last) < LOG_EVERY) {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.held_back))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_line_a_second_stands_for_all() {
-        let mut limit = LogLimit::default();
-        let at = |ms: u64| Mono(ms * 1_000_000);
-        assert_eq!(limit.pass(at(0)), Some(1));
-        assert_eq!(limit.pass(at(1)), None);
-        assert_eq!(limit.pass(at(999)), None);
-        assert_eq!(limit.pass(at(1000)), Some(3));
-    }
 
     #[test]
     fn kinds_are_counted_apart_and_orderly_ends_not_at_all() {

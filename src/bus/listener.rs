@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::bind::{BindError, Listener};
 use super::connection::Connection;
-use super::endpoint::{BindError, Listener};
 use super::faults::{Fault, FaultLog};
 
 /// How long accepting pauses when the process is out of file descriptors.

@@ -1,5 +1,6 @@
 //! The ZeroMQ bus: our own ZMTP publisher and request server. See `docs/ARCHITECTURE.md` for why it is our own.
 
+mod bind;
 mod burst;
 mod connection;
 mod endpoint;
@@ -15,7 +16,8 @@ mod subscriber;
 pub mod topics;
 pub mod zmtp;
 
-pub use endpoint::BindError;
+pub use bind::BindError;
+pub use endpoint::Endpoint;
 pub use faults::Refused;
 pub use heartbeat::HeartbeatOptions;
 pub use publisher::{BusStats, Publisher, PublisherOptions};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::endpoint::BindError;
+use super::bind::BindError;
 use super::faults::Refused;
 use super::heartbeat::HeartbeatOptions;
 use super::hub::{Hub, HubLimits};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
+use super::bind::BindError;
 use super::connection::{Connection, READ_BYTES};
-use super::endpoint::BindError;
 use super::faults::{Fault, Refused};
 use super::heartbeat::{Beat, Heartbeat, HeartbeatOptions};
 use super::listener::{Door, Draining, Listeners};

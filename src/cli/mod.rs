@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn errors_have_their_exit_codes_however_deep() {
-        let bind = BindError::Endpoint { endpoint: "tcp://a:1".into() };
+        let bind = BindError::Endpoint("tcp://a:1".into());
         assert_eq!(code(&anyhow::Error::new(bind).context("starting")), BIND_FAILED);
         assert_eq!(code(&anyhow::Error::new(Problems(Vec::new())).context("loading")), BAD_CONFIG);
         assert_eq!(code(&LogError::AlreadySet.into()), BAD_CONFIG);

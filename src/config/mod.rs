@@ -3,7 +3,6 @@
 //! Later layers win: `config.json` < `TICKBUS__SECTION__KEY` < `--set section.key=value`. Every problem is reported
 //! at once, each with where it comes from and its path.
 
-mod endpoint;
 mod hint;
 mod json;
 mod load;
@@ -17,7 +16,6 @@ mod streams;
 mod tests;
 mod validate;
 
-pub use endpoint::Endpoint;
 pub use load::{Layers, load};
 pub use plan::{Config, FeedPlan};
 pub use problem::{Problem, Problems};

@@ -11,11 +11,11 @@ use crate::venue::{Endpoints, Market, SessionSpec, VenueDef};
 /// A config that has passed every check.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The bus; its endpoints parse as [`Endpoint`](super::Endpoint).
+    /// The bus; its endpoints parse as [`Endpoint`](crate::bus::Endpoint).
     pub bus: Bus,
-    /// The control socket; its endpoint parses as [`Endpoint`](super::Endpoint).
+    /// The control socket; its endpoint parses as [`Endpoint`](crate::bus::Endpoint).
     pub control: Control,
-    /// The HTTP door; its address parses with [`Endpoint::from_host_port`](super::Endpoint::from_host_port).
+    /// The HTTP door; its address parses with [`Endpoint::from_host_port`](crate::bus::Endpoint::from_host_port).
     pub admin: Admin,
     /// Logging.
     pub log: Log,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::problem::{Findings, member, quoted};
 use super::schema::Settings;
-use super::{Config, Endpoint, FeedPlan, streams};
+use super::{Config, FeedPlan, streams};
+use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
 

@@ -28,7 +28,7 @@ use super::{RequestSocket, commands, health, reply};
 use crate::bus::BindError;
 use crate::clock;
 use crate::io::command::DriverReport;
-use crate::telemetry::limit::Limiter;
+use crate::log_limit::LogLimit;
 use crate::telemetry::metrics::{self, FeedReading, Readings};
 use crate::telemetry::process::Process;
 
@@ -40,6 +40,8 @@ const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const CONNECTION_WITHIN: Duration = Duration::from_secs(15);
 /// Bytes of a request head.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Time between two lines about connections that were not taken.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 /// Wait after a failed accept, which mostly means that file descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -98,7 +100,7 @@ impl Drop for HttpDoor {
 
 async fn accept(listener: TcpListener, shown: Arc<Shown>) {
     let mut connections = JoinSet::new();
-    let mut lines = Limiter::default();
+    let mut lines = LogLimit::new(1, LOG_EVERY);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

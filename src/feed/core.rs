@@ -10,8 +10,10 @@ use crate::book::{BookSync, crc25};
 use crate::model::{BookDepth, Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::{HttpRequest, Ignored, Output, Update};
 
-/// Most symbols a recording may bring in.
+/// Most symbols a feed may have: a recording brings in those it has, with their instruments.
 const SYMBOLS_MAX: usize = 20_000;
+/// Most streams.
+const STREAMS_MAX: usize = 100_000;
 
 /// What the books need of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +80,10 @@ impl Core {
         core
     }
 
-    fn add(&mut self, stream: Stream) -> StreamId {
-        let at = u32::try_from(self.streams.len()).unwrap_or(u32::MAX);
-        let symbol = self.intern(&stream.symbol);
+    /// Adds a stream; `None` beyond the limits.
+    fn add(&mut self, stream: Stream) -> Option<StreamId> {
+        let at = u32::try_from(self.streams.len()).ok().filter(|_| self.streams.len() < STREAMS_MAX)?;
+        let symbol = self.intern(&stream.symbol)?;
         let rank = |channel: Channel| match channel {
             Channel::Book(BookDepth::Full) => u32::MAX,
             Channel::Book(BookDepth::Levels(depth)) => 2 + u32::from(depth),
@@ -97,22 +100,19 @@ impl Core {
             state.bbo = Some(at);
         }
         self.streams.push(StreamState::new(stream, symbol));
-        StreamId(at)
+        Some(StreamId(at))
     }
 
-    /// A symbol's place, made if there is none; beyond the limit, the feed's own.
-    fn intern(&mut self, name: &str) -> u32 {
+    /// A symbol's place, made if there is none; `None` beyond the limit, and for the empty name, which is the feed's.
+    fn intern(&mut self, name: &str) -> Option<u32> {
         if let Some(id) = self.by_name.get(name) {
-            return *id;
+            return Some(*id).filter(|id| *id > 0);
         }
-        if self.symbols.len() > SYMBOLS_MAX {
-            return 0;
-        }
-        let id = u32::try_from(self.symbols.len()).unwrap_or(0);
+        let id = u32::try_from(self.symbols.len()).ok().filter(|_| self.symbols.len() <= SYMBOLS_MAX)?;
         let symbol = Symbol { id, name: name.to_owned(), instrument: None };
         self.symbols.push(SymbolState { symbol, main: None, bbo: None, trades: 0 });
         self.by_name.insert(name.to_owned(), id);
-        id
+        Some(id)
     }
 
     pub(super) fn symbol_id(&self, name: &str) -> Option<u32> {
@@ -296,10 +296,10 @@ impl Core {
     }
 
     fn instrument(&mut self, instrument: &Instrument, out: &mut dyn FeedOutput) {
-        let id = self.intern(&instrument.symbol);
-        if id == 0 {
+        let Some(id) = self.intern(&instrument.symbol) else {
+            self.counters.ignored += 1;
             return;
-        }
+        };
         let symbol = &mut self.symbols[id as usize].symbol;
         symbol.instrument = Some(instrument.canonical());
         out.event(symbol, Event::Instrument(instrument));
@@ -398,7 +398,7 @@ impl Output for Intake<'_> {
         self.core.on_update(update, self.now, self.out);
     }
 
-    fn discovered(&mut self, stream: Stream) -> StreamId {
+    fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
         self.core.add(stream)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::feed::{Reason, State};
+use crate::log_limit::LogLimit;
 use crate::model::Mono;
 use crate::pipeline::StateChange;
 
@@ -13,35 +14,23 @@ const LINES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The lines of one feed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct StateLog {
-    window: Mono,
-    lines: u32,
-    suppressed: u64,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StateLog(LogLimit);
+
+impl Default for StateLog {
+    fn default() -> Self {
+        Self(LogLimit::new(LINES, WINDOW))
+    }
 }
 
 impl StateLog {
     /// Logs the changes and empties the list.
     pub(super) fn log(&mut self, feed: &str, changes: &mut Vec<StateChange>, now: Mono) {
         for change in changes.drain(..) {
-            if let Some(suppressed) = self.admit(now) {
+            if let Some(suppressed) = self.0.pass(now) {
                 line(feed, &change, suppressed);
             }
         }
-    }
-
-    /// Whether a line may be logged, and how many were not since the last one.
-    fn admit(&mut self, now: Mono) -> Option<u64> {
-        if now.since(self.window) >= WINDOW {
-            self.window = now;
-            self.lines = 0;
-        }
-        if self.lines >= LINES {
-            self.suppressed += 1;
-            return None;
-        }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -56,20 +45,5 @@ fn line(feed: &str, change: &StateChange, suppressed: u64) {
         info!(feed, symbol, channel, state, reason, detail, suppressed, "State");
     } else {
         warn!(feed, symbol, channel, state, reason, detail, suppressed, "State");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_counted_and_not_written() {
-        let mut log = StateLog::default();
-        let now = Mono(1_000_000_000_000);
-        let admitted = (0..100).filter(|_| log.admit(now).is_some()).count();
-        assert_eq!(admitted, 20);
-        assert_eq!(log.admit(now.after(WINDOW)), Some(80));
-        assert_eq!(log.admit(now.after(WINDOW)), Some(0));
     }
 }

@@ -28,7 +28,7 @@ pub enum DecimalError {
     #[error("not a decimal number")]
     Syntax,
     /// More digits than 64 bits or 18 decimal places hold. The value is refused, never rounded.
-    #[error("more digits than fit (at most 18 in all)")]
+    #[error("more digits than 64 bits or 18 decimal places hold")]
     Range,
 }
 
@@ -123,6 +123,12 @@ impl Decimal {
         }
         let divisor = pow10(self.scale - scale)?;
         (self.mantissa % divisor == 0).then_some(self.mantissa / divisor)
+    }
+
+    /// The value divided by 10 to the power of `places`; `None` if it would have more than 18 decimal places.
+    pub fn shifted(self, places: u8) -> Option<Self> {
+        let scale = self.scale.checked_add(places).filter(|scale| *scale <= MAX_SCALE)?;
+        Some(Self::new(self.mantissa, scale))
     }
 
     /// The same value with no trailing zeros behind the point.

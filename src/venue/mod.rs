@@ -146,8 +146,9 @@ pub trait Output {
     fn http(&mut self, request: HttpRequest);
     /// Something the venue said.
     fn update(&mut self, update: Update<'_>);
-    /// Registers a stream found in a recording (only when [`SessionSpec::discover`] is set).
-    fn discovered(&mut self, stream: Stream) -> StreamId;
+    /// Registers a stream found in a recording (only when [`SessionSpec::discover`] is set); `None` when there are too
+    /// many, and then it is to be ignored as an unknown topic is.
+    fn discovered(&mut self, stream: Stream) -> Option<StreamId>;
     /// This connection is of no more use; the driver closes it and dials again with back-off.
     fn reconnect(&mut self, reason: String);
 }

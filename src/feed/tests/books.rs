@@ -189,3 +189,17 @@ fn an_operator_may_ask_for_a_resync() {
     desk.take(Input::Disconnected);
     assert!(!desk.feed.resync("A", desk.now, &mut desk.said), "not without a connection");
 }
+
+#[test]
+fn symbols_beyond_the_limit_are_counted_and_never_share_a_topic() {
+    let spec = FeedSpec { market: "linear".to_owned(), streams: Vec::new(), discover: true, silence: Duration::MAX };
+    let (mut feed, mut said) = (Feed::new(&bybit::VENUE, spec), Said::default());
+    for n in 0..20_002 {
+        let trade = json!({"T": 1, "s": format!("S{n}"), "S": "Buy", "v": "1", "p": "2", "i": "id", "BT": false});
+        let message = json!({"topic": format!("publicTrade.S{n}"), "type": "snapshot", "ts": 1, "data": [trade]});
+        feed.handle(Input::Text(message.to_string().as_bytes()), Stamp::default(), &mut said);
+    }
+    let trades: Vec<_> = said.lines.iter().filter(|line| line.ends_with("trade id")).collect();
+    assert_eq!((trades.len(), trades.last().map(|line| line.as_str())), (20_000, Some("S19999 trade id")));
+    assert_eq!(feed.report().counters.ignored, 2);
+}

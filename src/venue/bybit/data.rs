@@ -7,7 +7,7 @@ use super::wire::{self, BookData, CandleData, Envelope, LiquidationData, TradeDa
 use super::{channels, fast};
 use crate::model::{Channel, Clocks, Side, Stamp, Stream, StreamId, UnixNanos, decimal_text};
 use crate::venue::bybit_v2;
-use crate::venue::kit::fields::{Members, Number};
+use crate::venue::kit::fields::{Members, Number, Object, number};
 use crate::venue::{BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, Output, TickerUpdate, TradeUpdate, Update};
 
 /// What went wrong with a message, and whose it was if that could be told.
@@ -100,8 +100,8 @@ impl BybitSession {
         now: Stamp,
         out: &mut dyn Output,
     ) -> Result<(), Unreadable<'a>> {
-        let envelope: Envelope<'a> =
-            serde_json::from_slice(message).map_err(|error| Unreadable { topic: None, detail: error.to_string() })?;
+        let envelope =
+            Envelope::parse(message).map_err(|error| Unreadable { topic: None, detail: error.to_string() })?;
         let Some(topic) = envelope.topic.clone() else {
             self.control(&envelope, now, out);
             return Ok(());
@@ -145,8 +145,8 @@ impl BybitSession {
         clocks: Clocks,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        let data: BookData<'_> = parse(envelope)?;
-        let snapshot = is_snapshot(envelope)?;
+        let Object(data) = envelope.data::<Object<BookData<'_>>>()?;
+        let snapshot = envelope.is_snapshot()?;
         let (u, seq) = self.read_book(&data)?;
         self.emit_book(place, snapshot, u, seq, clocks, out);
         Ok(())
@@ -167,15 +167,15 @@ impl BybitSession {
         clocks: Clocks,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        let list: Vec<TradeData<'_>> = parse(envelope)?;
-        for trade in &list {
+        let list: Vec<Object<TradeData<'_>>> = envelope.data()?;
+        for Object(trade) in &list {
             let stream = self.trade_stream(place, &trade.s.0, out);
             let update = |stream| -> Result<TradeUpdate<'_>, String> {
                 Ok(TradeUpdate {
                     stream,
                     id: &trade.i.0,
-                    price: wire::number(trade.p.0)?,
-                    size: wire::number(trade.v.0)?,
+                    price: number(trade.p.0)?,
+                    size: number(trade.v.0)?,
                     side: wire::side(&trade.side.0),
                     block: trade.block,
                     venue_seq: trade.seq.and_then(|seq| seq.integer()),
@@ -197,7 +197,7 @@ impl BybitSession {
         }
         if self.discover && !self.option_trades.contains_key(symbol) {
             let stream = Stream { symbol: symbol.to_owned(), channel: Channel::Trade };
-            let id = out.discovered(stream.clone());
+            let id = out.discovered(stream.clone())?;
             self.streams.push(stream);
             self.option_trades.insert(symbol.to_owned(), id);
         }
@@ -211,7 +211,7 @@ impl BybitSession {
         clocks: Clocks,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        let data: Members<'_> = parse(envelope)?;
+        let data: Members<'_> = envelope.data()?;
         let snapshot = envelope.kind.as_ref().is_none_or(|kind| kind.0 == "snapshot");
         for stream in self.subscriptions.streams(place) {
             if !snapshot && !self.tickers.contains_key(stream) {
@@ -236,10 +236,10 @@ impl BybitSession {
         clocks: Clocks,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        let list: Vec<CandleData<'_>> = parse(envelope)?;
+        let list: Vec<Object<CandleData<'_>>> = envelope.data()?;
         let Some(stream) = self.subscriptions.streams(place).first().copied() else { return Ok(()) };
         let Some(Channel::Candle(interval)) = self.channel(stream) else { return Ok(()) };
-        for candle in &list {
+        for Object(candle) in &list {
             let ms = |number: Number<'_>| wire::stamp(Some(number)).map(|at| at.0).ok_or("a candle without its time");
             out.update(Update::Candle(CandleUpdate {
                 stream,
@@ -266,9 +266,9 @@ impl BybitSession {
         clocks: Clocks,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        let list: Vec<LiquidationData<'_>> = parse(envelope)?;
+        let list: Vec<Object<LiquidationData<'_>>> = envelope.data()?;
         let Some(stream) = self.subscriptions.streams(place).first().copied() else { return Ok(()) };
-        for item in &list {
+        for Object(item) in &list {
             // `S` is the position's side; the closing order's is the other one.
             let side = match wire::side(&item.side.0) {
                 Side::Buy => Side::Sell,
@@ -278,8 +278,8 @@ impl BybitSession {
             out.update(Update::Liquidation(LiquidationUpdate {
                 stream,
                 side,
-                price: wire::number(item.p.0)?,
-                size: wire::number(item.v.0)?,
+                price: number(item.p.0)?,
+                size: number(item.v.0)?,
                 clocks: Clocks { event: wire::stamp(Some(item.time)), ..clocks },
             }));
         }
@@ -307,22 +307,9 @@ impl BybitSession {
     }
 }
 
-pub(super) fn parse<'a, T: serde::Deserialize<'a>>(envelope: &Envelope<'a>) -> Result<T, String> {
-    let data = envelope.data.ok_or("no data")?;
-    serde_json::from_str(data.get()).map_err(|error| error.to_string())
-}
-
 /// A candle's number as the venue wrote it.
 fn plain(number: Number<'_>) -> Result<&str, String> {
     decimal_text(number.0).ok_or_else(|| "a candle's number is no decimal".to_owned())
-}
-
-fn is_snapshot(envelope: &Envelope<'_>) -> Result<bool, String> {
-    match envelope.kind.as_ref().map(|kind| kind.0.as_ref()) {
-        Some("snapshot") => Ok(true),
-        Some("delta") => Ok(false),
-        _ => Err("type is neither snapshot nor delta".to_owned()),
-    }
 }
 
 /// The topic of a message that cannot be read whole, from its start, so that only its own book is doubted.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::{Instrument, InstrumentKind, UnixNanos};
+use crate::venue::kit::fields::Object;
 
 /// The envelope of every REST answer. Errors keep HTTP 200 and say so in `retCode`; their result is anything.
 #[derive(Debug, Deserialize)]
@@ -21,7 +22,10 @@ impl<'a> Reply<'a> {
     /// The result, or the venue's words.
     pub(super) fn into_result<T: Deserialize<'a>>(self) -> Result<T, String> {
         match self.result {
-            Some(result) if self.ret_code == 0 => serde_json::from_str(result.get()).map_err(|error| error.to_string()),
+            Some(result) if self.ret_code == 0 => {
+                let read = serde_json::from_str(result.get()).map(|Object(result)| result);
+                read.map_err(|error| error.to_string())
+            }
             _ => Err(format!("retCode {}: {}", self.ret_code, self.ret_msg)),
         }
     }
@@ -32,7 +36,7 @@ impl<'a> Reply<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
     #[serde(default)]
-    list: Vec<Item>,
+    list: Vec<Object<Item>>,
     next_page_cursor: Option<String>,
 }
 
@@ -47,8 +51,8 @@ struct Item {
     settle_coin: Option<String>,
     delivery_time: Option<String>,
     options_type: Option<String>,
-    price_filter: Option<PriceFilter>,
-    lot_size_filter: Option<LotSizeFilter>,
+    price_filter: Option<Object<PriceFilter>>,
+    lot_size_filter: Option<Object<LotSizeFilter>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,7 +74,7 @@ impl Page {
     /// The instruments, and the cursor of the next page if there is one.
     pub(super) fn into_parts(self) -> (Vec<Instrument>, Option<String>) {
         let cursor = self.next_page_cursor.filter(|cursor| !cursor.is_empty());
-        (self.list.into_iter().map(Item::into_instrument).collect(), cursor)
+        (self.list.into_iter().map(|Object(item)| item.into_instrument()).collect(), cursor)
     }
 }
 
@@ -85,14 +89,14 @@ impl Item {
         };
         let expires = matches!(kind, InstrumentKind::Future | InstrumentKind::Option);
         let delivery = self.delivery_time.and_then(|text| text.parse().ok()).filter(|ms| expires && *ms > 0);
-        let lot = self.lot_size_filter;
+        let lot = self.lot_size_filter.map(|Object(filter)| filter);
         let strike = self.symbol.split('-').nth(2).filter(|_| kind == InstrumentKind::Option).map(str::to_owned);
         Instrument {
             base: self.base_coin,
             quote: self.quote_coin,
             settle: self.settle_coin,
             kind,
-            tick_size: self.price_filter.and_then(|filter| filter.tick_size),
+            tick_size: self.price_filter.and_then(|Object(filter)| filter.tick_size),
             lot_size: lot.as_ref().and_then(|filter| filter.qty_step.clone().or_else(|| filter.base_precision.clone())),
             min_size: lot.and_then(|filter| filter.min_order_qty),
             expiry: delivery.map(UnixNanos::from_ms),

@@ -94,7 +94,7 @@ fn market_of(url: Option<&str>, message: &[u8]) -> Option<&'static str> {
             _ => None,
         };
     }
-    let envelope: wire::Envelope<'_> = serde_json::from_slice(message).ok()?;
+    let envelope = wire::Envelope::parse(message).ok()?;
     let topic = envelope.topic.as_ref()?.0.as_ref();
     if let Some(retired) = bybit_v2::parse_topic(topic) {
         return Some(if retired.symbols.contains("USDT") { "linear" } else { "inverse" });

@@ -7,6 +7,7 @@ use super::instruments::{Page, Reply};
 use super::wire::BookData;
 use crate::model::{Instrument, Mono, StreamId};
 use crate::venue::HttpRequest;
+use crate::venue::kit::fields::Object;
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -163,7 +164,7 @@ fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> R
         Some(status) => return Err(format!("HTTP {status}")),
         None => return Err(String::from_utf8_lossy(body).chars().take(200).collect()),
     }
-    let reply: Reply<'a> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let Object(reply) = serde_json::from_slice::<Object<Reply<'a>>>(body).map_err(|error| error.to_string())?;
     reply.into_result()
 }
 

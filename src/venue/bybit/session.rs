@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::data::{parse, topic_of_ruin};
+use super::data::topic_of_ruin;
 use super::rest::{Answer as RestAnswer, Rest};
 use super::wire::{self, BookData, CommandData, Envelope};
 use super::{channels, fast};
 use crate::model::{BookDepth, Channel, Clocks, Level, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::bybit_v2;
-use crate::venue::kit::fields::Text;
+use crate::venue::kit::fields::{Object, Text};
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions};
 use crate::venue::kit::ticker::MergedTicker;
@@ -27,6 +27,7 @@ const LIMITS: Limits = Limits {
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),
 };
+const BEYOND: &str = "beyond the 21,000 characters of topics one connection may have: split the feed";
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
@@ -97,7 +98,7 @@ impl BybitSession {
         let retired = || bybit_v2::parse_topic(topic).map(|topic| (topic.channel, topic.symbols));
         let (channel, symbol) = channels::parse_topic(topic).or_else(retired)?;
         let stream = Stream { symbol: symbol.to_owned(), channel };
-        let id = out.discovered(stream.clone());
+        let id = out.discovered(stream.clone())?;
         Some(self.add(id, stream, topic))
     }
 
@@ -108,7 +109,7 @@ impl BybitSession {
         }
         self.heartbeat.connected(now.mono);
         for place in self.subscriptions.connected(now.mono) {
-            self.refused(place, "beyond the 21,000 characters of topics one connection may have: split the feed", out);
+            self.refused(place, BEYOND, out);
         }
         for request in self.rest.instruments(now.mono) {
             out.http(request);
@@ -203,8 +204,8 @@ impl BybitSession {
 
     /// The options' answer lists topics; one that lists none is about the oldest request as a whole.
     fn command_answered(&mut self, envelope: &Envelope<'_>, now: Stamp) -> Vec<Change> {
-        match parse::<CommandData<'_>>(envelope) {
-            Ok(data) if !(data.done.is_empty() && data.failed.is_empty()) => {
+        match envelope.data::<Object<CommandData<'_>>>() {
+            Ok(Object(data)) if !(data.done.is_empty() && data.failed.is_empty()) => {
                 let done: Vec<&str> = data.done.iter().map(|name| name.0.as_ref()).collect();
                 let failed: Vec<&str> = data.failed.iter().map(|name| name.0.as_ref()).collect();
                 self.subscriptions.answered_by_name(&done, &failed, "listed in failTopics", now.mono)
@@ -276,7 +277,9 @@ impl BybitSession {
         self.tickers.remove(&stream);
         let topic = self.streams.get(stream.0 as usize).map(|stream| channels::name(&self.market, stream));
         if let Some(place) = topic.and_then(|topic| self.subscriptions.place(&topic)) {
-            self.subscriptions.resync(place);
+            if !self.subscriptions.resync(place) {
+                self.refused(place, BEYOND, out);
+            }
             self.send_requests(now, out);
         }
     }

@@ -36,9 +36,9 @@ impl Output for Recorder {
         self.clocks.extend(clocks);
     }
 
-    fn discovered(&mut self, stream: Stream) -> StreamId {
+    fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
         self.discovered.push(stream);
-        StreamId(self.discovered.len() as u32 - 1)
+        Some(StreamId(self.discovered.len() as u32 - 1))
     }
 
     fn reconnect(&mut self, reason: String) {

@@ -4,9 +4,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Clocks, Decimal, Level, Side, UnixNanos, decimal_text};
+use crate::model::{Clocks, Level, Side, UnixNanos, decimal_text};
 use crate::venue::TickerField;
-use crate::venue::kit::fields::{Members, Number, Text, bare};
+use crate::venue::kit::fields::{Members, Number, Object, Text, bare, number};
 
 /// Any message: data carry `topic`, answers carry `op` or `type` `COMMAND_RESP`.
 #[derive(Debug, Deserialize)]
@@ -42,10 +42,30 @@ pub(in crate::venue) struct Envelope<'a> {
     pub(in crate::venue) timestamp_e6: Option<Number<'a>>,
 }
 
-impl Envelope<'_> {
+impl<'a> Envelope<'a> {
+    /// Reads a message.
+    pub(in crate::venue) fn parse(message: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(message).map(|Object(envelope)| envelope)
+    }
+
     /// The message's own clocks.
     pub(super) fn clocks(&self, recv: Option<UnixNanos>) -> Clocks {
         Clocks { event: stamp(self.cts), venue: stamp(self.ts), recv }
+    }
+
+    /// Whether the data replace what was before.
+    pub(in crate::venue) fn is_snapshot(&self) -> Result<bool, String> {
+        match self.kind.as_ref().map(|kind| kind.0.as_ref()) {
+            Some("snapshot") => Ok(true),
+            Some("delta") => Ok(false),
+            _ => Err("type is neither snapshot nor delta".to_owned()),
+        }
+    }
+
+    /// Reads the data. Structs among them are to be wrapped in [`Object`].
+    pub(in crate::venue) fn data<T: Deserialize<'a>>(&self) -> Result<T, String> {
+        let data = self.data.ok_or("no data")?;
+        serde_json::from_str(data.get()).map_err(|error| error.to_string())
     }
 }
 
@@ -91,14 +111,6 @@ pub(super) fn read_levels(pairs: &[[Number<'_>; 2]], out: &mut Vec<Level>) -> Re
         out.push(Level { price: number(price.0)?, size: number(size.0)? });
     }
     Ok(())
-}
-
-/// An exact decimal, or an error that quotes the text.
-pub(in crate::venue) fn number(text: &str) -> Result<Decimal, String> {
-    Decimal::parse(text.as_bytes()).map_err(|error| {
-        let shown: String = text.chars().take(40).collect();
-        format!("{shown:?}: {error}")
-    })
 }
 
 /// One element of a `publicTrade` message.

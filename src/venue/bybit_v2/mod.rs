@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Interval, Level, StreamId, UnixNanos, decimal_text};
-use crate::venue::bybit::wire::{Envelope, number, side};
-use crate::venue::kit::fields::{Members, Number, Text, bare};
+use crate::venue::bybit::wire::{Envelope, side};
+use crate::venue::kit::fields::{Members, Number, Object, Text, bare, number};
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, CandleUpdate, Output, TickerField, TickerUpdate, TradeUpdate, Update};
 
@@ -66,12 +66,8 @@ struct Row<'a> {
 #[derive(Debug, Deserialize)]
 struct Wrapped<'a> {
     #[serde(borrow)]
-    order_book: Vec<Row<'a>>,
+    order_book: Vec<Object<Row<'a>>>,
 }
-
-/// Inverse snapshots are a list, linear ones wrap it.
-#[derive(Debug)]
-struct Snapshot<'a>(Vec<Row<'a>>);
 
 #[derive(Debug, Deserialize)]
 struct Changes<T> {
@@ -182,12 +178,11 @@ impl Decoder<'_> {
     fn book(&mut self, envelope: &Envelope<'_>, out: &mut dyn Output) -> Result<(), String> {
         self.bids.clear();
         self.asks.clear();
-        let snapshot = is_snapshot(envelope)?;
+        let snapshot = envelope.is_snapshot()?;
         if snapshot {
-            let rows = read_snapshot(data(envelope)?)?;
-            self.push(&rows.0, false)?;
+            self.push(&read_snapshot(envelope)?, false)?;
         } else {
-            let changes: Changes<Row<'_>> = read(data(envelope)?)?;
+            let Object(changes) = envelope.data::<Object<Changes<Object<Row<'_>>>>>()?;
             self.push(&changes.delete, true)?;
             self.push(&changes.update, false)?;
             self.push(&changes.insert, false)?;
@@ -206,8 +201,8 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn push(&mut self, rows: &[Row<'_>], remove: bool) -> Result<(), String> {
-        for row in rows {
+    fn push(&mut self, rows: &[Object<Row<'_>>], remove: bool) -> Result<(), String> {
+        for Object(row) in rows {
             let size = match &row.size {
                 _ if remove => Decimal::ZERO,
                 Some(size) => number(size.0)?,
@@ -224,8 +219,8 @@ impl Decoder<'_> {
     }
 
     fn trades(&mut self, envelope: &Envelope<'_>, out: &mut dyn Output) -> Result<(), String> {
-        let list: Vec<Trade<'_>> = read(data(envelope)?)?;
-        for trade in &list {
+        let list: Vec<Object<Trade<'_>>> = envelope.data()?;
+        for Object(trade) in &list {
             let event = trade.trade_time_ms.integer().map(UnixNanos::from_ms);
             out.update(Update::Trade(TradeUpdate {
                 stream: self.stream,
@@ -242,14 +237,15 @@ impl Decoder<'_> {
     }
 
     fn ticker(&mut self, envelope: &Envelope<'_>, out: &mut dyn Output) -> Result<(), String> {
-        let snapshot = is_snapshot(envelope)?;
+        let snapshot = envelope.is_snapshot()?;
         let rows: Vec<Members<'_>> = if snapshot {
             self.ticker.clear();
-            vec![read(data(envelope)?)?]
+            vec![envelope.data()?]
         } else if self.ticker.fields().is_empty() {
             return Ok(());
         } else {
-            read::<Changes<Members<'_>>>(data(envelope)?)?.update
+            let Object(changes) = envelope.data::<Object<Changes<Members<'_>>>>()?;
+            changes.update
         };
         for row in &rows {
             self.merge(row);
@@ -267,8 +263,7 @@ impl Decoder<'_> {
     fn merge(&mut self, row: &Members<'_>) {
         for (name, field, scale) in TICKER_FIELDS {
             let Some((_, value)) = row.0.iter().find(|(key, _)| key == name) else { continue };
-            let Ok(read) = number(bare(value)) else { continue };
-            let value = Decimal::new(read.mantissa, read.scale + scale);
+            let Some(value) = number(bare(value)).ok().and_then(|read| read.shifted(*scale)) else { continue };
             self.ticker.set(*field, &value.to_string());
         }
         let next_funding = row.0.iter().find(|(key, _)| key == "next_funding_time");
@@ -278,8 +273,8 @@ impl Decoder<'_> {
     }
 
     fn candles(&mut self, interval: Interval, envelope: &Envelope<'_>, out: &mut dyn Output) -> Result<(), String> {
-        let list: Vec<Candle<'_>> = read(data(envelope)?)?;
-        for candle in &list {
+        let list: Vec<Object<Candle<'_>>> = envelope.data()?;
+        for Object(candle) in &list {
             let seconds = |number: Number<'_>| {
                 number.integer().and_then(|s| s.checked_mul(1_000_000_000)).ok_or("a candle without its time")
             };
@@ -307,27 +302,12 @@ impl Decoder<'_> {
     }
 }
 
-fn data<'a>(envelope: &Envelope<'a>) -> Result<&'a str, String> {
-    envelope.data.map(|data| data.get()).ok_or_else(|| "no data".to_owned())
-}
-
-fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-fn read_snapshot(text: &str) -> Result<Snapshot<'_>, String> {
-    if text.starts_with('[') {
-        return read(text).map(Snapshot);
+/// Inverse snapshots are a list, linear ones wrap it.
+fn read_snapshot<'a>(envelope: &Envelope<'a>) -> Result<Vec<Object<Row<'a>>>, String> {
+    if envelope.data.is_some_and(|data| data.get().starts_with('[')) {
+        return envelope.data();
     }
-    read::<Wrapped<'_>>(text).map(|wrapped| Snapshot(wrapped.order_book))
-}
-
-fn is_snapshot(envelope: &Envelope<'_>) -> Result<bool, String> {
-    match envelope.kind.as_ref().map(|kind| kind.0.as_ref()) {
-        Some("snapshot") => Ok(true),
-        Some("delta") => Ok(false),
-        _ => Err("type is neither snapshot nor delta".to_owned()),
-    }
+    envelope.data::<Object<Wrapped<'a>>>().map(|Object(wrapped)| wrapped.order_book)
 }
 
 /// A number's text without an exponent, which bare JSON numbers may have.

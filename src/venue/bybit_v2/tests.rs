@@ -56,6 +56,12 @@ fn trades_of_both_variants() {
 }
 
 #[test]
+fn a_scaled_integer_with_too_many_places_is_left_out() {
+    let snapshot = r#"{"topic":"instrument_info.100ms.BTCUSD","type":"snapshot","data":{"last_price_e4":0.000000000000000001,"open_interest":7},"cross_seq":1,"timestamp_e6":1}"#;
+    assert_eq!(updates("inverse", &[snapshot]), ["ticker 0 OpenInterest=7"]);
+}
+
+#[test]
 fn tickers_scale_their_integers_and_merge() {
     let snapshot = r#"{"topic":"instrument_info.100ms.BTCUSD","type":"snapshot","data":{"id":1,"symbol":"BTCUSD","last_price_e4":81165000,"mark_price_e4":81178500,"index_price_e4":81172800,"bid1_price_e4":400025000,"ask1_price_e4":475450000,"open_interest":154418471,"open_value_e8":1997561103030,"funding_rate_e6":-127,"volume_24h":141545098,"turnover_24h_e8":1742321238,"next_funding_time":"2020-01-13T08:00:00Z","cross_seq":1053192634,"updated_at":"2020-01-12T17:01:12.000Z"},"cross_seq":1053192634,"timestamp_e6":1578853275000000}"#;
     let delta = r#"{"topic":"instrument_info.100ms.BTCUSD","type":"delta","data":{"delete":[],"update":[{"id":1,"symbol":"BTCUSD","last_price_e4":81164900,"last_price":"8116.49","cross_seq":1053192657}],"insert":[]},"cross_seq":1053192657,"timestamp_e6":1578853276000000}"#;

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -25,10 +28,36 @@ impl Number<'_> {
         let plain = !self.0.is_empty() && self.0.bytes().all(|b| b.is_ascii_digit());
         if plain { self.0.parse().ok() } else { None }
     }
+}
 
-    /// As an exact decimal.
-    pub fn decimal(&self) -> Option<Decimal> {
-        Decimal::parse(self.0.as_bytes()).ok()
+/// An exact decimal, or an error that quotes the text.
+///
+/// # Errors
+/// The text is no number, or has more digits than fit.
+pub fn number(text: &str) -> Result<Decimal, String> {
+    Decimal::parse(text.as_bytes()).map_err(|error| {
+        let shown: String = text.chars().take(40).collect();
+        format!("{shown:?}: {error}")
+    })
+}
+
+/// A struct read from a JSON object. By itself a struct would also be read from a list, by position.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = T;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
     }
 }
 
@@ -98,9 +127,9 @@ mod tests {
         let read = |text: &'static str| serde_json::from_str::<Number<'static>>(text).expect("a value");
         assert_eq!(read("12").integer(), Some(12));
         assert_eq!(read("\"12\"").integer(), Some(12));
-        assert_eq!(read("8.3550005").decimal(), Some(Decimal::new(83_550_005, 7)));
+        assert_eq!(number(read("8.3550005").0), Ok(Decimal::new(83_550_005, 7)));
         assert_eq!(read("null").integer(), None);
-        assert_eq!(read("[1]").decimal(), None);
+        assert_eq!(number(read("[1]").0).ok(), None);
     }
 
     #[test]

@@ -199,13 +199,23 @@ impl Subscriptions {
         }
     }
 
-    /// Leaves a topic and asks for it anew, so that the venue sends a snapshot.
-    pub fn resync(&mut self, place: usize) {
-        let Some(topic) = self.topics.get_mut(place) else { return };
-        if !self.connected || !matches!(topic.state, State::Active | State::Asked) {
-            return;
+    /// Leaves a topic and asks for it anew, so that the venue sends a snapshot; one that was refused is asked for at
+    /// once. False for a topic beyond the connection's limit, which is never asked for.
+    pub fn resync(&mut self, place: usize) -> bool {
+        let Some(topic) = self.topics.get_mut(place) else { return false };
+        match topic.state {
+            State::Beyond => return false,
+            State::Refused(_) if self.connected => self.ask(&[place]),
+            State::Active | State::Asked if self.connected => {
+                topic.state = State::Leaving;
+                self.leave(place);
+            }
+            _ => {}
         }
-        topic.state = State::Leaving;
+        true
+    }
+
+    fn leave(&mut self, place: usize) {
         let room = self.limits.topics_per_request;
         match self.queue.back_mut() {
             Some((Op::Unsubscribe, batch)) if batch.len() < room => batch.push(place),

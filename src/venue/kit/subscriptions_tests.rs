@@ -347,3 +347,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_refused_topic_is_asked_for_at_once_by_a_resync() {
+    let (mut set, first) = connected(1);
+    set.answered(Some(first.id), None, failed(Some("t0")), ms(10));
+    set.resync(0);
+    let again = set.next_request(ms(60)).expect("a request");
+    assert_eq!((again.op, again.topics), (Op::Subscribe, vec![0]));
+}
+
+#[test]
+fn a_topic_beyond_the_limit_cannot_be_resynced() {
+    let mut set = Subscriptions::new(Limits { characters: 3, ..LIMITS });
+    set.add("t0", StreamId(0));
+    set.add("t1", StreamId(1));
+    assert_eq!(set.connected(ms(0)), [1]);
+    assert!(!set.resync(1));
+}

@@ -41,6 +41,19 @@ fn a_book_is_read_whatever_its_spelling() {
 }
 
 #[test]
+fn nothing_is_read_by_position() {
+    let levels = r#"[["30240.00","0"]],[["30248.70","0.5"]]"#;
+    let data = format!(r#"["A",{levels},177400507,66544703342]"#);
+    let book = format!(r#"{{"topic":"orderbook.50.A","type":"delta","ts":1,"data":{data}}}"#);
+    assert_eq!(desk("book:50").text(&book, 1.0), ["broken Some(0)"]);
+    let fields = r#"{"s":"A","b":[],"a":[],"u":1,"seq":1}"#;
+    let envelope = format!(r#"["orderbook.50.A","snapshot",1,1,1,{fields}]"#);
+    assert_eq!(desk("book:50").text(&envelope, 1.0), ["broken None"]);
+    let trade = r#"{"topic":"publicTrade.B","type":"snapshot","ts":1,"data":[[1,"B","Buy","1","2","id",false,1]]}"#;
+    assert_eq!(desk("book:50").text(trade, 1.0), ["broken Some(1)"]);
+}
+
+#[test]
 fn what_cannot_be_read_names_its_stream() {
     for ruin in [
         &DELTA[..DELTA.len() - 40],
