@@ -72,12 +72,11 @@ impl Gateway {
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
         let publisher = Publisher::bind(publisher_options(&config.bus)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
-        let rate = f64::from(config.connect.budget_per_5m);
         let shared = Arc::new(Shared {
             epoch: clock::wall().as_ms(),
             encoding: encoding(config.bus.encoding),
             publisher: publisher.clone(),
-            connects: Arc::new(ConnectBudget::new(Rate { per_second: rate / 300.0, burst: (rate / 5.0).max(1.0) })),
+            connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
             feed_seqs: config.feeds.iter().map(|plan| ((plan.venue.id, plan.market.id), Arc::default())).collect(),

@@ -118,6 +118,8 @@ pub struct View<'a> {
     pub ts_recv: Option<u64>,
     pub ts_pub: Option<u64>,
     #[serde(borrow)]
+    pub channel: Option<Text<'a>>,
+    #[serde(borrow)]
     pub state: Option<Text<'a>>,
     #[serde(borrow)]
     pub reason: Option<Text<'a>>,
@@ -166,6 +168,11 @@ impl<'a> View<'a> {
     /// [`DecodeError::Json`], when it is no JSON object or a field has another type.
     pub fn read(json: &'a str) -> Result<Self, DecodeError> {
         Ok(serde_json::from_str(json)?)
+    }
+
+    /// Whether a `status` frame is about its symbol's book, and not about another channel's trouble.
+    pub fn is_about_book(&self) -> bool {
+        self.channel.as_deref().is_none_or(|channel| channel == "book")
     }
 }
 

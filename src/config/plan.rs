@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
 use crate::model::Stream;
-use crate::venue::{Endpoints, Market, SessionSpec, VenueDef};
+use crate::venue::{Endpoints, Market, VenueDef};
 
 /// A config that has passed every check.
 #[derive(Clone, Debug)]
@@ -53,11 +53,6 @@ impl FeedPlan {
     pub fn book_depth(&self, symbol: &str) -> u16 {
         let implied = self.book_depths.get(symbol).copied().unwrap_or(u16::MAX);
         implied.min(self.publish.book_depth)
-    }
-
-    /// What to open the venue's session with.
-    pub fn session_spec(&self) -> SessionSpec {
-        SessionSpec { market: self.market.id.to_owned(), streams: self.streams.clone(), discover: false }
     }
 
     /// How many symbols it has streams of.

@@ -95,7 +95,7 @@ fn a_channel_that_names_its_symbol_needs_no_symbols() {
     let feed = json!({"a": {"channels": ["old_book_25.X|Z"], "publish": {"book_depth": 40}, "url": "ws://old.test"}});
     let config = check(feeds(feed)).unwrap();
     let feed = &config.feeds[0];
-    assert_eq!(feed.session_spec().streams.len(), 2);
+    assert_eq!(feed.streams.len(), 2);
     assert_eq!((feed.book_depth("X"), feed.book_depth("Y")), (25, 40));
     assert_eq!(feed.notes, ["old_book_25.X|Z is retired; book:50 is used", "ws://old.test is retired"]);
 }

@@ -376,7 +376,9 @@ impl Encoder {
         status: &Status,
         out: &mut Vec<Outgoing>,
     ) {
-        let whole_connection = matches!(status.reason, Some(Reason::Disconnected | Reason::Shutdown));
+        // Starting too: a feed that failed inside begins anew among what it left behind.
+        let whole_connection =
+            matches!(status.reason, Some(Reason::Starting | Reason::Disconnected | Reason::Shutdown));
         let kinds: &[Kind] = match channel {
             _ if main && whole_connection => &[Kind::Book, Kind::Bbo, Kind::Ticker],
             Some(Channel::Book(_)) if main => &[Kind::Book, Kind::Bbo],

@@ -21,8 +21,13 @@ pub struct Rate {
     pub burst: f64,
 }
 
-/// 100 connects in 5 minutes, 20 at once: a fifth of what the strictest venue known allows.
-pub const CONNECTS: Rate = Rate { per_second: 100.0 / 300.0, burst: 20.0 };
+impl Rate {
+    /// So many in five minutes, a fifth of them at once.
+    pub const fn per_five_minutes(count: u32) -> Self {
+        let count = count as f64;
+        Self { per_second: count / 300.0, burst: (count / 5.0).max(1.0) }
+    }
+}
 
 /// 20 REST calls a second to one host, 40 at once.
 pub const REST_CALLS: Rate = Rate { per_second: 20.0, burst: 40.0 };
@@ -151,7 +156,7 @@ mod tests {
 
     #[test]
     fn gives_the_burst_at_once_and_then_in_turn() {
-        let mut bucket = Bucket::new(CONNECTS, START);
+        let mut bucket = Bucket::new(Rate::per_five_minutes(100), START);
         for _ in 0..20 {
             assert_eq!(bucket.take(START, PATIENT), Some(Duration::ZERO));
         }
@@ -163,7 +168,7 @@ mod tests {
 
     #[test]
     fn no_five_minutes_see_more_than_the_burst_and_the_rate() {
-        let mut bucket = Bucket::new(CONNECTS, START);
+        let mut bucket = Bucket::new(Rate::per_five_minutes(100), START);
         let mut used: Vec<u64> = Vec::new();
         for ms in (0..900_000).step_by(100) {
             if bucket.take(after(ms), Duration::ZERO).is_some() {

@@ -10,7 +10,7 @@ use tickbus::io::command::{Command, DriverReport};
 use tickbus::io::dial::DialLimits;
 use tickbus::io::driver::{Driver, DriverLimits, DriverParts};
 use tickbus::io::http::RestClient;
-use tickbus::io::limits::{CONNECTS, ConnectBudget, REST_CALLS, Rate, RestBudget};
+use tickbus::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use tickbus::io::tap::Tap;
 use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
@@ -140,7 +140,7 @@ impl Default for Setup {
     fn default() -> Self {
         let backoff = BackoffLimits { first: Duration::from_millis(10), ..BackoffLimits::default() };
         let limits = DriverLimits { backoff, dial: DialLimits::default(), connection: ConnectionLimits::default() };
-        Self { limits, connects: CONNECTS, rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
+        Self { limits, connects: Rate::per_five_minutes(100), rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
     }
 }
 

@@ -106,9 +106,9 @@ impl JoinedBook {
         self.asks.values().copied()
     }
 
-    /// Takes a `status` frame.
+    /// Takes a `status` frame; those of other channels do not touch the book.
     pub fn status(&mut self, view: &View<'_>) -> Step {
-        if view.state.as_deref() == Some("live") {
+        if view.state.as_deref() == Some("live") || !view.is_about_book() {
             return Step::Ignored;
         }
         self.not_live_at = view.ts_pub.unwrap_or(self.not_live_at);

@@ -78,6 +78,15 @@ fn a_new_epoch_needs_a_new_snapshot_of_that_epoch() {
 }
 
 #[test]
+fn trouble_of_another_channel_does_not_touch_the_book() {
+    let mut book = joined();
+    let status = |channel| format!(r#"{{"type":"status","channel":"{channel}","state":"rejected","ts_pub":7}}"#);
+    assert_eq!(book.status(&View::read(&status("liquidation")).unwrap()), Step::Ignored);
+    assert_eq!(book.need(), None);
+    assert_eq!(book.status(&View::read(&status("book")).unwrap()), Step::NeedSnapshot(Need::Stale));
+}
+
+#[test]
 fn a_stale_book_is_not_revived_by_a_snapshot_made_before() {
     let mut book = joined();
     assert_eq!(feed_status(&mut book, "live", 6), Step::Ignored);

@@ -178,7 +178,7 @@ impl Ladder {
         match topic.channel {
             "book" => self.book(&view),
             "trade" => self.trade(&view),
-            "status" => self.status(&view),
+            "status" if view.is_about_book() => self.status(&view),
             _ => {}
         }
         Ok((!known).then(|| narrow(&frame.topic)))

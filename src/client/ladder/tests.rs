@@ -121,3 +121,12 @@ fn q_esc_and_ctrl_c_leave() {
     assert!(leaves(KeyCode::Char('c'), KeyModifiers::CONTROL));
     assert!(!leaves(KeyCode::Char('c'), KeyModifiers::NONE));
 }
+
+#[test]
+fn trouble_of_another_channel_is_not_the_books() {
+    let mut ladder = ladder();
+    ladder.take(frame("book.bybit.linear.BTCUSDT.", BOOK), NOW);
+    let aside = r#"{"type":"status","channel":"ticker","state":"rejected","epoch":1,"seq":3}"#;
+    ladder.take(frame("status.bybit.linear.BTCUSDT.", aside), NOW);
+    assert!(!text(&screen(&ladder, 80, 24)).concat().contains("rejected"));
+}

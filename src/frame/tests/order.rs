@@ -184,3 +184,12 @@ fn feeds_of_one_market_share_the_sequence_of_their_status() {
     let seq = |encoder: &mut Encoder| json(&frames(encoder, &symbol(0, ""), event, 1).remove(0))["seq"].as_u64();
     assert_eq!([seq(&mut one), seq(&mut two), seq(&mut two), seq(&mut one)], [1, 2, 3, 4].map(Some));
 }
+
+#[test]
+fn a_feed_that_begins_anew_vouches_for_nothing_left_behind() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let (mut out, status) = (Vec::new(), status(State::Down, Some(Reason::Starting)));
+    encoder.event(&symbol(2, "A"), Event::Status { main: true, channel: BOOK, status: &status }, now(0), &mut out);
+    let forgotten = ["book", "bbo", "ticker"].map(|kind| Outgoing::Forget(topic(kind, "bybit", "linear", "A")));
+    assert_eq!(out[1..], forgotten);
+}
