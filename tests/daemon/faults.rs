@@ -190,7 +190,7 @@ async fn a_connection_that_stalls_is_silence() {
 
 #[tokio::test]
 async fn a_half_open_connection_is_left() {
-    costs_time("half-open@20", &["silence", "disconnected"]).await;
+    costs_time("half-open@20", &["silence", "no_snapshot", "disconnected"]).await;
 }
 
 #[tokio::test]
