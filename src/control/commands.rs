@@ -38,8 +38,12 @@ pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec
 }
 
 async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<Bytes>, String> {
-    let request: Request = serde_json::from_slice(request)
-        .map_err(|error| format!("not a request: {error}; for example {{\"op\":\"stats\"}}"))?;
+    let wrong = |what: &str| format!("not a request: {what}; for example {{\"op\":\"stats\"}}");
+    // Serde would also read an array, by position.
+    if request.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong("it must be a JSON object"));
+    }
+    let request: Request = serde_json::from_slice(request).map_err(|error| wrong(&error.to_string()))?;
     match (request.op.as_str(), door) {
         ("snapshot", _) => snapshot(running, request.topic.as_deref()).await,
         ("topics", _) => Ok(reply::ok(&json!({"topics": running.publisher.kept_topics()}))),
