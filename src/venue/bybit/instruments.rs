@@ -31,6 +31,7 @@ impl<'a> Reply<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
+    category: Option<String>,
     #[serde(default)]
     list: Vec<Item>,
     next_page_cursor: Option<String>,
@@ -67,6 +68,11 @@ struct LotSizeFilter {
 }
 
 impl Page {
+    /// Whether it lists another category than this one.
+    pub(super) fn is_of_another(&self, category: &str) -> bool {
+        self.category.as_deref().is_some_and(|own| own != category)
+    }
+
     /// The instruments, and the cursor of the next page if there is one.
     pub(super) fn into_parts(self) -> (Vec<Instrument>, Option<String>) {
         let cursor = self.next_page_cursor.filter(|cursor| !cursor.is_empty());
