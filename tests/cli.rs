@@ -209,3 +209,53 @@ fn a_bad_rust_log_is_a_usage_error() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).starts_with("tickbus: RUST_LOG=\"tickbus=loud\" is not a filter"), "{}", stderr(&output));
 }
+
+/// A level-1 book of `symbol` at `price`, over a connection to `market`.
+fn recorded(market: &str, symbol: &str, price: &str) -> String {
+    format!(
+        r#"{{"recv_ns":1,"kind":"connect","url":"wss://h/v5/public/{market}","msg":{{}}}}
+{{"recv_ns":2,"kind":"ws","msg":{{"topic":"orderbook.1.{symbol}","type":"snapshot","ts":1,"data":{{"s":"{symbol}","b":[["{price}","1"]],"a":[],"u":5,"seq":5}}}}}}
+"#
+    )
+}
+
+fn replayed(arguments: &[&str], file: &Path) -> Value {
+    let output =
+        tickbus().args(["replay", "--venue", "bybit"]).args(arguments).arg(file).output().expect("tickbus runs");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    serde_json::from_str(&stdout(&output)).expect("the report is JSON")
+}
+
+#[test]
+fn a_book_is_never_replayed_as_another_markets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("two.jsonl");
+    std::fs::write(&file, recorded("linear", "BTCUSDT", "10") + &recorded("spot", "BTCUSDT", "20")).unwrap();
+    let best = |report: &Value, market: &str| report[format!("bybit.{market}.BTCUSDT")]["final"]["bids"][0][0].clone();
+    let both = replayed(&[], &file);
+    assert_eq!((best(&both, "linear"), best(&both, "spot")), (json!("10"), json!("20")));
+    let one = replayed(&["--market", "linear"], &file);
+    assert_eq!((best(&one, "linear"), best(&one, "spot")), (json!("10"), Value::Null));
+    let other = replayed(&["--market", "spot"], &file);
+    assert_eq!((best(&other, "linear"), best(&other, "spot")), (Value::Null, json!("20")));
+}
+
+#[test]
+fn every_command_that_cannot_bind_ends_with_3() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let sim = run(&["sim", "--listen", &address]);
+    assert_eq!(sim.status.code(), Some(3));
+    assert!(stderr(&sim).contains(&address) && stderr(&sim).contains("in use"), "{}", stderr(&sim));
+}
+
+#[test]
+fn a_replayed_message_that_is_cut_off_is_counted_and_costs_its_book() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("cut.jsonl");
+    let cut = "{\"recv_ns\":3,\"kind\":\"ws\",\"msg\":{\"topic\":\"orderbook.1.BTCUSDT\",\"type\":\"snap}\n";
+    std::fs::write(&file, recorded("linear", "BTCUSDT", "10") + cut).unwrap();
+    let report = &replayed(&[], &file)["bybit.linear.BTCUSDT"];
+    assert_eq!((&report["state"], &report["invalid"]), (&json!("stale"), &json!(1)), "{report}");
+    assert!(report.get("final").is_none());
+}

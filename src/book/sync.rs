@@ -17,7 +17,8 @@ pub enum SyncRule {
     IncrementFromImage,
     /// `seq` rises but not by one, so a gap cannot be seen; what does not rise is old.
     Monotonic,
-    /// Only snapshots; one that repeats the last `seq` says that nothing changed.
+    /// Only snapshots; one that repeats the last `seq` says that nothing changed. A delta that comes all the same is
+    /// taken as under [`Self::Increment`].
     SnapshotOnly,
 }
 
@@ -84,7 +85,7 @@ pub struct SyncStats {
     pub gaps: u64,
     /// Crossed states.
     pub crossed: u64,
-    /// Updates that could not be applied.
+    /// Updates that could not be read or applied.
     pub invalid: u64,
     /// Recoveries: snapshots that brought a lost book back.
     pub resyncs: u64,
@@ -169,6 +170,11 @@ impl BookSync {
         self.drop_buffer();
     }
 
+    /// Counts an update that could not be read; the caller decides what becomes of the book.
+    pub const fn unreadable(&mut self) {
+        self.stats.invalid += 1;
+    }
+
     /// Takes one update.
     #[inline]
     pub fn update(&mut self, update: SyncUpdate<'_>) -> Verdict {
@@ -222,7 +228,11 @@ impl BookSync {
         self.change(update)
     }
 
+    /// A venue that sends only snapshots sends no deltas; one that comes all the same says what changed, not all there is.
     fn snapshot_only(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        if !update.snapshot {
+            return self.increment(update);
+        }
         if self.live && update.seq == self.seq {
             self.stats.snapshots += 1;
             return Verdict::Confirmed;

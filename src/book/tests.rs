@@ -293,6 +293,18 @@ fn a_repeated_snapshot_confirms() {
 }
 
 #[test]
+fn a_delta_between_snapshots_changes_what_it_names() {
+    let (bids, better, asks) = ([level("10", "1")], [level("10.5", "2")], [level("11", "1")]);
+    let mut sync = BookSync::new(SyncRule::SnapshotOnly, 4);
+    assert_eq!(sync.update(update(false, 4, &bids, &[])), Verdict::Ignored, "not a book yet");
+    assert_eq!(sync.update(update(true, 5, &bids, &asks)), Verdict::Replaced);
+    assert_eq!(sync.update(update(false, 6, &better, &[])), Verdict::Changed);
+    let sides = sync.live().map(|book| (book.bids().len(), book.asks().len()));
+    assert_eq!(sides, Some((2, 1)), "the other side stands");
+    assert!(matches!(sync.update(update(false, 8, &bids, &[])), Verdict::Lost(_)));
+}
+
+#[test]
 fn deltas_wait_for_their_image() {
     let bids = [level("10", "1")];
     let mut sync = BookSync::new(SyncRule::IncrementFromImage, 10);

@@ -1,8 +1,8 @@
 //! `tickbus sim`: a simulated venue on a local port, for any client.
 
-use anyhow::Context as _;
 use clap::Args;
 
+use crate::bus::BindError;
 use crate::sim::fault::{ALLOWED, FaultSpec};
 use crate::sim::server::{Options, Server};
 
@@ -44,7 +44,8 @@ pub struct SimArgs {
 pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     let SimArgs { venue, listen, seed, rate, faults, symbols } = args;
     let options = Options { venue, listen: listen.clone(), seed, rate, faults, symbols };
-    let server = Server::bind(options).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let refused = |source| BindError::Refused { endpoint: listen, source };
+    let server = Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
     tracing::info!(%address, seed, rate, "simulated venue listening");
     println!("ws://{address}");

@@ -137,7 +137,10 @@ impl<'a> Session<'a> {
                 }
             }
             Incoming::Malformed(error) => self.undecodable("", &error, now),
-            Incoming::Connected => self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint)),
+            Incoming::Connected => {
+                self.stats.connected(now.wall);
+                self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint));
+            }
             Incoming::Disconnected(reason) => {
                 let endpoint = &self.args.endpoint;
                 self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {reason}"));
@@ -157,8 +160,8 @@ impl<'a> Session<'a> {
             self.printer.line(&frame.topic, &json, &view, &mut self.lines)?;
         }
         self.frames += 1;
-        self.stats.frame(&view, frame.topic.len() + frame.payload.len(), now.wall);
         let seen = self.tracker.observe(&frame.topic, view.epoch, view.seq);
+        self.stats.frame(&view, seen, frame.topic.len() + frame.payload.len(), now.wall);
         let (topic, seq, epoch) = (&frame.topic, view.seq.unwrap_or_default(), view.epoch.unwrap_or_default());
         match seen {
             Observation::Gap { after, missing } => {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use super::tracker::{Counts, Tracker};
+use super::tracker::{Counts, Observation, Tracker};
 use super::view::View;
 use crate::model::{Mono, Stamp, UnixNanos};
 
@@ -15,6 +15,8 @@ const LONGEST: u64 = 3_600_000_000_000;
 /// clocks agree. A negative one counts as 0, and as negative.
 #[derive(Debug)]
 pub struct Stats {
+    /// When the gateway was last reached.
+    joined: UnixNanos,
     total: Window,
     recent: Window,
 }
@@ -32,14 +34,24 @@ struct Window {
 impl Stats {
     /// Starts measuring.
     pub fn new(now: Mono) -> Self {
-        Self { total: Window::new(now), recent: Window::new(now) }
+        Self { joined: UnixNanos::default(), total: Window::new(now), recent: Window::new(now) }
     }
 
-    /// Takes one frame of `bytes` (topic and payload) that was read at `now`.
-    pub fn frame(&mut self, view: &View<'_>, bytes: usize, now: UnixNanos) {
+    /// Says that the gateway was reached.
+    pub const fn connected(&mut self, now: UnixNanos) {
+        self.joined = now;
+    }
+
+    /// Takes one frame of `bytes` (topic and payload) that was read at `now`. One that does not follow on its topic's
+    /// last and was published before the gateway was reached was kept for joiners: its age is no latency.
+    pub fn frame(&mut self, view: &View<'_>, seen: Observation, bytes: usize, now: UnixNanos) {
+        let kept = seen != Observation::InOrder && view.ts_pub.is_some_and(|published| published < self.joined.0);
         for window in [&mut self.total, &mut self.recent] {
             window.frames += 1;
             window.bytes += bytes as u64;
+            if kept {
+                continue;
+            }
             window.negative += record(&mut window.from_pub, view.ts_pub, now);
             window.negative += record(&mut window.from_recv, view.ts_recv, now);
         }
@@ -141,7 +153,7 @@ mod tests {
         let mut stats = Stats::new(at(10).mono);
         for micros in 1..=100 {
             let view = View { ts_pub: Some(1_000_000_000 - micros * 1_000), ..View::default() };
-            stats.frame(&view, 1_000, UnixNanos(1_000_000_000));
+            stats.frame(&view, Observation::InOrder, 1_000, UnixNanos(1_000_000_000));
         }
         let line = stats.recent_line(&Tracker::default(), at(12));
         let expected = "50 frames/s, 0.05 MB/s, 0 topics, 0 gaps (0 missing); \
@@ -152,9 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn frames_kept_for_joiners_have_no_latency() {
+        let mut stats = Stats::new(at(0).mono);
+        stats.connected(UnixNanos(1_000_000_000));
+        for published in [999_999_999, 1_000_000_000] {
+            let view = View { ts_pub: Some(published), ts_recv: Some(published), ..View::default() };
+            stats.frame(&view, Observation::First, 1, UnixNanos(1_000_001_000));
+        }
+        let line = stats.total_line(&Tracker::default(), at(1));
+        assert!(line.starts_with("total 2 frames") && line.ends_with("max 1.00 us"), "{line}");
+    }
+
+    #[test]
     fn a_clock_ahead_of_ours_counts_as_zero_and_negative() {
         let mut stats = Stats::new(at(0).mono);
-        stats.frame(&View { ts_recv: Some(2_000_000_000), ..View::default() }, 1, UnixNanos(1_000_000_000));
+        let view = View { ts_recv: Some(2_000_000_000), ..View::default() };
+        stats.frame(&view, Observation::InOrder, 1, UnixNanos(1_000_000_000));
         let line = stats.recent_line(&Tracker::default(), at(1));
         assert!(line.contains(", 1 negative; since ts_recv p50 0 ns"), "{line}");
     }

@@ -314,7 +314,10 @@ impl Core {
             None => 0..self.streams.len(),
         };
         for at in doubted {
-            let state = &self.streams[at];
+            let state = &mut self.streams[at];
+            if let (Some(_), Some(book)) = (stream, &mut state.book) {
+                book.unreadable();
+            }
             let is_live = state.status.state == State::Live;
             let is_hit = state.is_book_live() || (stream.is_some() && state.awaits_snapshot());
             match state.stream.channel {

@@ -55,14 +55,13 @@ struct Head {
 /// It is not in the format, or of an unknown kind.
 pub fn parse_line(line: &[u8]) -> Result<Line, LineError> {
     let malformed = |what: &str| LineError::Malformed(what.to_owned());
-    let Some(msg_at) = memchr::memmem::find(line, MSG) else {
+    let Some((head, tail)) = split_at_msg(line) else {
         parse_head(line)?;
         return Err(malformed("it has no \"msg\""));
     };
-    let mut head = line[..msg_at].to_vec();
+    let mut head = head.to_vec();
     head.push(b'}');
     let (head, kind) = parse_head(&head)?;
-    let tail = &line[msg_at + MSG.len()..];
     let end = memchr::memrchr(b'}', tail).ok_or_else(|| malformed("it does not end with }"))?;
     let msg = match &tail[..end] {
         text @ [b'"', ..] => {
@@ -73,6 +72,18 @@ pub fn parse_line(line: &[u8]) -> Result<Line, LineError> {
         verbatim => verbatim.to_vec(),
     };
     Ok(Line { recv: head.recv_ns.map(UnixNanos), kind, url: head.url, feed: head.feed, msg })
+}
+
+/// What stands before the comma of `,"msg":`, and after its colon. Lines of other writers may have blanks between.
+fn split_at_msg(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let Some(at) = memchr::memmem::find(line, MSG) {
+        return Some((&line[..at], &line[at + MSG.len()..]));
+    }
+    memchr::memmem::find_iter(line, br#""msg""#).find_map(|at| {
+        let head = line[..at].trim_ascii_end().strip_suffix(b",")?;
+        let tail = line[at + br#""msg""#.len()..].trim_ascii_start().strip_prefix(b":")?;
+        Some((head, tail.trim_ascii_start()))
+    })
 }
 
 fn parse_head(text: &[u8]) -> Result<(Head, Kind), LineError> {
@@ -159,6 +170,14 @@ mod tests {
         assert_eq!((line.feed.as_deref(), line.url.as_deref()), (Some("f"), Some("u")));
         let line = parse_line(br#"{"kind":"ws","extra":{"x":1},"msg":"po\nng"}"#).unwrap();
         assert_eq!(line.msg, b"po\nng");
+    }
+
+    #[test]
+    fn lines_with_blanks_are_read() {
+        let line = parse_line(br#"{"recv_ns": 5, "kind": "ws", "url": "\"msg\"", "msg": {"msg": 1}}"#).unwrap();
+        assert_eq!((line.recv, line.kind, &line.msg[..]), (Some(UnixNanos(5)), Kind::Ws, &br#"{"msg": 1}"#[..]));
+        let line = parse_line(br#"{ "kind" : "ws" , "msg" : "pong" }"#).unwrap();
+        assert_eq!(line.msg, b"pong");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! The pipelines of a recording: one for each feed in it, made as they appear.
+//! The pipelines of a recording: one for each feed and market in it, made as they appear.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use tracing::warn;
 
 use crate::clock;
 use crate::feed::{BookReport, FeedSpec};
@@ -16,21 +18,26 @@ const BOOK_DEPTH: u16 = 25;
 /// Feeds in one recording; further ones share the last.
 const FEEDS_MAX: usize = 100;
 
-/// The recording's feeds by name; without names they are one.
+/// The recording's feeds by name and market; without names there is one feed, which is at one market at a time.
 pub struct Pipelines {
     venue: &'static VenueDef,
-    /// Given by the user: every feed's market.
+    /// Given by the user: connections that say another market are left out.
     forced: Option<&'static str>,
     /// Of feeds whose connect line tells none.
     fallback: &'static str,
-    feeds: BTreeMap<String, Entry>,
-    current: String,
+    feeds: BTreeMap<Key, Entry>,
+    /// The market each feed was last connected to.
+    markets: BTreeMap<String, &'static str>,
+    /// Whose line it is; `None` for one that is left out.
+    current: Option<Key>,
     outbox: Outbox,
     epoch: u64,
 }
 
+/// A feed's name and its market.
+type Key = (String, &'static str);
+
 struct Entry {
-    market: &'static str,
     pipeline: Pipeline,
     connected: bool,
 }
@@ -43,7 +50,8 @@ impl Pipelines {
             forced,
             fallback,
             feeds: BTreeMap::new(),
-            current: String::new(),
+            markets: BTreeMap::new(),
+            current: None,
             outbox: Outbox::default(),
             epoch: clock::wall().as_ms(),
         }
@@ -51,11 +59,26 @@ impl Pipelines {
 
     /// What became of every book: market and report.
     pub fn book_reports(&self) -> Vec<(&'static str, BookReport)> {
-        let of_feed = |entry: &Entry| {
-            let market = entry.market;
+        let of_feed = |((_, market), entry): (&Key, &Entry)| {
+            let market = *market;
             entry.pipeline.book_reports().into_iter().map(move |report| (market, report)).collect::<Vec<_>>()
         };
-        self.feeds.values().flat_map(of_feed).collect()
+        self.feeds.iter().flat_map(of_feed).collect()
+    }
+
+    /// The market of a feed's lines from here on.
+    fn market_of(&mut self, feed: &str, told: Option<&'static str>) -> &'static str {
+        let known = self.markets.get(feed).copied();
+        let market = told.or(known).or(self.forced).unwrap_or(self.fallback);
+        if known != Some(market) && (known.is_some() || self.markets.len() < FEEDS_MAX) {
+            if self.forced.is_some_and(|forced| forced != market) {
+                warn!(feed, market, "the recording has a connection of another market; it is left out");
+            } else if let Some(was) = known {
+                warn!(feed, was, market, "the recording goes on with another market");
+            }
+            self.markets.insert(feed.to_owned(), market);
+        }
+        market
     }
 
     fn make(&self, feed: &str, market: &'static str) -> Pipeline {
@@ -98,14 +121,22 @@ impl Pipelines {
 impl Steps for Pipelines {
     fn route(&mut self, feed: Option<&str>, url: Option<&str>) {
         let feed = feed.unwrap_or_default();
-        if !self.feeds.contains_key(feed) && self.feeds.len() < FEEDS_MAX {
-            let told = url.and_then(|url| (self.venue.market_of)(Some(url), b""));
-            let market = self.forced.or(told).unwrap_or(self.fallback);
-            let pipeline = self.make(feed, market);
-            self.feeds.insert(feed.to_owned(), Entry { market, pipeline, connected: false });
+        if url.is_none() && self.current.as_ref().is_some_and(|(current, _)| current == feed) {
+            return;
         }
-        if self.feeds.contains_key(feed) {
-            feed.clone_into(&mut self.current);
+        let told = url.and_then(|url| (self.venue.market_of)(Some(url), b""));
+        let market = self.market_of(feed, told);
+        if self.forced.is_some_and(|forced| forced != market) {
+            self.current = None;
+            return;
+        }
+        let key = (feed.to_owned(), market);
+        if !self.feeds.contains_key(&key) && self.feeds.len() < FEEDS_MAX {
+            let pipeline = self.make(feed, market);
+            self.feeds.insert(key.clone(), Entry { pipeline, connected: false });
+        }
+        if self.feeds.contains_key(&key) {
+            self.current = Some(key);
         }
     }
 
@@ -117,7 +148,7 @@ impl Steps for Pipelines {
             }
             return;
         }
-        let Some(entry) = feeds.get_mut(current) else { return };
+        let Some(entry) = current.as_ref().and_then(|key| feeds.get_mut(key)) else { return };
         let opens = matches!(input, Input::Connected);
         if !entry.connected && !opens {
             Self::step_one(entry, outbox, Input::Connected, now);

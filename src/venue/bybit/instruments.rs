@@ -35,6 +35,7 @@ impl<'a> Reply<'a> {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Page {
+    category: Option<String>,
     #[serde(default)]
     list: Vec<Object<Item>>,
     next_page_cursor: Option<String>,
@@ -71,6 +72,11 @@ struct LotSizeFilter {
 }
 
 impl Page {
+    /// Whether it lists another category than this one.
+    pub(super) fn is_of_another(&self, category: &str) -> bool {
+        self.category.as_deref().is_some_and(|own| own != category)
+    }
+
     /// The instruments, and the cursor of the next page if there is one.
     pub(super) fn into_parts(self) -> (Vec<Instrument>, Option<String>) {
         let cursor = self.next_page_cursor.filter(|cursor| !cursor.is_empty());

@@ -145,16 +145,20 @@ impl Rest {
                     Answer::Nothing
                 }
             },
-            None if id == 0 => Self::recorded(body),
+            None if id == 0 => self.recorded(body),
             None => Answer::Nothing,
         }
     }
 
-    fn recorded(body: &[u8]) -> Answer<'_> {
+    /// An answer found in a recording, which may have lists of several markets side by side.
+    fn recorded<'a>(&self, body: &'a [u8]) -> Answer<'a> {
         if let Ok(data) = read::<BookData<'_>>(Some(200), body) {
             return Answer::Image(None, data);
         }
-        read::<Page>(Some(200), body).map_or(Answer::Nothing, |page| Answer::Instruments(page.into_parts().0))
+        match read::<Page>(Some(200), body) {
+            Ok(page) if !page.is_of_another(&self.category) => Answer::Instruments(page.into_parts().0),
+            _ => Answer::Nothing,
+        }
     }
 }
 

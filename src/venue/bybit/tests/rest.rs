@@ -104,7 +104,7 @@ fn spot_options_and_futures_have_canonical_names() {
     let future = r#"{"symbol":"BTCUSDZ26","contractType":"InverseFutures","baseCoin":"BTC","quoteCoin":"USD","deliveryTime":"1798185600000"}"#;
     let option = r#"{"symbol":"BTC-25DEC26-90000-C-USDT","optionsType":"Call","baseCoin":"BTC","quoteCoin":"USDT","deliveryTime":"1798185600000"}"#;
     let mut desk = Desk::replay("spot");
-    let body = page(&[spot, future, option].join(","), "");
+    let body = page(&[spot, future, option].join(","), "").replace(r#""category":"linear""#, r#""category":"spot""#);
     let want = [
         "instrument BTCUSDT BTC-USDT",
         "instrument BTCUSDZ26 BTC-USD-20261225",
@@ -132,4 +132,13 @@ fn images_are_fetched_and_placed() {
         let id = desk.take(Input::Image(StreamId(1)), 3.0).requests[0].id;
         assert_eq!(answer(&mut desk, id, status, body, 4.0).updates, [format!("image failed 1: {why}")]);
     }
+}
+
+#[test]
+fn a_recorded_list_of_another_market_is_left_alone() {
+    let mut desk = Desk::new("linear", &["trade BTCUSDT"]);
+    let spot = page(BTC, "").replace(r#""category":"linear""#, r#""category":"spot""#);
+    assert_eq!(answer(&mut desk, 0, Some(200), &spot, 0.0).updates, [""; 0]);
+    let own = answer(&mut desk, 0, Some(200), &page(BTC, ""), 0.0);
+    assert_eq!(own.updates, ["instrument BTCUSDT BTC-USDT-PERP"]);
 }
