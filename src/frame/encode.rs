@@ -78,6 +78,8 @@ struct SymbolTopics {
     instrument: Option<String>,
     book_sent: Option<Mono>,
     book_due: bool,
+    /// What the symbol's main stream last said.
+    main_status: Option<(Option<Channel>, Status)>,
 }
 
 /// Encodes the events of one feed.
@@ -341,8 +343,27 @@ impl Encoder {
         status: &Status,
         out: &mut Vec<Outgoing>,
     ) {
-        let whole = symbol.id == 0;
-        if whole {
+        let retain = if main { Retain::Latest } else { Retain::Stream };
+        out.push(Outgoing::Frame(self.status_frame::<P>(symbol, channel, status, retain)));
+        if status.state != State::Live && symbol.id != 0 {
+            self.forget(symbol, main, channel, status, out);
+        }
+        if main {
+            self.state(symbol).main_status = Some((channel, status.clone()));
+        } else if let Some((channel, status)) = self.state(symbol).main_status.clone() {
+            // The topic's kept frame must be its last: a joiner learns the symbol's state and misses no `seq`.
+            out.push(Outgoing::Frame(self.status_frame::<P>(symbol, channel, &status, Retain::Latest)));
+        }
+    }
+
+    fn status_frame<P: Payload>(
+        &mut self,
+        symbol: &Symbol,
+        channel: Option<Channel>,
+        status: &Status,
+        retain: Retain,
+    ) -> Frame {
+        if symbol.id == 0 {
             let seq = self.spec.feed_seq.fetch_add(1, Ordering::Relaxed);
             self.topic::<P>(symbol, Kind::Status).seq = seq;
         }
@@ -360,11 +381,7 @@ impl Encoder {
         if let Some(detail) = &status.detail {
             map.text("detail", detail);
         }
-        let frame = map.finish(if main { Retain::Latest } else { Retain::Stream });
-        out.push(Outgoing::Frame(frame));
-        if status.state != State::Live && !whole {
-            self.forget(symbol, main, channel, status, out);
-        }
+        map.finish(retain)
     }
 
     /// What the symbol no longer vouches for is not given to joiners any more.

@@ -156,8 +156,9 @@ fn what_is_no_longer_vouched_for_is_forgotten_after_the_status() {
     let status = "frame status.bybit.linear.A.";
     let (books, bbo) = ("forget book.bybit.linear.A.", "forget bbo.bybit.linear.A.");
     assert_eq!(forgotten(&mut encoder, &a, true, BOOK, State::Stale), [status, books, bbo]);
-    assert_eq!(forgotten(&mut encoder, &a, false, Some(Channel::Bbo), State::Stale), [status, bbo]);
-    assert_eq!(forgotten(&mut encoder, &a, false, Some(Channel::Trade), State::Stale), [status]);
+    let told = forgotten(&mut encoder, &a, false, Some(Channel::Bbo), State::Stale);
+    assert_eq!(told, [status, bbo, status], "the symbol's own state is the topic's last frame again");
+    assert_eq!(forgotten(&mut encoder, &a, false, Some(Channel::Trade), State::Stale), [status, status]);
     assert_eq!(forgotten(&mut encoder, &a, true, BOOK, State::Live), [status]);
     let feed = symbol(0, "");
     assert_eq!(forgotten(&mut encoder, &feed, true, None, State::Down), ["frame status.bybit.linear.."]);
