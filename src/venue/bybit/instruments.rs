@@ -34,10 +34,10 @@ impl<'a> Reply<'a> {
 /// One page of instruments.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Page {
+pub(super) struct Page<'a> {
     category: Option<String>,
-    #[serde(default)]
-    list: Vec<Object<Item>>,
+    #[serde(borrow, default)]
+    list: Vec<&'a RawValue>,
     next_page_cursor: Option<String>,
 }
 
@@ -71,16 +71,17 @@ struct LotSizeFilter {
     min_order_qty: Option<String>,
 }
 
-impl Page {
+impl Page<'_> {
     /// Whether it lists another category than this one.
     pub(super) fn is_of_another(&self, category: &str) -> bool {
         self.category.as_deref().is_some_and(|own| own != category)
     }
 
-    /// The instruments, and the cursor of the next page if there is one.
-    pub(super) fn into_parts(self) -> (Vec<Instrument>, Option<String>) {
+    /// The instruments, `None` for each that cannot be read, and the cursor of the next page if there is one.
+    pub(super) fn into_parts(self) -> (Vec<Option<Instrument>>, Option<String>) {
         let cursor = self.next_page_cursor.filter(|cursor| !cursor.is_empty());
-        (self.list.into_iter().map(|Object(item)| item.into_instrument()).collect(), cursor)
+        let read = |item: &RawValue| serde_json::from_str::<Object<Item>>(item.get()).ok();
+        (self.list.into_iter().map(|item| read(item).map(|Object(item)| item.into_instrument())).collect(), cursor)
     }
 }
 

@@ -30,8 +30,8 @@ enum Job {
 /// What an answer means.
 #[derive(Debug)]
 pub(super) enum Answer<'a> {
-    /// Instruments; more pages may have been asked for.
-    Instruments(Vec<Instrument>),
+    /// Instruments, `None` for each that cannot be read; more pages may have been asked for.
+    Instruments(Vec<Option<Instrument>>),
     /// A book's image.
     Image(Option<StreamId>, BookData<'a>),
     /// A book's image could not be had.
@@ -129,7 +129,7 @@ impl Rest {
                 Ok(data) => Answer::Image(Some(stream), data),
                 Err(why) => Answer::ImageFailed(stream, why),
             },
-            Some(Job::Instruments { base, page }) => match read::<Page>(status, body) {
+            Some(Job::Instruments { base, page }) => match read::<Page<'_>>(status, body) {
                 Ok(found) => {
                     let (instruments, cursor) = found.into_parts();
                     match cursor {
@@ -155,7 +155,7 @@ impl Rest {
         if let Ok(data) = read::<BookData<'_>>(Some(200), body) {
             return Answer::Image(None, data);
         }
-        match read::<Page>(Some(200), body) {
+        match read::<Page<'_>>(Some(200), body) {
             Ok(page) if !page.is_of_another(&self.category) => Answer::Instruments(page.into_parts().0),
             _ => Answer::Nothing,
         }

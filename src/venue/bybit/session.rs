@@ -9,7 +9,7 @@ use super::data::topic_of_ruin;
 use super::rest::{Answer as RestAnswer, Rest};
 use super::wire::{self, BookData, CommandData, Envelope};
 use super::{channels, fast};
-use crate::model::{BookDepth, Channel, Clocks, Level, Stamp, Stream, StreamId, UnixNanos};
+use crate::model::{BookDepth, Channel, Clocks, Instrument, Level, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::bybit_v2;
 use crate::venue::kit::fields::{Object, Text};
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
@@ -241,10 +241,14 @@ impl BybitSession {
     }
 
     /// Passes on the instruments that are subscribed to; of a recording, all.
-    fn instruments(&self, list: &[crate::model::Instrument], out: &mut dyn Output) {
+    fn instruments(&self, list: &[Option<Instrument>], out: &mut dyn Output) {
         for instrument in list {
-            if self.discover || self.streams.iter().any(|stream| stream.symbol == instrument.symbol) {
-                out.update(Update::Instrument(instrument));
+            match instrument {
+                None => out.update(Update::Ignored(Ignored::UnknownKind)),
+                Some(instrument) if self.discover || self.streams.iter().any(|s| s.symbol == instrument.symbol) => {
+                    out.update(Update::Instrument(instrument));
+                }
+                Some(_) => {}
             }
         }
     }

@@ -114,6 +114,18 @@ fn spot_options_and_futures_have_canonical_names() {
 }
 
 #[test]
+fn a_malformed_instrument_costs_only_itself() {
+    let good = r#"{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","status":"Trading"}"#;
+    let mut desk = Desk::replay("spot");
+    for bad in [r#"{"symbol":"X"}"#, "7", "null", r#"["BTCUSDT"]"#] {
+        let body = page(&[bad, good].join(","), "").replace(r#""category":"linear""#, r#""category":"spot""#);
+        let said = answer(&mut desk, 0, Some(200), &body, 1.0).updates.clone();
+        assert_eq!(said.len(), 2, "{bad}: {said:?}");
+        assert_eq!(said[1], "instrument BTCUSDT BTC-USDT", "{bad}");
+    }
+}
+
+#[test]
 fn images_are_fetched_and_placed() {
     let mut desk = Desk::new("spot", &["trade B", "book:full A"]);
     let id = desk.take(Input::Connected, 0.0).requests[0].id;
