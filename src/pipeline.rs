@@ -140,7 +140,7 @@ impl Pipeline {
     }
 
     /// The current `book.` frame of this topic at full depth, if its book is live.
-    pub fn snapshot(&mut self, topic: &str, _now: Stamp) -> Option<Frame> {
+    pub fn snapshot(&mut self, topic: &str) -> Option<Frame> {
         let [channel, _, _, symbol] = parse_topic(topic)?;
         let id = self.feed.symbol_id(&symbol).filter(|_| channel == "book")?;
         let (symbol, view) = self.feed.book(id)?;

@@ -238,7 +238,7 @@ impl Steps for Notes {
         self.timer.map(|at| Timer { at, why: "test" })
     }
 
-    fn snapshot(&mut self, _topic: &str, _now: Stamp) -> Option<Frame> {
+    fn snapshot(&mut self, _topic: &str) -> Option<Frame> {
         None
     }
 

@@ -137,7 +137,7 @@ fn replay(path: &Path) -> usize {
     let mut check = |pipeline: &mut Pipeline, symbol: &str, at: &str, wanted: &Value| {
         let topic = format!("book.bybit.{market}.{symbol}.");
         let what = format!("{} {symbol} {at}", path.display());
-        let frame = pipeline.snapshot(&topic, Stamp::default()).unwrap_or_else(|| panic!("{what}: not live"));
+        let frame = pipeline.snapshot(&topic).unwrap_or_else(|| panic!("{what}: not live"));
         compare(&what, &frame, wanted);
         compared += 1;
     };

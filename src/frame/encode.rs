@@ -1,45 +1,15 @@
 //! From events to frames: each is encoded once, with its topic's own sequence.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use super::map::{Map, Stamps, Topic};
 use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
+use super::spec::EncoderSpec;
 use super::{Frame, Outgoing, Retain, topic};
 use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
-use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp, UnixNanos};
+use crate::model::{Channel, Clocks, Instrument, Interval, Level, Mono, Stamp};
 use crate::venue::{CandleUpdate, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate};
-
-/// What an encoder is made of.
-#[derive(Clone, Debug)]
-pub struct EncoderSpec {
-    /// The feed's name in the config.
-    pub feed: String,
-    /// The venue's id.
-    pub venue: String,
-    /// The market's id.
-    pub market: String,
-    /// Milliseconds since 1970 of the run's start.
-    pub epoch: u64,
-    /// JSON or MessagePack.
-    pub encoding: Encoding,
-    /// Levels a side in `book` frames.
-    pub book_depth: u16,
-    /// The same, for symbols that differ.
-    pub depth_of: HashMap<String, u16>,
-    /// Least time between two `book` frames of a topic; zero publishes every change.
-    pub book_interval: Duration,
-    /// What every sequence starts after: 0, or more when a feed was started again within a run, so that its
-    /// subscribers see a jump and not numbers they know.
-    pub first_seq: u64,
-    /// The sequence of the feed-level status topic, which feeds of one market share.
-    pub feed_seq: Arc<AtomicU64>,
-    /// Reads the wall clock for `ts_pub`, once for the frames of one update.
-    pub clock: fn() -> UnixNanos,
-}
 
 /// Kinds of topics a symbol has one of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

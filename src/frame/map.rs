@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::encode::EncoderSpec;
 use super::payload::Payload;
+use super::spec::EncoderSpec;
 use super::{Frame, Retain, VERSION, topic};
 use crate::feed::Symbol;
 use crate::model::{Clocks, Decimal, Level, UnixNanos};

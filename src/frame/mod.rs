@@ -6,16 +6,18 @@ mod map;
 mod names;
 mod payload;
 mod schema;
+mod spec;
 #[cfg(test)]
 mod tests;
 mod topic;
 
 use bytes::Bytes;
 
-pub use encode::{Encoder, EncoderSpec};
+pub use encode::Encoder;
 pub use heartbeat::{Heartbeat, heartbeat};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
+pub use spec::EncoderSpec;
 pub use topic::{parse_topic, topic};
 
 /// The version of the wire format, in every payload as `v`.

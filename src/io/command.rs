@@ -62,7 +62,7 @@ pub struct LinkReport {
 /// Carries a command out; false if it was to shut down. An asker who is gone is not an error.
 pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkReport, now: Stamp) -> bool {
     match command {
-        Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic, now))),
+        Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic))),
         Command::Resync { symbol, reply } => drop(reply.send(steps.resync(&symbol, now))),
         Command::Report { reply } => {
             drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));

@@ -30,7 +30,7 @@ pub trait Steps: Send {
     /// When to step with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
     /// The current `book.` frame of this topic at full depth, if its book is live.
-    fn snapshot(&mut self, topic: &str, now: Stamp) -> Option<Frame>;
+    fn snapshot(&mut self, topic: &str) -> Option<Frame>;
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
     /// Publishes `down` for every symbol: the last thing before the process ends.
@@ -52,8 +52,8 @@ impl Steps for Pipeline {
         self.next_timeout()
     }
 
-    fn snapshot(&mut self, topic: &str, now: Stamp) -> Option<Frame> {
-        self.snapshot(topic, now)
+    fn snapshot(&mut self, topic: &str) -> Option<Frame> {
+        self.snapshot(topic)
     }
 
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool {

@@ -167,8 +167,8 @@ impl Steps for Pipelines {
         self.feeds.values().filter_map(|entry| entry.pipeline.next_timeout()).min()
     }
 
-    fn snapshot(&mut self, topic: &str, now: Stamp) -> Option<Frame> {
-        self.feeds.values_mut().find_map(|entry| entry.pipeline.snapshot(topic, now))
+    fn snapshot(&mut self, topic: &str) -> Option<Frame> {
+        self.feeds.values_mut().find_map(|entry| entry.pipeline.snapshot(topic))
     }
 
     fn resync(&mut self, _symbol: &str, _now: Stamp) -> bool {

@@ -86,7 +86,7 @@ impl Steps for Fake {
         self.timer.map(|at| Timer { at, why: "test" })
     }
 
-    fn snapshot(&mut self, topic: &str, _now: Stamp) -> Option<Frame> {
+    fn snapshot(&mut self, topic: &str) -> Option<Frame> {
         Some(frame(topic))
     }
 

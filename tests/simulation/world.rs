@@ -277,7 +277,7 @@ impl World {
                 assert!(market.u.abs_diff(u) <= 2, "{} is at {u}, the venue at {}", market.name, market.u);
             }
             if at == self.now as usize % NAMES.len() {
-                let frame = self.pipeline.snapshot(&topic, self.stamp());
+                let frame = self.pipeline.snapshot(&topic);
                 self.subscriber.check_snapshot(&market.name, frame.as_ref());
             }
         }

@@ -311,11 +311,3 @@ impl BybitSession {
 fn plain(number: Number<'_>) -> Result<&str, String> {
     decimal_text(number.0).ok_or_else(|| "a candle's number is no decimal".to_owned())
 }
-
-/// The topic of a message that cannot be read whole, from its start, so that only its own book is doubted.
-pub(super) fn topic_of_ruin(message: &[u8]) -> Option<Cow<'_, str>> {
-    let start = memchr::memmem::find(message, br#""topic":""#)? + 9;
-    let rest = message.get(start..)?;
-    let topic = rest.get(..memchr::memchr(b'"', rest)?)?;
-    std::str::from_utf8(topic).ok().map(Cow::Borrowed)
-}

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::data::topic_of_ruin;
 use super::rest::{Answer as RestAnswer, Rest};
 use super::wire::{self, BookData, CommandData, Envelope};
 use super::{channels, fast};
@@ -171,7 +170,7 @@ impl BybitSession {
             return;
         }
         if let Err(unreadable) = self.read(message, recv, now, out) {
-            let topic = unreadable.topic.or_else(|| topic_of_ruin(message));
+            let topic = unreadable.topic.or_else(|| wire::topic_of_ruin(message));
             let place = topic.and_then(|topic| self.subscriptions.place(&topic));
             match place {
                 Some(place) => {

@@ -1,6 +1,8 @@
 //! Bybit v5 messages as the documentation describes them (`https://bybit-exchange.github.io/docs/v5/ws/connect`),
 //! read by field with every freedom JSON has. Times are milliseconds of the exchange's clock.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -228,4 +230,12 @@ pub(super) fn read_ticker(data: &Members<'_>, mut set: impl FnMut(TickerField, &
             set(*field, &number(text).map(|value| value.to_string()).unwrap_or_default());
         }
     }
+}
+
+/// The topic of a message that cannot be read whole, from its start, so that only its own book is doubted.
+pub(super) fn topic_of_ruin(message: &[u8]) -> Option<Cow<'_, str>> {
+    let start = memchr::memmem::find(message, br#""topic":""#)? + 9;
+    let rest = message.get(start..)?;
+    let topic = rest.get(..memchr::memchr(b'"', rest)?)?;
+    std::str::from_utf8(topic).ok().map(Cow::Borrowed)
 }
