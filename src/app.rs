@@ -24,6 +24,7 @@ use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::pipeline::Pipeline;
+use crate::venue::TerminalSpec;
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -199,6 +200,7 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         streams: plan.streams.clone(),
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
+        terminal: TerminalSpec::default(),
     };
     let encoder = EncoderSpec {
         feed: plan.name.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, State, Status, Symbol};
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
 use crate::model::{Channel, Stamp};
-use crate::venue::{HttpRequest, Input, Timer, VenueDef};
+use crate::venue::{HttpRequest, Input, RpcRequest, Timer, VenueDef};
 
 pub use crate::feed::{Counters, FeedReport, SymbolReport};
 
@@ -16,6 +16,10 @@ pub struct Outbox {
     pub sends: Vec<String>,
     /// REST calls to make; every one must be answered with [`Input::Http`].
     pub requests: Vec<HttpRequest>,
+    /// RPC calls to make; every one must be answered with [`Input::Rpc`].
+    pub calls: Vec<RpcRequest>,
+    /// Answers to [`Input::Ask`], by its id.
+    pub answers: Vec<(u64, String)>,
     /// Set when the connection is of no more use: close it and dial again with back-off.
     pub reconnect: Option<String>,
     /// Work for the bus, in order.
@@ -84,6 +88,14 @@ impl FeedOutput for Intake<'_> {
 
     fn http(&mut self, request: HttpRequest) {
         self.outbox.requests.push(request);
+    }
+
+    fn rpc(&mut self, request: RpcRequest) {
+        self.outbox.calls.push(request);
+    }
+
+    fn answer(&mut self, id: u64, text: String) {
+        self.outbox.answers.push((id, text));
     }
 
     fn reconnect(&mut self, reason: String) {

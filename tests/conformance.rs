@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use tickbus::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
-use tickbus::venue::{HttpRequest, Ignored, Input, Market, Output, Session, SessionSpec, Update, VENUES, VenueDef};
+use tickbus::venue::{
+    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalSpec, Update, VENUES,
+    VenueDef,
+};
 
 /// The little that has to be known of a venue's own language.
 struct Script {
@@ -63,6 +66,10 @@ impl Output for Said {
     fn http(&mut self, request: HttpRequest) {
         self.http.push(request.id);
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
     fn update(&mut self, update: Update<'_>) {
         match update {
             Update::Rejected { stream, .. } => self.rejected.push(stream),
@@ -101,7 +108,12 @@ impl Desk {
             channels.iter().map(|c| Stream { symbol: market.example.to_owned(), channel: *c }).collect();
         streams.extend((0..35).map(|n| Stream { symbol: format!("{n}{}", market.example), channel: channels[0] }));
         let count = streams.len();
-        let session = (venue.open)(SessionSpec { market: market.id.to_owned(), streams, discover: false });
+        let session = (venue.open)(SessionSpec {
+            market: market.id.to_owned(),
+            streams,
+            discover: false,
+            terminal: TerminalSpec::default(),
+        });
         let now = Mono(1_000_000_000);
         let (accepted, pings, said) = (Vec::new(), Vec::new(), Said::default());
         Self { script, session, streams: count, now, refused: None, accepted, said, pings }

@@ -13,7 +13,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{Encoder, EncoderSpec, Encoding, Frame};
 use tickbus::model::{Mono, Stamp, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, bybit};
+use tickbus::venue::{Input, TerminalSpec, bybit};
 
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
@@ -123,8 +123,13 @@ fn replay(path: &Path) -> usize {
     let lines: String =
         files.iter().map(|name| String::from_utf8(read(&folder().join(name))).expect("UTF-8")).collect();
     let market = market_of(path, &lines);
-    let spec =
-        FeedSpec { market: market.to_owned(), streams: Vec::new(), discover: true, silence: Duration::from_secs(10) };
+    let spec = FeedSpec {
+        market: market.to_owned(),
+        streams: Vec::new(),
+        discover: true,
+        silence: Duration::from_secs(10),
+        terminal: TerminalSpec::default(),
+    };
     let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
     let mut checkpoints: BTreeMap<u64, Vec<(&str, &Value)>> = BTreeMap::new();
     for (topic, book) in books {
@@ -194,6 +199,7 @@ fn every_recorded_message_is_understood() {
             streams: Vec::new(),
             discover: true,
             silence: Duration::from_secs(10),
+            terminal: TerminalSpec::default(),
         };
         let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
         let mut published = 0;

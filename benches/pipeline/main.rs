@@ -15,7 +15,7 @@ use tickbus::frame::{Encoding, Frame, Outgoing};
 use tickbus::model::{Level, Stream, StreamId, UnixNanos};
 use tickbus::pipeline::Pipeline;
 use tickbus::venue::bybit::VENUE;
-use tickbus::venue::{HttpRequest, Input, Output, SessionSpec, Update};
+use tickbus::venue::{HttpRequest, Input, Output, RpcRequest, SessionSpec, TerminalSpec, Update};
 
 use self::stream::{Recorded, encoder, feed};
 use self::yardstick::{Yardstick, parse};
@@ -114,6 +114,10 @@ impl Output for Updates {
     fn update(&mut self, update: Update<'_>) {
         self.0 += u64::from(!matches!(black_box(update), Update::Ignored(_)));
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
     fn discovered(&mut self, _: Stream) -> Option<StreamId> {
         Some(StreamId(0))
     }
@@ -123,7 +127,12 @@ impl Output for Updates {
 }
 
 fn parse_only(recorded: &Recorded) -> u64 {
-    let spec = SessionSpec { market: "linear".to_owned(), streams: recorded.streams(), discover: false };
+    let spec = SessionSpec {
+        market: "linear".to_owned(),
+        streams: recorded.streams(),
+        discover: false,
+        terminal: TerminalSpec::default(),
+    };
     let (mut session, mut updates) = ((VENUE.open)(spec), Updates::default());
     for message in &recorded.messages {
         session.handle(Input::Text(message.text.as_bytes()), message.now, &mut updates);
@@ -148,6 +157,10 @@ impl FeedOutput for Events {
     fn reconnect(&mut self, reason: String) {
         panic!("{reason}");
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
     fn event(&mut self, _: &Symbol, event: Event<'_>) {
         self.0 += u64::from(matches!(black_box(event), Event::Delta { .. } | Event::Trade(_)));
     }

@@ -8,6 +8,7 @@ use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::sim::TrueBook;
 use tickbus::sim::stream::{DEPTH, Generator};
+use tickbus::venue::TerminalSpec;
 
 use super::{BOOK_DEPTH, BOOK_INTERVAL, EPOCH};
 
@@ -70,7 +71,13 @@ fn text_number(text: &str, key: &str) -> u64 {
 /// The stream's feed.
 pub(crate) fn feed(recorded: &Recorded) -> FeedSpec {
     let silence = Duration::from_secs(10);
-    FeedSpec { market: "linear".to_owned(), streams: recorded.streams(), discover: false, silence }
+    FeedSpec {
+        market: "linear".to_owned(),
+        streams: recorded.streams(),
+        discover: false,
+        silence,
+        terminal: TerminalSpec::default(),
+    }
 }
 
 /// The stream's encoder.

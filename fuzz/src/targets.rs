@@ -6,7 +6,7 @@ use std::time::Duration;
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use tickbus::venue::{HttpRequest, Input, bybit};
+use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit};
 
 /// Holds a feed to its word: nothing of a book while it is not live, nothing crossed.
 #[derive(Default)]
@@ -23,6 +23,10 @@ impl FeedOutput for Judge {
     fn http(&mut self, request: HttpRequest) {
         self.requests.push(request.id);
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
 
     fn reconnect(&mut self, _reason: String) {}
 
@@ -62,7 +66,13 @@ pub fn bybit_session(data: &[u8]) {
     if discover {
         streams.clear();
     }
-    let spec = FeedSpec { market: "linear".to_owned(), streams, discover, silence: Duration::from_secs(5) };
+    let spec = FeedSpec {
+        market: "linear".to_owned(),
+        streams,
+        discover,
+        silence: Duration::from_secs(5),
+        terminal: TerminalSpec::default(),
+    };
     let (mut feed, mut judge, mut now) = (Feed::new(&bybit::VENUE, spec), Judge::default(), 0_u64);
     for line in data.split(|byte| *byte == b'\n').take(500) {
         now += 40_000_000;

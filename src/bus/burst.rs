@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::Frame;
-use super::zmtp;
+use crate::zmtp;
 
 /// Slices per call; the kernel takes up to 1024.
 pub(super) const MAX_SLICES: usize = 256;

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::faults::Fault;
-use super::zmtp::{self, Decoder, Handshake, Peer, Role};
+use crate::zmtp::{self, Decoder, Handshake, Peer, Role};
 
 /// Bytes read at once. Peers of the bus send little.
 pub(super) const READ_BYTES: usize = 4096;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::topics::SubscribeError;
-use super::zmtp::WireError;
 use crate::clock;
 use crate::log_limit::LogLimit;
+use crate::zmtp::WireError;
 
 const LOG_EVERY: Duration = Duration::from_secs(1);
 

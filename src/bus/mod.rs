@@ -14,7 +14,6 @@ pub mod queue;
 mod requests;
 mod subscriber;
 pub mod topics;
-pub mod zmtp;
 
 pub use bind::BindError;
 pub use endpoint::Endpoint;

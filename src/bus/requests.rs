@@ -15,7 +15,7 @@ use super::connection::{Connection, READ_BYTES};
 use super::faults::{Fault, Refused};
 use super::heartbeat::{Beat, Heartbeat, HeartbeatOptions};
 use super::listener::{Door, Draining, Listeners};
-use super::zmtp::{self, Command, Decoder, Role};
+use crate::zmtp::{self, Command, Decoder, Role};
 
 /// Frames of one request at most, with its envelope.
 const MAX_FRAMES: usize = 16;

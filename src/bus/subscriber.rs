@@ -17,8 +17,8 @@ use super::hub::{Hub, Taken};
 use super::listener::Draining;
 use super::publisher::Shared;
 use super::topics::SubscriberId;
-use super::zmtp::{self, Command, Decoder, Role};
 use crate::clock;
+use crate::zmtp::{self, Command, Decoder, Role};
 
 /// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
 const BURST_FRAMES: usize = 1024;

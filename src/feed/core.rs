@@ -8,7 +8,7 @@ use super::report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use super::stream::StreamState;
 use crate::book::{BookSync, crc25};
 use crate::model::{BookDepth, Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{HttpRequest, Ignored, Output, Update};
+use crate::venue::{HttpRequest, Ignored, Output, RpcRequest, TerminalState, Update};
 
 /// Most symbols a feed may have: a recording brings in those it has, with their instruments.
 const SYMBOLS_MAX: usize = 20_000;
@@ -179,6 +179,22 @@ impl Core {
         self.set_feed(State::Down, Some(Reason::Shutdown), None, now, out);
     }
 
+    /// What the terminal behind the connection goes through, all its streams go through.
+    fn terminal(&mut self, state: TerminalState<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        let (state, reason, detail) = match state {
+            TerminalState::Live => return self.connected(now, out),
+            TerminalState::Down(detail) => (State::Down, Reason::NoAnswer, detail),
+            TerminalState::Offline(detail) => (State::Offline, Reason::Offline, detail),
+            TerminalState::Frozen(detail) => (State::Stale, Reason::ClockStopped, detail),
+        };
+        self.states_changed = true;
+        self.commands.clear();
+        for at in 0..self.streams.len() {
+            self.streams[at].idle(now.mono);
+            self.set_status(at, state, Some(reason), Some(detail), now, out);
+        }
+    }
+
     /// The state of the feed as a whole, if something changed: down, or that of its worst symbol. A refused
     /// stream does not count, unless there is no other: it will stay refused, and the rest is well.
     pub(super) fn feed_status(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
@@ -242,6 +258,9 @@ impl Core {
             Update::Candle(update) => self.pass(update.stream, Event::Candle(&update), now, out),
             Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
             Update::Instrument(instrument) => self.instrument(instrument, out),
+            Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
+            Update::Account(row) => out.event(&self.symbols[0].symbol, Event::Account(&row)),
+            Update::Terminal(state) => self.terminal(state, now, out),
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
@@ -395,6 +414,14 @@ impl Output for Intake<'_> {
 
     fn http(&mut self, request: HttpRequest) {
         self.out.http(request);
+    }
+
+    fn rpc(&mut self, request: RpcRequest) {
+        self.out.rpc(request);
+    }
+
+    fn answer(&mut self, id: u64, text: String) {
+        self.out.answer(id, text);
     }
 
     fn update(&mut self, update: Update<'_>) {

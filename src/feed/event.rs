@@ -2,7 +2,7 @@
 
 use crate::book::Book;
 use crate::model::{Channel, Clocks, Instrument, Level, UnixNanos};
-use crate::venue::{CandleUpdate, LiquidationUpdate, TickerUpdate, TradeUpdate};
+use crate::venue::{AccountUpdate, CandleUpdate, LiquidationUpdate, RawEvent, TickerUpdate, TradeUpdate};
 
 /// A symbol of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum State {
     Syncing,
     /// Known to be behind or wrong; nothing is published.
     Stale,
+    /// The terminal is reached, but is itself not connected.
+    Offline,
     /// No connection.
     Down,
     /// The venue refused the subscription.
@@ -37,6 +39,7 @@ impl State {
             Self::Live => "live",
             Self::Syncing => "syncing",
             Self::Stale => "stale",
+            Self::Offline => "offline",
             Self::Down => "down",
             Self::Rejected => "rejected",
         }
@@ -64,6 +67,12 @@ pub enum Reason {
     NoSnapshot,
     /// Someone asked for it.
     Requested,
+    /// The terminal does not answer.
+    NoAnswer,
+    /// The terminal is not connected to its broker.
+    Offline,
+    /// The terminal's clock stands still while the market is open.
+    ClockStopped,
     /// The process ends.
     Shutdown,
 }
@@ -81,6 +90,9 @@ impl Reason {
             Self::Invalid => "invalid",
             Self::NoSnapshot => "no_snapshot",
             Self::Requested => "requested",
+            Self::NoAnswer => "no_answer",
+            Self::Offline => "offline",
+            Self::ClockStopped => "clock_stopped",
             Self::Shutdown => "shutdown",
         }
     }
@@ -114,7 +126,7 @@ impl Status {
         match self.state {
             State::Rejected => true,
             State::Stale | State::Syncing => !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting)),
-            State::Live | State::Down => false,
+            State::Live | State::Offline | State::Down => false,
         }
     }
 }
@@ -183,6 +195,10 @@ pub enum Event<'a> {
     Liquidation(&'a LiquidationUpdate),
     /// An instrument's definition.
     Instrument(&'a Instrument),
+    /// Something to be handed on as it is; of the feed as a whole.
+    Raw(&'a RawEvent<'a>),
+    /// A row of an account; of the feed as a whole.
+    Account(&'a AccountUpdate<'a>),
 }
 
 /// Where a feed's outputs go.
@@ -191,6 +207,10 @@ pub trait FeedOutput {
     fn send(&mut self, text: String);
     /// Asks for a REST call.
     fn http(&mut self, request: crate::venue::HttpRequest);
+    /// Asks for an RPC call.
+    fn rpc(&mut self, request: crate::venue::RpcRequest);
+    /// Answers a question from the control socket.
+    fn answer(&mut self, id: u64, text: String);
     /// The connection is of no more use.
     fn reconnect(&mut self, reason: String);
     /// Something happened to a symbol.

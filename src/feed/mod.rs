@@ -18,7 +18,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core, Intake};
 use crate::model::{Mono, Stamp, Stream};
-use crate::venue::{Input, Session, SessionSpec, Timer, VenueDef};
+use crate::venue::{Input, Session, SessionSpec, TerminalSpec, Timer, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -34,6 +34,8 @@ pub struct FeedSpec {
     pub discover: bool,
     /// How long a book may be silent before it is doubted.
     pub silence: Duration,
+    /// Settings of a terminal's feed; the default for all others.
+    pub terminal: TerminalSpec,
 }
 
 /// A feed.
@@ -47,8 +49,12 @@ pub struct Feed {
 impl Feed {
     /// Opens a session of this venue.
     pub fn new(venue: &VenueDef, spec: FeedSpec) -> Self {
-        let session =
-            (venue.open)(SessionSpec { market: spec.market, streams: spec.streams.clone(), discover: spec.discover });
+        let session = (venue.open)(SessionSpec {
+            market: spec.market,
+            streams: spec.streams.clone(),
+            discover: spec.discover,
+            terminal: spec.terminal,
+        });
         let core = Core::new(spec.streams, spec.discover, spec.silence);
         Self { session, core, discover: spec.discover, next_check: None }
     }
@@ -66,7 +72,7 @@ impl Feed {
                 self.core.disconnected(now, out);
             }
             Input::Timeout => self.check(now, out),
-            Input::Http { .. } | Input::Resync(_) | Input::Image(_) => {}
+            Input::Http { .. } | Input::Rpc { .. } | Input::Ask { .. } | Input::Resync(_) | Input::Image(_) => {}
         }
         self.session.handle(input, now, &mut Intake { core: &mut self.core, now, out });
         self.obey(now, out);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Level, UnixNanos};
-use crate::venue::{HttpRequest, bybit};
+use crate::venue::{HttpRequest, RpcRequest, TerminalSpec, bybit};
 
 /// Everything a feed said, in order and in words.
 #[derive(Debug, Default)]
@@ -30,6 +30,10 @@ impl FeedOutput for Said {
     fn http(&mut self, request: HttpRequest) {
         self.requests.push(request);
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
 
     fn reconnect(&mut self, reason: String) {
         self.reconnects.push(reason);
@@ -68,6 +72,8 @@ fn words(event: &Event<'_>) -> String {
         Event::Candle(candle) => format!("candle {}", candle.close),
         Event::Liquidation(item) => format!("liquidation {}", item.price),
         Event::Instrument(item) => format!("instrument {}", item.canonical()),
+        Event::Raw(event) => format!("raw {}", event.name),
+        Event::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
     }
 }
 
@@ -90,7 +96,13 @@ impl Desk {
 
     fn unconnected(streams: &[&str]) -> Self {
         let streams = streams.iter().map(|text| bybit::tests::stream("linear", text)).collect();
-        let spec = FeedSpec { market: "linear".to_owned(), streams, discover: false, silence: Duration::from_secs(10) };
+        let spec = FeedSpec {
+            market: "linear".to_owned(),
+            streams,
+            discover: false,
+            silence: Duration::from_secs(10),
+            terminal: TerminalSpec::default(),
+        };
         let now = Stamp { mono: Mono(1_000_000_000), wall: UnixNanos(1_700_000_000_000_000_000) };
         Self { feed: Feed::new(&bybit::VENUE, spec), now, said: Said::default() }
     }

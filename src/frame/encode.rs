@@ -145,6 +145,7 @@ impl Encoder {
             Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
             Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
+            Event::Raw(_) | Event::Account(_) => {}
             Event::Status { main, channel, status } => self.status::<P>(symbol, main, channel, status, out),
         }
     }
@@ -239,6 +240,9 @@ impl Encoder {
         if let Some(block) = trade.block {
             map.boolean("block", block);
         }
+        if trade.backfill {
+            map.boolean("backfill", true);
+        }
         map.finish(Retain::Stream)
     }
 
@@ -267,6 +271,9 @@ impl Encoder {
             map.text("turnover", turnover);
         }
         map.boolean("closed", candle.closed);
+        if candle.backfill {
+            map.boolean("backfill", true);
+        }
         map.finish(Retain::Stream)
     }
 

@@ -8,9 +8,14 @@ use std::time::Duration;
 use crate::book::SyncRule;
 use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, Side, Stamp, Stream, StreamId};
 
+mod account;
 pub mod bybit;
 mod bybit_v2;
 pub mod kit;
+mod terminal;
+
+pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
 pub const VENUES: &[&VenueDef] = &[&bybit::VENUE];
@@ -90,6 +95,8 @@ pub struct SessionSpec {
     pub streams: Vec<Stream>,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
+    /// Settings of a terminal's feed; the default for all others.
+    pub terminal: TerminalSpec,
 }
 
 /// What happens to a session.
@@ -109,6 +116,20 @@ pub enum Input<'a> {
         status: Option<u16>,
         /// The body; the error's text when there was no answer.
         body: &'a [u8],
+    },
+    /// The answer to [`Output::rpc`]: its bytes, or why there is none.
+    Rpc {
+        /// The request's id.
+        id: u64,
+        /// The answer.
+        answer: Result<&'a [u8], &'a str>,
+    },
+    /// A question from the control socket that only the session can answer, with [`Output::answer`].
+    Ask {
+        /// Comes back with the answer.
+        id: u64,
+        /// JSON text: the request as it was asked, its `op` being one of the venue's own.
+        question: &'a str,
     },
     /// Subscribe to one stream anew, because its book cannot be trusted.
     Resync(StreamId),
@@ -144,6 +165,10 @@ pub trait Output {
     fn send(&mut self, text: String);
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
+    /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.
+    fn rpc(&mut self, request: RpcRequest);
+    /// Answers [`Input::Ask`] with JSON text, within a second of it.
+    fn answer(&mut self, id: u64, text: String);
     /// Something the venue said.
     fn update(&mut self, update: Update<'_>);
     /// Registers a stream found in a recording (only when [`SessionSpec::discover`] is set); `None` when there are too
@@ -204,6 +229,12 @@ pub enum Update<'a> {
     Liquidation(LiquidationUpdate),
     /// An instrument's definition.
     Instrument(&'a Instrument),
+    /// What the session knows of the terminal behind the connection.
+    Terminal(TerminalState<'a>),
+    /// Something to be handed on as it is.
+    Raw(RawEvent<'a>),
+    /// A row of an account.
+    Account(AccountUpdate<'a>),
 }
 
 /// Why a message was skipped.
@@ -255,6 +286,8 @@ pub struct TradeUpdate<'a> {
     pub block: Option<bool>,
     /// The venue's sequence of it, if any.
     pub venue_seq: Option<u64>,
+    /// Whether it happened before the subscription or in a hole, and was fetched or replayed afterwards.
+    pub backfill: bool,
     /// The trade's clocks.
     pub clocks: Clocks,
 }
@@ -321,6 +354,8 @@ pub struct TickerUpdate<'a> {
     pub venue_seq: Option<u64>,
     /// All fields known, in the enum's order.
     pub fields: &'a [(TickerField, String)],
+    /// What the venue says beyond them, by the venue's own names.
+    pub params: &'a [(String, String)],
     /// The message's clocks.
     pub clocks: Clocks,
 }
@@ -350,6 +385,8 @@ pub struct CandleUpdate<'a> {
     pub turnover: Option<&'a str>,
     /// Whether it is finished.
     pub closed: bool,
+    /// Whether it was over before the subscription, and was fetched or replayed afterwards.
+    pub backfill: bool,
     /// The message's clocks.
     pub clocks: Clocks,
 }

@@ -72,6 +72,8 @@ impl Steps for Fake {
                 self.outbox.frames.push(Outgoing::Frame(frame("stale")));
                 "disconnected".to_owned()
             }
+            Input::Rpc { id, answer } => format!("rpc {id} {answer:?}"),
+            Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
         };

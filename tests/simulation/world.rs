@@ -10,7 +10,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, bybit};
+use tickbus::venue::{Input, TerminalSpec, bybit};
 
 use super::network::Link;
 use super::subscriber::Subscriber;
@@ -102,7 +102,13 @@ impl World {
         let mut rng = Rng::with_seed(seed);
         let channel = Channel::Book(BookDepth::Levels(50));
         let streams = NAMES.map(|name| Stream { symbol: name.to_owned(), channel }).to_vec();
-        let feed = FeedSpec { market: "linear".to_owned(), streams, discover: false, silence: Duration::from_secs(5) };
+        let feed = FeedSpec {
+            market: "linear".to_owned(),
+            streams,
+            discover: false,
+            silence: Duration::from_secs(5),
+            terminal: TerminalSpec::default(),
+        };
         let interval = Duration::from_millis(if rng.bool() { 0 } else { 200 });
         Self {
             venue: Venue::new(&NAMES, &mut rng),

@@ -1,6 +1,7 @@
 //! Books: live only while correct, and the status before everything else when they are not.
 
 use super::*;
+use crate::venue::TerminalSpec;
 
 /// Two live books.
 fn live() -> Desk {
@@ -192,7 +193,13 @@ fn an_operator_may_ask_for_a_resync() {
 
 #[test]
 fn symbols_beyond_the_limit_are_counted_and_never_share_a_topic() {
-    let spec = FeedSpec { market: "linear".to_owned(), streams: Vec::new(), discover: true, silence: Duration::MAX };
+    let spec = FeedSpec {
+        market: "linear".to_owned(),
+        streams: Vec::new(),
+        discover: true,
+        silence: Duration::MAX,
+        terminal: TerminalSpec::default(),
+    };
     let (mut feed, mut said) = (Feed::new(&bybit::VENUE, spec), Said::default());
     for n in 0..20_002 {
         let trade = json!({"T": 1, "s": format!("S{n}"), "S": "Buy", "v": "1", "p": "2", "i": "id", "BT": false});

@@ -72,6 +72,7 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         side: Side::Buy,
         block: Some(false),
         venue_seq: Some(1_783_284_617),
+        backfill: false,
         clocks: CLOCKS,
     };
     let candle = CandleUpdate {
@@ -86,6 +87,7 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         volume: "2.081",
         turnover: Some("34666.4005"),
         closed: true,
+        backfill: false,
         clocks: CLOCKS,
     };
     let (price, size) = (number("0.04499"), number("20000"));
@@ -104,7 +106,13 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         (
             "ticker",
             &btc,
-            Event::Ticker(&TickerUpdate { stream: StreamId(0), venue_seq: Some(9), fields: &fields, clocks: CLOCKS }),
+            Event::Ticker(&TickerUpdate {
+                stream: StreamId(0),
+                venue_seq: Some(9),
+                fields: &fields,
+                params: &[],
+                clocks: CLOCKS,
+            }),
         ),
         ("candle", &btc, Event::Candle(&candle)),
         ("liquidation", &btc, Event::Liquidation(&liquidation)),

@@ -82,6 +82,7 @@ impl BybitSession {
                     side: trade.side,
                     block: trade.block,
                     venue_seq: trade.seq,
+                    backfill: false,
                     clocks: Clocks {
                         event: Some(UnixNanos::from_ms(trade.time)),
                         venue: Some(UnixNanos::from_ms(ts)),
@@ -179,6 +180,7 @@ impl BybitSession {
                     side: wire::side(&trade.side.0),
                     block: trade.block,
                     venue_seq: trade.seq.and_then(|seq| seq.integer()),
+                    backfill: false,
                     clocks: Clocks { event: wire::stamp(Some(trade.time)), ..clocks },
                 })
             };
@@ -224,7 +226,13 @@ impl BybitSession {
             }
             wire::read_ticker(&data, |field, text| ticker.set(field, text));
             let venue_seq = envelope.cs.and_then(|cs| cs.integer());
-            out.update(Update::Ticker(TickerUpdate { stream: *stream, venue_seq, fields: ticker.fields(), clocks }));
+            out.update(Update::Ticker(TickerUpdate {
+                stream: *stream,
+                venue_seq,
+                fields: ticker.fields(),
+                params: &[],
+                clocks,
+            }));
         }
         Ok(())
     }
@@ -253,6 +261,7 @@ impl BybitSession {
                 volume: plain(candle.volume)?,
                 turnover: decimal_text(candle.turnover.0),
                 closed: candle.confirm,
+                backfill: false,
                 clocks: Clocks { event: wire::stamp(candle.timestamp), ..clocks },
             }));
         }

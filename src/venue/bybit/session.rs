@@ -302,6 +302,11 @@ impl Session for BybitSession {
                     out.http(self.rest.image(stream, &symbol));
                 }
             }
+            // No terminal: nothing was called, and no question is its own.
+            Input::Rpc { .. } => {}
+            Input::Ask { id, .. } => {
+                out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
+            }
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => {
                 self.heartbeat.disconnected();

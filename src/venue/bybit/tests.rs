@@ -8,7 +8,7 @@ mod rest;
 
 use super::VENUE;
 use crate::model::{Channel, Clocks, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{Endpoints, HttpRequest, Input, Output, Session, SessionSpec, Update};
+use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, TerminalSpec, Update};
 
 /// Everything a session said, in words that tests compare.
 #[derive(Debug, Default)]
@@ -29,6 +29,10 @@ impl Output for Recorder {
     fn http(&mut self, request: HttpRequest) {
         self.requests.push(request);
     }
+
+    fn rpc(&mut self, _: RpcRequest) {}
+
+    fn answer(&mut self, _: u64, _: String) {}
 
     fn update(&mut self, update: Update<'_>) {
         let (text, clocks) = words(&update);
@@ -57,6 +61,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
+        Update::Terminal(state) => format!("terminal {state:?}"),
+        Update::Raw(event) => format!("raw {}", event.name),
+        Update::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
         Update::Book(book) => {
             let kind = if book.snapshot { "snapshot" } else { "delta" };
             let (bids, asks) = (levels(book.bids), levels(book.asks));
@@ -102,12 +109,17 @@ impl Desk {
     /// Streams are written `channel symbol`, the channel as config spells it.
     pub(crate) fn new(market: &str, streams: &[&str]) -> Self {
         let streams = streams.iter().map(|text| stream(market, text)).collect();
-        Self::of(SessionSpec { market: market.to_owned(), streams, discover: false })
+        Self::of(SessionSpec { market: market.to_owned(), streams, discover: false, terminal: TerminalSpec::default() })
     }
 
     /// A session as replay opens it.
     pub(crate) fn replay(market: &str) -> Self {
-        Self::of(SessionSpec { market: market.to_owned(), streams: Vec::new(), discover: true })
+        Self::of(SessionSpec {
+            market: market.to_owned(),
+            streams: Vec::new(),
+            discover: true,
+            terminal: TerminalSpec::default(),
+        })
     }
 
     fn of(spec: SessionSpec) -> Self {

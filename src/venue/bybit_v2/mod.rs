@@ -230,6 +230,7 @@ impl Decoder<'_> {
                 side: side(&trade.side.0),
                 block: None,
                 venue_seq: trade.cross_seq.and_then(|seq| seq.integer()),
+                backfill: false,
                 clocks: self.clocks(envelope, event),
             }));
         }
@@ -254,6 +255,7 @@ impl Decoder<'_> {
             stream: self.stream,
             venue_seq: envelope.cross_seq.and_then(|seq| seq.integer()),
             fields: self.ticker.fields(),
+            params: &[],
             clocks: self.clocks(envelope, None),
         }));
         Ok(())
@@ -295,6 +297,7 @@ impl Decoder<'_> {
                 volume: &volume,
                 turnover: turnover.as_deref(),
                 closed: candle.confirm,
+                backfill: false,
                 clocks: self.clocks(envelope, candle.timestamp.and_then(|us| us.integer()).map(UnixNanos::from_us)),
             }));
         }

@@ -379,5 +379,4 @@ fn fuzz_frames<'a>(mut decoder: Decoder, chunks: impl Iterator<Item = &'a [u8]>)
 }
 
 #[cfg(test)]
-#[path = "zmtp_tests.rs"]
 mod tests;
