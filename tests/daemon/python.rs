@@ -14,14 +14,14 @@ use crate::gateway::{DEADLINE, Gateway, config, feed, venue};
 use crate::watcher::Watcher;
 
 /// A running script; killed on drop.
-struct Script {
+pub(crate) struct Script {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Script {
     /// Starts a script of the project for this gateway, or says why not.
-    fn start(path: &str, gateway: &Gateway, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn start(path: &str, gateway: &Gateway, arguments: &[&str]) -> Option<Self> {
         let Some(python) = std::env::var_os("TICKBUS_TEST_PYTHON") else {
             println!("skipped: no python with pyzmq (set TICKBUS_TEST_PYTHON)");
             return None;
@@ -38,7 +38,7 @@ impl Script {
     }
 
     /// The next line it prints. Blocks the thread: tests here run with more than one.
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         tokio::task::block_in_place(|| self.lines.recv_timeout(DEADLINE)).expect("a line of the Python script")
     }
 }
