@@ -123,7 +123,7 @@ static void run_zmq(const char *endpoint) {
 /* Raw subscribers. */
 
 struct raw {
-    int fd, greeted, more;
+    int fd;
     size_t filled;
     unsigned char buffer[BUFFER];
 };
@@ -132,12 +132,17 @@ static void put(int fd, const void *bytes, size_t size) {
     if (write(fd, bytes, size) != (ssize_t)size) die("write");
 }
 
-/* Greeting of ZMTP 3.0 with NULL, READY of a SUB socket, and the subscriptions as messages. */
+static void get(int fd, void *bytes, size_t size) {
+    if (recv(fd, bytes, size, MSG_WAITALL) != (ssize_t)size) die("recv");
+}
+
+/* Greeting of ZMTP 3.0 with NULL, READY of a SUB socket, and the subscriptions as messages. Step by step: libzmq may
+ * leave lying what comes together with READY. */
 static void raw_open(struct raw *raw, const char *endpoint) {
     static const unsigned char ready_command[] = "\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB";
     unsigned char greeting[64] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, 'N', 'U', 'L', 'L'};
     struct sockaddr_in address = {.sin_family = AF_INET};
-    char host[64], message[80];
+    char host[64], message[2 + 255];
     int port = 0;
     if (sscanf(endpoint, "tcp://%63[0-9.]:%d", host, &port) != 2) die("endpoint");
     address.sin_port = htons((uint16_t)port);
@@ -145,7 +150,11 @@ static void raw_open(struct raw *raw, const char *endpoint) {
     raw->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (raw->fd < 0 || connect(raw->fd, (struct sockaddr *)&address, sizeof address) != 0) die("connect");
     put(raw->fd, greeting, sizeof greeting);
+    get(raw->fd, greeting, sizeof greeting);
     put(raw->fd, ready_command, sizeof ready_command - 1);
+    /* Its READY: a short command frame. */
+    get(raw->fd, message, 2);
+    get(raw->fd, message + 2, (unsigned char)message[1]);
     for (int at = prefixes - 1; at >= 0; at--) {
         size_t size = prefix_of(at, message + 3, sizeof message - 3);
         message[0] = 0;
@@ -170,11 +179,7 @@ static size_t header_of(const unsigned char *at, size_t size, uint64_t *body) {
 
 static void raw_parse(int who, struct raw *raw) {
     size_t at = 0;
-    if (!raw->greeted && raw->filled >= 64) {
-        raw->greeted = 1;
-        at = 64;
-    }
-    while (raw->greeted) {
+    for (;;) {
         uint64_t body;
         size_t header = header_of(raw->buffer + at, raw->filled - at, &body);
         if (!header || raw->filled - at < header + body) break;

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use zeromq::{ReqSocket, Socket, SocketRecv, SocketSend, SubSocket};
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, venue};
+use crate::watcher::Watcher;
 
 const JOINS: u64 = 1000;
 /// Joiners at one time.
@@ -217,6 +218,9 @@ async fn a_thousand_joiners_at_random_moments_have_the_venues_book() {
     let venue = venue(0, &[]).await;
     let feeds = json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:200"])});
     let gateway = Gateway::start(&config(&feeds)).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "linear", DEPTH, &["status.", "book."]);
+    watcher.until_true(&["BTCUSDT"], 1).await;
+    drop(watcher);
     let place = Place { bus: gateway.bus.clone(), snapshot: gateway.snapshot.clone() };
     let oracle = Arc::new(Oracle { digests: Mutex::default(), seq: watch::Sender::new(0) });
     let mut background = JoinSet::new();
