@@ -280,6 +280,7 @@ async fn beat(running: Running, encoding: Encoding) {
                 frames: stats.frames_published,
                 dropped: stats.dropped_frames,
             },
+            &[],
         );
         running.publisher.publish(&mut vec![Outgoing::Frame(frame)]);
     }

@@ -14,7 +14,7 @@ const LIMITS: HubLimits = HubLimits {
 
 fn frame(topic: &str, payload: &str, retain: Retain) -> Frame {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    Frame { topic: bytes(topic), payload: bytes(payload), retain }
+    Frame { topic: bytes(topic), payload: bytes(payload), retain, seq: 0 }
 }
 
 fn publish_at(hub: &mut Hub, now: Mono, frames: &[(&str, &str, Retain)]) -> usize {

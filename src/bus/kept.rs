@@ -81,6 +81,7 @@ mod tests {
             topic: Bytes::from_static(topic.as_bytes()),
             payload: Bytes::from_static(payload.as_bytes()),
             retain: Retain::Latest,
+            seq: 0,
         }
     }
 

@@ -202,6 +202,7 @@ mod tests {
             topic: Bytes::copy_from_slice(topic.as_bytes()),
             payload: Bytes::copy_from_slice(payload.as_bytes()),
             retain,
+            seq: 0,
         }
     }
 
@@ -327,7 +328,7 @@ mod tests {
                     for topic in owed {
                         let payload = last[&topic].clone();
                         prop_assert!(!out.iter().any(|f| f.topic == topic && f.payload == payload));
-                        out.push(Frame { topic, payload, retain: Retain::Latest });
+                        out.push(Frame { topic, payload, retain: Retain::Latest, seq: 0 });
                         lost -= 1;
                     }
                 }
@@ -335,7 +336,7 @@ mod tests {
             queue.take(&mut out, usize::MAX, usize::MAX);
             for topic in queue.take_owed().unwrap_or_default() {
                 let payload = last[&topic].clone();
-                out.push(Frame { topic, payload, retain: Retain::Latest });
+                out.push(Frame { topic, payload, retain: Retain::Latest, seq: 0 });
                 lost -= 1;
             }
             prop_assert_eq!(out.len() as u64 + lost, pushes as u64);
