@@ -26,6 +26,10 @@ pub(super) trait Payload {
     fn decimal(out: &mut Vec<u8>, key: &str, value: Decimal);
     /// Writes `[["price","size"],…]`.
     fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>);
+    /// Writes an unsigned integer under a name that may be any text.
+    fn count(out: &mut Vec<u8>, name: &str, value: u64);
+    /// Starts a map under a name that may be any text, and says where: [`Self::end`] wants to know.
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize;
     /// Ends the map that began at `start` and has `fields` members.
     fn end(out: &mut Vec<u8>, start: usize, fields: u16);
 }
@@ -55,6 +59,14 @@ impl Json {
         let at = level.size.write_at(&mut text, at + 3);
         text[at..at + 3].copy_from_slice(b"\"],");
         out.extend_from_slice(&text[..at + 3]);
+    }
+
+    fn name(out: &mut Vec<u8>, name: &str) {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        Self::string(out, name);
+        out.push(b':');
     }
 
     fn string(out: &mut Vec<u8>, text: &str) {
@@ -120,6 +132,18 @@ impl Payload for Json {
             out.pop();
         }
         out.push(b']');
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::name(out, name);
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::name(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
     }
 
     #[inline]
@@ -193,6 +217,17 @@ impl Payload for MessagePack {
             Self::decimal_string(out, level.price);
             Self::decimal_string(out, level.size);
         }
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::integer(out, name, value);
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::string(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
     }
 
     fn end(out: &mut Vec<u8>, start: usize, fields: u16) {

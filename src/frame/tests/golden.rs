@@ -134,7 +134,21 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         frames: 1_000_000,
         dropped: 4,
     };
-    out.push(("heartbeat", heartbeat(encoding, beat)));
+    let topics =
+        ["book.bybit.linear.BTCUSDT.", "trade.bybit.linear.BTCUSDT."].map(|name| Bytes::from_static(name.as_bytes()));
+    let seqs = [(topics[0].clone(), 70_000), (topics[1].clone(), 12)];
+    out.push(("heartbeat", heartbeat(encoding, beat, &seqs)));
+    out.push(("heartbeat_common", heartbeat(encoding, beat, &[])));
+    let [book, trade] = topics;
+    let losses = [
+        (book, Loss { dropped: 0, conflated: 311, first_seq: 69_000, last_seq: 69_310 }),
+        (trade, Loss { dropped: 5120, conflated: 0, first_seq: 7, last_seq: 5126 }),
+    ];
+    let other = Loss { dropped: 40, ..Loss::default() };
+    let (seq, ts_pub) = (1, CLOCKS.recv.expect("a stamp"));
+    let lost = Notice { epoch: beat.epoch, seq, ts_pub, since: UnixNanos(ts_pub.0 - 5), topics: &losses, other };
+    out.push(("notice", notice(encoding, lost)));
+    out.push(("notice_listed", notice(encoding, Notice { other: Loss::default(), ..lost })));
     out
 }
 
