@@ -225,7 +225,6 @@ async fn a_thousand_joiners_at_random_moments_have_the_venues_book() {
     let oracle = Arc::new(Oracle { digests: Mutex::default(), seq: watch::Sender::new(0) });
     let mut background = JoinSet::new();
     background.spawn(Arc::clone(&oracle).follow(place.clone(), venue.truth().clone()));
-    oracle.reached(1).await;
     let truth = venue.truth().clone();
     background.spawn(async move {
         let mut steps = interval(Duration::from_millis(2));
@@ -235,6 +234,7 @@ async fn a_thousand_joiners_at_random_moments_have_the_venues_book() {
             truth.step(1);
         }
     });
+    oracle.reached(1).await;
     let (mut old, mut newer, mut done) = (0, 0, 0);
     let mut numbers = 0..JOINS;
     let start = |number| timeout(DEADLINE, joiner(place.clone(), Arc::clone(&oracle), number));
