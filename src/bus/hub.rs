@@ -148,7 +148,13 @@ impl Hub {
 
     /// Takes one subscription back.
     pub(super) fn cancel(&mut self, id: SubscriberId, prefix: &[u8]) {
-        self.topics.cancel(id, prefix);
+        let since = self.topics.held_since(id, prefix);
+        let until = self.tick();
+        if self.topics.cancel(id, prefix)
+            && let (Some(slot), Some(since)) = (slot(&mut self.slots, id), since)
+        {
+            slot.joins.cancelled(prefix, since, until);
+        }
     }
 
     /// Takes a subscriber's place away; its subscriptions are to be removed next.

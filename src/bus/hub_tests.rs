@@ -260,6 +260,25 @@ fn subscribing_and_cancelling_for_ever_leaves_nothing_behind() {
 }
 
 #[test]
+fn changing_from_a_wide_to_a_narrow_prefix_repeats_nothing() {
+    let mut hub = Hub::new(LIMITS);
+    publish(&mut hub, &[("book.b.", "1", Retain::Conflate), ("mark.", "1", Retain::Latest)]);
+    let id = join(&mut hub, &[""]);
+    assert_eq!(take(&mut hub, id), ["book.b.1", "mark.1"]);
+    // All of it before the writer's next turn.
+    hub.subscribe(id, b"book.").unwrap();
+    hub.cancel(id, b"");
+    hub.subscribe(id, b"mark.").unwrap();
+    assert_eq!(take(&mut hub, id), ["mark.1"]);
+    // What had brought nothing yet is no reason to leave anything out.
+    hub.cancel(id, b"book.");
+    hub.subscribe(id, b"book.b").unwrap();
+    hub.subscribe(id, b"book.").unwrap();
+    hub.cancel(id, b"book.b");
+    assert_eq!(take(&mut hub, id), ["book.b.1"]);
+}
+
+#[test]
 fn old_frames_of_a_cancelled_subscription_do_not_come_after_newer_kept_ones() {
     let mut hub = Hub::new(LIMITS);
     let id = join(&mut hub, &["book."]);

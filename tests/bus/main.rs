@@ -3,9 +3,12 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used)]
 
+mod heartbeats;
 mod hostile;
+mod joining;
 mod libzmq;
 mod publishing;
 mod raw;
 mod requests;
 mod slow;
+mod subscriptions;

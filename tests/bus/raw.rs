@@ -32,9 +32,14 @@ pub(crate) async fn publisher(change: impl FnOnce(&mut PublisherOptions)) -> Pub
     Publisher::bind(options).await.unwrap()
 }
 
+/// A frame of a topic that is not counted.
 pub(crate) fn frame(topic: &str, payload: &str, retain: Retain) -> Outgoing {
+    numbered(topic, 0, payload, retain)
+}
+
+pub(crate) fn numbered(topic: &str, seq: u64, payload: &str, retain: Retain) -> Outgoing {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    Outgoing::Frame(Frame { topic: bytes(topic), payload: bytes(payload), retain, seq: 0 })
+    Outgoing::Frame(Frame { topic: bytes(topic), payload: bytes(payload), retain, seq })
 }
 
 pub(crate) fn publish(publisher: &Publisher, topic: &str, payload: &str, retain: Retain) {
