@@ -100,7 +100,7 @@ struct Subscriber<'a> {
     decoder: Decoder,
     heartbeat: Heartbeat,
     burst: Burst,
-    frames: Vec<Frame>,
+    frames: Vec<Arc<Frame>>,
     /// Commands to send before the next frames.
     commands: Vec<u8>,
     /// The PONG to send: only the latest, so that a peer that sends PINGs and never reads gains nothing.
@@ -186,7 +186,7 @@ impl Subscriber<'_> {
             topics: &losses.rows(),
             other: losses.other(),
         };
-        self.frames.push(notice(self.place.shared.options.encoding, told));
+        self.frames.push(Arc::new(notice(self.place.shared.options.encoding, told)));
     }
 
     fn write(&mut self) -> Result<(), Fault> {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod churn;
+mod documents;
 mod faults;
 mod gateway;
 mod hostile;

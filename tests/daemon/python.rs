@@ -29,6 +29,7 @@ impl Script {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let mut command = Command::new(python);
         command.env("TICKBUS_BUS", &gateway.bus).env("TICKBUS_SNAPSHOT", &gateway.snapshot);
+        command.env("PYTHONUNBUFFERED", "1");
         command.arg(path).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("TICKBUS_TEST_PYTHON names a python");
         let (send, lines) = channel();
