@@ -25,6 +25,9 @@ pub fn find(id: &str) -> Option<&'static VenueDef> {
     VENUES.iter().copied().find(|venue| venue.id == id)
 }
 
+/// Checks a market's name; the error says what is allowed.
+pub type MarketCheck = fn(market: &str) -> Result<(), String>;
+
 /// What is known of a venue before connecting.
 pub struct VenueDef {
     /// Its name in config and topics: lower case.
@@ -32,8 +35,8 @@ pub struct VenueDef {
     /// Its markets, each with where it is reached.
     pub markets: &'static [Market],
     /// Checks the name of a market that is not listed, where the venue has more than can be listed; `None`: there
-    /// are no others. The error says what is allowed.
-    pub other_markets: Option<fn(market: &str) -> Result<(), String>>,
+    /// are no others.
+    pub other_markets: Option<MarketCheck>,
     /// What its feeds are connected through.
     pub transport: Transport,
     /// Channels it supports, as config spells them, for help texts (`book:50`, `candle:1m`).
