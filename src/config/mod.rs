@@ -17,5 +17,5 @@ mod tests;
 mod validate;
 
 pub use load::{Layers, load};
-pub use plan::{Config, FeedPlan};
+pub use plan::{Config, FeedPlan, TerminalPlan};
 pub use problem::{Problem, Problems};

@@ -40,6 +40,7 @@ pub(super) fn resolve(
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
         silence: feed.silence_ms.map(Duration::from_millis),
+        terminal: None,
         notes: table.notes,
     };
     Some((plan, table.entries))

@@ -14,6 +14,14 @@ const MAX_PING_CONTEXT: usize = 16;
 /// The longest body whose length fits the one-byte header.
 const MAX_SHORT: usize = 255;
 
+/// How a connecting socket proves who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClientSecurity {
+    /// Not at all.
+    #[default]
+    Null,
+}
+
 /// What a peer did that ends its connection.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum WireError {
