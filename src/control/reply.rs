@@ -72,7 +72,7 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
-        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed,
+        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
     });
