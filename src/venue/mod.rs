@@ -139,6 +139,9 @@ pub enum Input<'a> {
     Timeout,
     /// The connection is gone.
     Disconnected,
+    /// The process ends: what was taken at the venue is to be given back now. For a short while the answers to the
+    /// calls of this step still come in; then nothing does.
+    Shutdown,
 }
 
 /// When a session wants to be woken, and why (for logs).
