@@ -42,6 +42,11 @@ impl Script {
     pub(crate) fn line(&self) -> String {
         tokio::task::block_in_place(|| self.lines.recv_timeout(DEADLINE)).expect("a line of the Python script")
     }
+
+    /// The next line, if there is one by now.
+    pub(crate) fn try_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
 }
 
 impl Drop for Script {
