@@ -9,16 +9,21 @@ mod fault;
 mod methods;
 mod moscow;
 mod params;
+mod publisher;
+mod rep;
 mod request;
 mod security;
+mod server;
 mod terminal;
 mod truth;
 mod value;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use bars::Bar;
 pub use fault::{ALLOWED, Fault, FaultKind};
+pub use server::{Options, Running, Server, Truth};
 pub use terminal::{Answered, End, Event, Settings, Terminal};
 pub use truth::{TrueBar, TrueBook, TrueTrade};

@@ -45,6 +45,13 @@ impl Param {
     }
 }
 
+impl Param {
+    /// Value and image, if it is applicable.
+    pub(super) fn texts(self) -> Option<(String, String)> {
+        self.applicable.then(|| (fixed(self.value), self.image))
+    }
+}
+
 /// The `param_ex` of a name that does not exist.
 pub(super) fn unknown() -> Value {
     answer(0, Decimal::ZERO, "", false)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::catalog::Class;
 use super::moscow::{self, Interval};
+use super::params;
 use super::security::{AllTrade, Security};
 use super::terminal::Terminal;
 use crate::model::{self, Decimal, Stamp, UnixNanos};
@@ -96,6 +97,17 @@ impl Terminal {
             lots: bar.lots,
         };
         Some(self.securities[place].bars(interval, count, at).iter().map(told).collect())
+    }
+
+    /// `param_value` and `param_image` of a parameter; `None` where it is unknown or not applicable.
+    pub fn param_texts(&self, class: &str, code: &str, name: &str, now: Stamp) -> Option<(String, String)> {
+        let (_, security) = self.find(class, code)?;
+        params::find(security, name, self.clock(now.wall))?.texts()
+    }
+
+    /// How many scripts have been started.
+    pub const fn runs(&self) -> u64 {
+        self.run
     }
 
     /// Calls so far by method; those that cannot be decoded or are unknown as `(undecodable)` and `(unknown)`.
