@@ -76,6 +76,7 @@ impl Steps for Fake {
             Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
+            Input::Shutdown => "shutdown".to_owned(),
         };
         self.steps.try_send(what).unwrap();
     }
@@ -107,7 +108,7 @@ impl Steps for Fake {
 
 fn frame(text: &str) -> Frame {
     let (topic, payload) = (Bytes::from_static(b"t."), Bytes::copy_from_slice(text.as_bytes()));
-    Frame { topic, payload, retain: Retain::Stream }
+    Frame { topic, payload, retain: Retain::Stream, seq: 0 }
 }
 
 struct Remember(mpsc::Sender<Vec<String>>);
