@@ -181,6 +181,11 @@ impl Truth {
         self.0.stage().terminal.level_ii()
     }
 
+    /// Whether the terminal is connected to its broker.
+    pub fn is_connected(&self) -> bool {
+        self.0.stage().terminal.is_connected()
+    }
+
     /// How many scripts have been started; 0 before the first one is online.
     pub fn runs(&self) -> u64 {
         self.0.stage().terminal.runs()

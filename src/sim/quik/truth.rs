@@ -105,6 +105,11 @@ impl Terminal {
         params::find(security, name, self.clock(now.wall))?.texts()
     }
 
+    /// Whether the terminal is connected to its broker.
+    pub const fn is_connected(&self) -> bool {
+        self.connected
+    }
+
     /// How many scripts have been started.
     pub const fn runs(&self) -> u64 {
         self.run
