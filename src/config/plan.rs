@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
 use crate::model::Stream;
-use crate::venue::{Endpoints, Market, TerminalSpec, VenueDef};
+use crate::venue::{Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
 /// A config that has passed every check.
@@ -34,7 +35,7 @@ pub struct FeedPlan {
     /// Who publishes.
     pub venue: &'static VenueDef,
     /// Which of the venue's markets.
-    pub market: &'static Market,
+    pub market: Arc<str>,
     /// What to subscribe to: at least one, none twice, one book per symbol.
     pub streams: Vec<Stream>,
     /// Where to connect.
@@ -94,7 +95,7 @@ impl fmt::Debug for FeedPlan {
         f.debug_struct("FeedPlan")
             .field("name", &self.name)
             .field("venue", &self.venue.id)
-            .field("market", &self.market.id)
+            .field("market", &self.market)
             .field("streams", &self.streams)
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()

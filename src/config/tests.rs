@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::{BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, VenueDef};
+use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -13,6 +13,8 @@ const fn market(id: &'static str) -> Market {
 static ACME: VenueDef = VenueDef {
     id: "acme",
     markets: &[market("spot"), market("linear")],
+    other_markets: None,
+    transport: Transport::WebSocket,
     channels: |_| ["book:1", "book:50", "trade", "ticker", "bbo", "candle:1m"].map(str::to_owned).to_vec(),
     parse_channel,
     check_symbol: |_, symbol| match symbol.bytes().all(|b| b.is_ascii_uppercase()) {
@@ -85,7 +87,7 @@ fn feeds_alone_are_a_config() {
     let feed = &config.feeds[0];
     let streams: Vec<_> = feed.streams.iter().map(|s| format!("{} {}", s.channel, s.symbol)).collect();
     assert_eq!(streams, ["book:50 X", "book:50 Y", "trade X", "trade Y"]);
-    assert_eq!((feed.name.as_str(), feed.market.id, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
+    assert_eq!((feed.name.as_str(), &*feed.market, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
     assert_eq!(feed.endpoints.url, "wss://acme.test/ws");
     assert_eq!(feed.silence, None);
 }
@@ -122,7 +124,7 @@ fn later_layers_win() {
     let config = check(layers).unwrap();
     assert_eq!(config.feeds[0].streams.iter().map(|s| s.symbol.as_str()).collect::<Vec<_>>(), ["Y", "Z"]);
     assert_eq!(config.feeds[0].publish.book_depth, 11);
-    assert_eq!((config.feeds[1].name.as_str(), config.feeds[1].market.id), ("b", "linear"));
+    assert_eq!((config.feeds[1].name.as_str(), &*config.feeds[1].market), ("b", "linear"));
 }
 
 #[test]
