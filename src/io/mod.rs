@@ -14,6 +14,7 @@ pub mod limits;
 mod repeats;
 mod states;
 pub mod tap;
+pub mod terminal;
 pub mod tls;
 mod watchdog;
 mod wire;

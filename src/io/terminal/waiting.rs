@@ -72,15 +72,15 @@ impl Waiting {
         Ok(())
     }
 
-    /// How urgent the call is that [`Self::pop`] would give.
-    pub(super) fn most_urgent(&self, room: impl Fn(usize) -> bool) -> Option<Urgency> {
-        let mut lines = self.lanes.iter().flat_map(|lane| &lane.lines);
-        lines.find(|line| room(line.host)).and_then(|line| line.calls.front()).map(|call| call.request.urgency)
+    /// How urgent the call is that comes next, of those to hosts that have room for one, and its host.
+    pub(super) fn next(&self, room: impl Fn(usize) -> bool) -> Option<(Urgency, usize)> {
+        let line = self.lanes.iter().flat_map(|lane| &lane.lines).find(|line| room(line.host))?;
+        line.calls.front().map(|call| (call.request.urgency, line.host))
     }
 
-    /// The next call to a host that has room for one.
-    pub(super) fn pop(&mut self, room: impl Fn(usize) -> bool) -> Option<Call> {
-        self.lanes.iter_mut().find_map(|lane| lane.pop(&room))
+    /// Takes the next call to this host.
+    pub(super) fn pop(&mut self, host: usize) -> Option<Call> {
+        self.lanes.iter_mut().find_map(|lane| lane.pop(host))
     }
 
     /// Takes out the calls that waited for too long.
@@ -129,8 +129,8 @@ impl Waiting {
 }
 
 impl Lane {
-    fn pop(&mut self, room: impl Fn(usize) -> bool) -> Option<Call> {
-        let at = self.lines.iter().position(|line| room(line.host))?;
+    fn pop(&mut self, host: usize) -> Option<Call> {
+        let at = self.lines.iter().position(|line| line.host == host)?;
         let mut line = self.lines.remove(at)?;
         let call = line.calls.pop_front();
         self.calls -= usize::from(call.is_some());
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn ids(waiting: &mut Waiting) -> Vec<u64> {
-        std::iter::from_fn(|| waiting.pop(|_| true)).map(|call| call.request.id).collect()
+        std::iter::from_fn(|| waiting.pop(0)).map(|call| call.request.id).collect()
     }
 
     #[test]
@@ -175,9 +175,9 @@ mod tests {
         for (id, urgency) in [(1, Urgency::Background), (2, Urgency::Data), (3, Urgency::Control), (4, Urgency::Data)] {
             waiting.push(call(0, 0, urgency, id)).unwrap();
         }
-        assert_eq!(waiting.most_urgent(|_| true), Some(Urgency::Control));
+        assert_eq!(waiting.next(|_| true), Some((Urgency::Control, 0)));
         assert_eq!(ids(&mut waiting), [3, 2, 4, 1]);
-        assert_eq!((waiting.len(), waiting.most_urgent(|_| true)), (0, None));
+        assert_eq!((waiting.len(), waiting.next(|_| true)), (0, None));
     }
 
     #[test]
@@ -196,9 +196,9 @@ mod tests {
         let mut waiting = Waiting::default();
         waiting.push(call(0, 1, Urgency::Control, 1)).unwrap();
         waiting.push(call(0, 0, Urgency::Background, 2)).unwrap();
-        assert_eq!(waiting.most_urgent(|host| host == 0), Some(Urgency::Background));
-        assert_eq!(waiting.pop(|host| host == 0).map(|call| call.request.id), Some(2));
-        assert_eq!(waiting.pop(|host| host == 0), None);
+        assert_eq!(waiting.next(|host| host == 0), Some((Urgency::Background, 0)));
+        assert_eq!(waiting.pop(0).map(|call| call.request.id), Some(2));
+        assert_eq!(waiting.pop(0), None);
         assert_eq!(waiting.len(), 1);
     }
 
