@@ -10,6 +10,10 @@ mod connection;
 mod desk;
 #[cfg(test)]
 mod desk_tests;
+mod driver;
+#[cfg(test)]
+mod driver_tests;
+mod events;
 #[cfg(test)]
 mod fake;
 mod host;
@@ -19,6 +23,7 @@ mod pool_tests;
 mod report;
 mod waiting;
 
+pub use driver::{TerminalDriver, TerminalParts};
 pub use pool::{Caller, MOST_OUTSTANDING, Pool};
 pub use report::{EventsReport, HostReport, PoolCounters, PoolReport, TerminalReport};
 
