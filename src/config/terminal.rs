@@ -150,6 +150,8 @@ fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {
         history_fresh: millis(feed.terminal.cache_min_update_ms),
         history_sources: feed.terminal.datasources as usize,
         heartbeat: millis(feed.terminal.heartbeat_ms),
+        calls_per_second: feed.terminal.calls_per_second,
+        ..TerminalSpec::default()
     }
 }
 

@@ -10,6 +10,7 @@ mod connection;
 mod desk;
 #[cfg(test)]
 mod desk_tests;
+mod dial;
 mod driver;
 #[cfg(test)]
 mod driver_tests;
@@ -23,6 +24,7 @@ mod pool_tests;
 mod report;
 mod waiting;
 
+pub(crate) use dial::ZmqDial;
 pub use driver::{TerminalDriver, TerminalParts};
 pub use pool::{Caller, MOST_OUTSTANDING, Pool};
 pub use report::{EventsReport, HostReport, PoolCounters, PoolReport, TerminalReport};
