@@ -248,7 +248,7 @@ impl Desk {
     }
 
     /// State and counters.
-    pub(super) fn report(&self) -> PoolReport {
+    pub(super) fn report(&self, terminal: &Arc<str>) -> PoolReport {
         let hosts = self.hosts.iter().map(|host| HostReport {
             endpoint: Arc::clone(&host.endpoint),
             open: host.open(),
@@ -258,6 +258,7 @@ impl Desk {
             last_failure: host.last_failure.clone(),
         });
         PoolReport {
+            terminal: Arc::clone(terminal),
             counters: self.counters,
             in_flight: self.hosts.iter().map(HostDesk::in_flight).sum(),
             waiting: self.waiting.len() + self.hosts.iter().map(HostDesk::retries).sum::<usize>(),

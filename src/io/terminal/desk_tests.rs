@@ -183,7 +183,7 @@ impl Watched {
         }
         assert!(self.answered.values().all(|count| *count == 1), "answered twice");
         assert_eq!(self.answered.len() as u64, self.entered, "every call has its answer");
-        let report = self.desk.report();
+        let report = self.desk.report(&"t".into());
         assert_eq!((report.in_flight, report.waiting), (0, 0));
         assert_eq!(report.counters.sent, self.sent_at.len() as u64);
         assert_eq!(report.counters.answered + report.counters.failed, report.counters.calls);

@@ -12,7 +12,7 @@ use tracing::{debug, info};
 
 use super::events::{Event, Events};
 use super::report::TerminalReport;
-use super::{Caller, Dial, Pool, RpcAnswer};
+use super::{Caller, Dial, Pool, RpcAnswer, ZmqDial};
 use crate::clock;
 use crate::io::command::Command;
 use crate::io::engine::Engine;
@@ -20,6 +20,7 @@ use crate::io::tap::{Kind, Tap};
 use crate::io::{FrameSink, Steps};
 use crate::model::Stamp;
 use crate::venue::{Input, RpcRequest};
+use crate::zmtp::ClientSecurity;
 
 /// Events stepped through before commands and timers are looked at.
 const BURST_EVENTS: usize = 256;
@@ -42,6 +43,17 @@ pub struct TerminalParts<P> {
     pub tap: Option<Tap>,
     /// The terminal's RPC connections.
     pub pool: Arc<Pool>,
+    /// Where the terminal publishes its events; `None` when everything is polled.
+    pub events: Option<EventsSocket>,
+}
+
+/// Where a terminal publishes its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsSocket {
+    /// Such as `tcp://127.0.0.1:5561`.
+    pub endpoint: String,
+    /// How we prove to it who we are.
+    pub security: ClientSecurity,
 }
 
 /// The driver of one feed.
@@ -63,9 +75,14 @@ enum Happened {
 }
 
 impl<P: Steps> TerminalDriver<P> {
-    /// A driver that has not started; `events` dials its terminal's events, if it has any.
-    pub(crate) fn new<D: Dial>(parts: TerminalParts<P>, events: Option<D>) -> Self {
-        let TerminalParts { feed, pipeline, sink, commands, tap, pool } = parts;
+    /// A driver that has not started. Its events are dialed from now on, on the current tokio runtime.
+    pub fn new(mut parts: TerminalParts<P>) -> Self {
+        let events = parts.events.take().map(|at| ZmqDial::events(&at.endpoint, at.security));
+        Self::open(parts, events)
+    }
+
+    pub(super) fn open<D: Dial>(parts: TerminalParts<P>, events: Option<D>) -> Self {
+        let TerminalParts { feed, pipeline, sink, commands, tap, pool, events: _ } = parts;
         Self {
             events: events.map(|dial| Events::open(Arc::clone(&feed), dial)),
             engine: Engine::new(feed, pipeline, sink, commands, tap),

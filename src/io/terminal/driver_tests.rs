@@ -110,7 +110,7 @@ impl Steps for Feed {
 
 fn frame(text: &str) -> Frame {
     let (topic, payload) = (Bytes::from_static(b"t."), Bytes::copy_from_slice(text.as_bytes()));
-    Frame { topic, payload, retain: Retain::Stream }
+    Frame { topic, payload, retain: Retain::Stream, seq: 0 }
 }
 
 struct Remember(mpsc::Sender<String>);
@@ -144,9 +144,10 @@ fn start(mood: Mood, limits: PoolLimits, tap: Option<Tap>) -> Running {
         sink: Arc::new(Remember(frame_sender)),
         commands: command_receiver,
         tap,
-        pool: Pool::open(terminal.clone(), None, limits),
+        events: None,
+        pool: Pool::open("quik", terminal.clone(), None, limits),
     };
-    let driver = TerminalDriver::new(parts, Some(terminal.clone()));
+    let driver = TerminalDriver::open(parts, Some(terminal.clone()));
     Running { terminal, steps, frames, commands, task: tokio::spawn(driver.run()) }
 }
 

@@ -24,8 +24,8 @@ mod pool_tests;
 mod report;
 mod waiting;
 
-pub(crate) use dial::ZmqDial;
-pub use driver::{TerminalDriver, TerminalParts};
+use dial::ZmqDial;
+pub use driver::{EventsSocket, TerminalDriver, TerminalParts};
 pub use pool::{Caller, MOST_OUTSTANDING, Pool};
 pub use report::{EventsReport, HostReport, PoolCounters, PoolReport, TerminalReport};
 

@@ -7,13 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
 
 use super::connection::{self, Job, News, Place, Reports};
 use super::desk::{Action, Desk};
+use super::host::End;
 use super::report::PoolReport;
-use super::{Dial, PoolLimits, RpcAnswer};
+use super::{Dial, PoolLimits, RpcAnswer, ZmqDial};
+use crate::io::repeats::Repeats;
 use crate::model::Mono;
 use crate::venue::RpcRequest;
+use crate::zmtp::ClientSecurity;
 
 /// Calls of one caller that have no answer yet, or whose answer it has not taken; more are refused.
 pub const MOST_OUTSTANDING: usize = 4096;
@@ -38,6 +42,8 @@ pub struct Caller {
 
 #[derive(Debug)]
 struct Shared {
+    /// Its name in reports and logs.
+    terminal: Arc<str>,
     state: Mutex<State>,
     /// A call has entered.
     entered: Notify,
@@ -81,11 +87,24 @@ impl State {
 }
 
 impl Pool {
-    /// Starts dialing on the current tokio runtime: the main host, and the one for data where it is another.
-    pub(crate) fn open<D: Dial>(main: D, data: Option<D>, limits: PoolLimits) -> Arc<Self> {
+    /// Starts dialing the terminal of this name on the current tokio runtime: its main RPC endpoint, and the one for
+    /// data where it is another.
+    pub fn connect(
+        terminal: &str,
+        rpc: &str,
+        data: Option<&str>,
+        security: &ClientSecurity,
+        limits: PoolLimits,
+    ) -> Arc<Self> {
+        let dial = |endpoint: &str| ZmqDial::calls(endpoint, security.clone());
+        Self::open(terminal, dial(rpc), data.map(dial), limits)
+    }
+
+    pub(super) fn open<D: Dial>(terminal: &str, main: D, data: Option<D>, limits: PoolLimits) -> Arc<Self> {
         let dials: Vec<Arc<D>> = std::iter::once(main).chain(data).map(Arc::new).collect();
         let endpoints = dials.iter().map(|dial| dial.endpoint()).collect();
         let shared = Arc::new(Shared {
+            terminal: terminal.into(),
             state: Mutex::new(State {
                 desk: Desk::new(endpoints, limits, Mono(0)),
                 callers: HashMap::new(),
@@ -102,6 +121,7 @@ impl Pool {
             connections: JoinSet::new(),
             news_sender,
             news,
+            repeats: Repeats::default(),
         };
         Arc::new(Self { shared, task: tokio::spawn(dispatcher.run()) })
     }
@@ -119,7 +139,7 @@ impl Pool {
 
     /// State and counters.
     pub fn report(&self) -> PoolReport {
-        self.shared.state().desk.report()
+        self.shared.state().desk.report(&self.shared.terminal)
     }
 }
 
@@ -202,6 +222,7 @@ struct Dispatcher<D> {
     connections: JoinSet<()>,
     news_sender: mpsc::Sender<(Place, News)>,
     news: mpsc::Receiver<(Place, News)>,
+    repeats: Repeats,
 }
 
 impl<D: Dial> Dispatcher<D> {
@@ -225,6 +246,7 @@ impl<D: Dial> Dispatcher<D> {
         let mut state = shared.state();
         let now = shared.now();
         for (place, news) in news.drain(..) {
+            self.log(place, &news, now);
             match news {
                 News::Opened => state.desk.opened(place, now),
                 News::Answered(body) => state.desk.answered(place, body, now, &mut actions),
@@ -243,6 +265,22 @@ impl<D: Dial> Dispatcher<D> {
             self.carry_out(action);
         }
         wake.map(|at| shared.start + std::time::Duration::from_nanos(at.0))
+    }
+
+    /// Connections come and go together: one line tells of all.
+    fn log(&mut self, (host, slot): Place, news: &News, now: Mono) {
+        let (terminal, endpoint) = (&self.shared.terminal, self.dials.get(host).map(|dial| dial.endpoint()));
+        let endpoint = endpoint.as_deref().unwrap_or_default();
+        match news {
+            News::Opened if slot == 0 => info!(%terminal, endpoint, "Terminal connected"),
+            News::Closed(End::Failed(error)) => {
+                let reason = error.reason.as_str();
+                if let Some(repeats) = self.repeats.admit(reason, now) {
+                    warn!(%terminal, endpoint, reason, repeats, "Terminal not connected");
+                }
+            }
+            _ => {}
+        }
     }
 
     fn carry_out(&mut self, action: Action) {

@@ -23,7 +23,7 @@ fn data(id: u64) -> RpcRequest {
 }
 
 fn open(terminal: &Terminal, limits: PoolLimits) -> Arc<Pool> {
-    Pool::open(terminal.clone(), None, limits)
+    Pool::open("quik", terminal.clone(), None, limits)
 }
 
 async fn answer(caller: &mut Caller) -> RpcAnswer {
@@ -235,7 +235,7 @@ async fn what_does_not_fit_is_refused_at_once_and_counted() {
 #[tokio::test(start_paused = true)]
 async fn hosts_do_not_wait_for_each_other_but_share_the_budget() {
     let (main, other) = (Terminal::new(Mood::Hang), Terminal::new(QUICK));
-    let pool = Pool::open(main.clone(), Some(other.clone()), WIDE);
+    let pool = Pool::open("quik", main.clone(), Some(other.clone()), WIDE);
     let mut caller = pool.caller();
     caller.call(data(1)).unwrap();
     caller.call(RpcRequest { host: Host::Data, ..data(2) }).unwrap();
@@ -243,8 +243,12 @@ async fn hosts_do_not_wait_for_each_other_but_share_the_budget() {
     assert_eq!((main.requests(), other.requests()), (vec!["Data 1".to_owned()], vec!["Data 2".to_owned()]));
 
     let (main, other) = (Terminal::new(QUICK), Terminal::new(QUICK));
-    let pool =
-        Pool::open(main.clone(), Some(other.clone()), PoolLimits { calls_per_second: 10, burst: 2, connections: 2 });
+    let pool = Pool::open(
+        "quik",
+        main.clone(),
+        Some(other.clone()),
+        PoolLimits { calls_per_second: 10, burst: 2, connections: 2 },
+    );
     let mut caller = pool.caller();
     for id in 0..20 {
         caller.call(RpcRequest { host: if id % 2 == 0 { Host::Rpc } else { Host::Data }, ..data(id) }).unwrap();

@@ -47,6 +47,8 @@ pub struct HostReport {
 /// How a pool stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolReport {
+    /// The terminal's name: that of the first feed of it.
+    pub terminal: Arc<str>,
     /// Counters since the start.
     pub counters: PoolCounters,
     /// Requests on their way now.
