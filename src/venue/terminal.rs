@@ -59,6 +59,8 @@ pub struct TerminalSpec {
     pub history_sources: usize,
     /// How often the terminal's clock is read.
     pub heartbeat: Duration,
+    /// Calls a second the whole terminal is given; a session's own polling takes a part of it.
+    pub calls_per_second: u32,
 }
 
 /// What the session knows of the terminal behind the connection.

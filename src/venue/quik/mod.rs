@@ -1,0 +1,5 @@
+//! QUIK.
+mod outcome;
+mod params;
+#[cfg(test)]
+mod said;
