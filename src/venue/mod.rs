@@ -12,14 +12,14 @@ mod account;
 pub mod bybit;
 mod bybit_v2;
 pub mod kit;
-mod quik;
+pub mod quik;
 mod terminal;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE];
+pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -182,6 +182,9 @@ pub enum Input<'a> {
     Timeout,
     /// The connection is gone.
     Disconnected,
+    /// The process ends: what was taken at the venue is to be given back now. For a short while the answers to the
+    /// calls of this step still come in; then nothing does.
+    Shutdown,
 }
 
 /// When a session wants to be woken, and why (for logs).

@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::outcome::{CallResult, Outcome};
 use crate::model::{Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::{HttpRequest, Output, RpcRequest, TickerField, Update};
 
@@ -96,18 +94,4 @@ pub(super) fn at(ms: u64) -> Stamp {
 pub(super) fn read_call(body: &str) -> (String, Value) {
     let call: Value = serde_json::from_str(body).expect("a call is JSON");
     (call["method"].as_str().expect("a method").to_owned(), call["args"].clone())
-}
-
-/// Hands an answer over as the session does.
-pub(super) fn with_outcome<T>(answer: Result<&Value, &str>, take: impl FnOnce(Outcome<'_>) -> T) -> T {
-    let value = match answer {
-        Ok(value) => value,
-        Err(why) => return take(Outcome::Lost(why)),
-    };
-    if let Some(result) = value.get("result") {
-        let raw = RawValue::from_string(result.to_string()).expect("JSON");
-        return take(Outcome::Result(CallResult(&raw)));
-    }
-    let code = value["error"]["code"].as_i64().expect("a code");
-    take(Outcome::Refused { code, message: value["error"]["message"].as_str() })
 }

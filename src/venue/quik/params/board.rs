@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::QUOTE;
-use super::value::{Reading, decimal};
+use super::value::{Reading, plain};
 use crate::book::SyncRule;
 use crate::model::{Channel, Clocks, Decimal, Level, Stamp, Stream, StreamId};
 use crate::venue::{BookUpdate, Output, TickerField, TickerUpdate, Update};
@@ -201,7 +201,7 @@ impl Board {
         for slot in self.slots.iter().filter(|slot| slot.shown) {
             let field = FIELDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&slot.name)).map(|(_, field)| *field);
             match (&slot.reading, field) {
-                (Reading::Value(text), Some(field)) if decimal(text).is_some() => fields.push((field, text.clone())),
+                (Reading::Value(text), Some(field)) if plain(text).is_some() => fields.push((field, text.clone())),
                 (Reading::Value(text), _) => params.push((slot.name.to_string(), text.clone())),
                 (Reading::Listed(text, ordinal), _) => {
                     params.push((slot.name.to_string(), text.clone()));

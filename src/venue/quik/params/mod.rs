@@ -2,9 +2,9 @@
 //! changed is published as the instrument's ticker and best bid and offer.
 
 mod board;
-mod schedule;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod value;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,11 +14,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::board::Board;
-use self::schedule::Schedule;
-use self::value::{ParamEx, Reading};
-use super::outcome::Outcome;
+use self::turns::Turns;
+use self::value::Reading;
+use super::reply::Reply;
+use super::rpc::{Caller, Machine, Part};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Host, Ignored, Output, RpcRequest, TerminalSpec, Timer, Update, Urgency};
+use crate::venue::{Host, Ignored, Output, TerminalSpec, Timer, Update, Urgency};
 
 /// Calls on their way at one time. At a millisecond a call this is more than any terminal answers; with a short budget
 /// it bounds what other background calls wait behind.
@@ -30,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Periods stretched by so many percent are told; below the second figure all is well again.
 const LAGGING: u64 = 120;
 const KEEPING_UP: u64 = 105;
+/// Places of calls: ids of the two callers are told apart by them.
+const POLL: usize = 0;
+const CANCEL: usize = 1;
 /// What the best bid and offer are made of; polled at this period where the config names none of them.
 const QUOTE: [&str; 4] = ["BID", "BIDDEPTH", "OFFER", "OFFERDEPTH"];
 const QUOTE_PERIOD: Duration = Duration::from_millis(500);
@@ -71,16 +75,17 @@ enum Kind {
 #[derive(Debug)]
 pub(super) struct Params {
     class: String,
-    timeout: Duration,
+    caller: Caller,
+    /// Cancellations go before everything else: they are what is left to do at the end.
+    canceller: Caller,
     calls_per_second: u32,
     boards: Vec<Board>,
     entries: Vec<Entry>,
     places: HashMap<(usize, Arc<str>), usize>,
-    schedule: Schedule,
-    /// Entries to be polled at once, ahead of the schedule.
+    turns: Turns,
+    /// Entries to be polled at once, ahead of their turns.
     starting: VecDeque<usize>,
     calls: HashMap<u64, Call>,
-    last_id: u64,
     live: bool,
     closing: bool,
     look_at: Mono,
@@ -88,19 +93,20 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// The parameters of every symbol that has a `ticker` or `bbo` stream. Ids of calls begin behind `first_id`.
-    pub(super) fn new(class: &str, streams: &[Stream], terminal: &TerminalSpec, first_id: u64) -> Self {
+    /// The parameters of every symbol that has a `ticker` or `bbo` stream.
+    pub(super) fn new(class: &str, streams: &[Stream], terminal: &TerminalSpec) -> Self {
+        let caller = |urgency| Caller::new(Part::Params, Host::Data, urgency, terminal.call_timeout);
         let mut params = Self {
             class: class.to_owned(),
-            timeout: terminal.call_timeout,
+            caller: caller(Urgency::Background),
+            canceller: caller(Urgency::Control),
             calls_per_second: terminal.calls_per_second,
             boards: board::of(streams),
             entries: Vec::new(),
             places: HashMap::new(),
-            schedule: Schedule::default(),
+            turns: Turns::default(),
             starting: VecDeque::new(),
             calls: HashMap::new(),
-            last_id: first_id,
             live: false,
             closing: false,
             look_at: Mono::default(),
@@ -146,7 +152,7 @@ impl Params {
         }
         if self.live {
             self.starting = (0..self.entries.len()).filter(|at| !self.entries[*at].requested).collect();
-            self.schedule = Schedule::new(&self.periods(), now.mono);
+            self.turns = Turns::new(&self.periods(), now.mono);
             self.pump(now, out);
         }
     }
@@ -155,70 +161,8 @@ impl Params {
         self.entries.iter().map(|entry| entry.period).collect()
     }
 
-    /// The terminal is up and connected: everything is requested and polled anew.
-    pub(super) fn live(&mut self, now: Stamp, out: &mut dyn Output) {
-        self.down();
-        self.live = !self.closing;
-        for entry in &mut self.entries {
-            entry.requested = false;
-            entry.not_before = None;
-        }
-        self.boards.iter_mut().for_each(Board::forget);
-        self.starting = (0..self.entries.len()).collect();
-        self.schedule = Schedule::new(&self.periods(), now.mono);
-        self.look_at = now.mono.after(LOOK_EVERY);
-        self.lagging = false;
-        self.pump(now, out);
-    }
-
-    /// The terminal is gone, or not connected: nothing is asked, and answers still to come are of no use.
-    pub(super) fn down(&mut self) {
-        self.live = false;
-        self.calls.clear();
-        self.starting.clear();
-        self.entries.iter_mut().for_each(|entry| entry.busy = false);
-    }
-
-    /// The stream is doubted: its next poll is published even if nothing changed.
-    pub(super) fn resync(&mut self, stream: StreamId) {
-        self.boards.iter_mut().filter(|board| board.has(stream)).for_each(Board::publish_anyway);
-    }
-
-    /// Takes back every request at the terminal.
-    pub(super) fn shut_down(&mut self, out: &mut dyn Output) {
-        self.live = false;
-        self.closing = true;
-        let held: Vec<(usize, Arc<str>)> = self
-            .entries
-            .iter_mut()
-            .filter_map(|entry| std::mem::take(&mut entry.held).then(|| (entry.board, Arc::clone(&entry.name))))
-            .collect();
-        for (board, name) in held {
-            self.cancel(board, &name, out);
-        }
-    }
-
-    /// When [`Self::tick`] is wanted.
-    pub(super) fn next_timeout(&self) -> Option<Timer> {
-        let timer = |at| Timer { at, why: "parameters" };
-        let turn = self.schedule.next().filter(|_| self.starting.is_empty());
-        self.live.then(|| turn.into_iter().chain([self.look_at]).min().map(timer)).flatten()
-    }
-
-    /// Sends what is due and tells of what could not be kept up with.
-    pub(super) fn tick(&mut self, now: Stamp, out: &mut dyn Output) {
-        if !self.live {
-            return;
-        }
-        self.pump(now, out);
-        if self.look_at <= now.mono {
-            self.look_at = now.mono.after(LOOK_EVERY);
-            self.look(out);
-        }
-    }
-
     fn look(&mut self, out: &mut dyn Output) {
-        let (lost, pace) = (self.schedule.take_lost(), self.schedule.pace());
+        let (lost, pace) = (self.turns.take_lost(), self.turns.pace());
         if lost > 0 {
             out.update(Update::Late { polls: lost });
         }
@@ -229,7 +173,7 @@ impl Params {
                  that the whole terminal is given; lengthen their periods, or raise calls_per_second",
                 pace / 100,
                 pace % 100,
-                self.schedule.calls_a_second(),
+                self.turns.calls_a_second(),
                 self.calls_per_second,
             );
             out.update(Update::Notice { stream: None, detail: &detail });
@@ -245,9 +189,9 @@ impl Params {
             self.turn(entry, now, out);
         }
         if !self.starting.is_empty() {
-            return self.schedule.hold(now.mono);
+            return self.turns.hold(now.mono);
         }
-        while let Some(entry) = self.schedule.take(now.mono, self.has_room()) {
+        while let Some(entry) = self.turns.take(now.mono, self.has_room()) {
             self.turn(entry, now, out);
         }
     }
@@ -263,7 +207,7 @@ impl Params {
             return;
         }
         if entry.busy {
-            return self.schedule.left_out();
+            return self.turns.left_out();
         }
         let kind = if entry.requested { Kind::Poll } else { Kind::Request };
         self.call_entry(at, kind, out);
@@ -290,23 +234,91 @@ impl Params {
             Kind::Cancel => ("CancelParamRequest", "db_name"),
         };
         let args = json!({"class_code": self.class, "sec_code": symbol, argument: name.as_ref()});
-        self.last_id += 1;
-        // Nobody waits for a cancellation, and it takes no place.
-        if kind != Kind::Cancel {
-            self.calls.insert(self.last_id, Call { kind, board, name: Arc::clone(name) });
+        if kind == Kind::Cancel {
+            // Nobody waits for it, and it takes no place among the calls on their way.
+            self.canceller.call(CANCEL, method, &args, out);
+        } else {
+            let id = self.caller.call(POLL, method, &args, out);
+            self.calls.insert(id, Call { kind, board, name: Arc::clone(name) });
         }
-        out.rpc(RpcRequest {
-            id: self.last_id,
-            host: Host::Data,
-            urgency: if kind == Kind::Cancel { Urgency::Control } else { Urgency::Background },
-            body: json!({"method": method, "args": args}).to_string(),
-            timeout: self.timeout,
-            idempotent: true,
-        });
     }
 
-    /// Takes the answer to one of the calls.
-    pub(super) fn answered(&mut self, id: u64, outcome: Outcome<'_>, now: Stamp, out: &mut dyn Output) {
+    fn polled(&mut self, at: usize, reply: &Reply<'_>, now: Stamp, out: &mut dyn Output) {
+        let reading = match reply {
+            Reply::Result(fields) => value::reading(&fields.object("param_ex")),
+            Reply::Refused(_) => Reading::Unknown,
+            Reply::Unreadable(_) => return out.update(Update::Ignored(Ignored::UnknownKind)),
+            Reply::Lost(_) => return,
+        };
+        let entry = &mut self.entries[at];
+        entry.not_before = (reading == Reading::Unknown).then(|| now.mono.after(RETRY_UNKNOWN));
+        self.boards[entry.board].read(&entry.name, reading, now, out);
+    }
+}
+
+impl Machine for Params {
+    /// The terminal is up and connected: everything is requested and polled anew.
+    fn live(&mut self, now: Stamp, out: &mut dyn Output) {
+        self.down();
+        self.live = !self.closing;
+        for entry in &mut self.entries {
+            entry.requested = false;
+            entry.not_before = None;
+        }
+        self.boards.iter_mut().for_each(Board::forget);
+        self.starting = (0..self.entries.len()).collect();
+        self.turns = Turns::new(&self.periods(), now.mono);
+        self.look_at = now.mono.after(LOOK_EVERY);
+        self.lagging = false;
+        self.pump(now, out);
+    }
+
+    /// The terminal is gone, or not connected: nothing is asked, and answers still to come are of no use.
+    fn down(&mut self) {
+        self.live = false;
+        self.calls.clear();
+        self.starting.clear();
+        self.entries.iter_mut().for_each(|entry| entry.busy = false);
+    }
+
+    /// The stream is doubted: its next poll is published even if nothing changed.
+    fn resync(&mut self, stream: StreamId, _now: Stamp, _out: &mut dyn Output) {
+        self.boards.iter_mut().filter(|board| board.has(stream)).for_each(Board::publish_anyway);
+    }
+
+    /// Takes back every request at the terminal.
+    fn shut_down(&mut self, out: &mut dyn Output) {
+        self.live = false;
+        self.closing = true;
+        let held: Vec<(usize, Arc<str>)> = self
+            .entries
+            .iter_mut()
+            .filter_map(|entry| std::mem::take(&mut entry.held).then(|| (entry.board, Arc::clone(&entry.name))))
+            .collect();
+        for (board, name) in held {
+            self.cancel(board, &name, out);
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Timer> {
+        let timer = |at| Timer { at, why: "parameters" };
+        let turn = self.turns.next().filter(|_| self.starting.is_empty());
+        self.live.then(|| turn.into_iter().chain([self.look_at]).min().map(timer)).flatten()
+    }
+
+    /// Sends what is due and tells of what could not be kept up with.
+    fn work(&mut self, now: Stamp, out: &mut dyn Output) {
+        if !self.live {
+            return;
+        }
+        self.pump(now, out);
+        if self.look_at <= now.mono {
+            self.look_at = now.mono.after(LOOK_EVERY);
+            self.look(out);
+        }
+    }
+
+    fn answered(&mut self, id: u64, reply: &Reply<'_>, now: Stamp, out: &mut dyn Output) {
         let Some(call) = self.calls.remove(&id) else { return };
         let place = self.places.get(&(call.board, Arc::clone(&call.name))).copied();
         let Some(at) = place.filter(|_| !self.closing) else {
@@ -314,35 +326,20 @@ impl Params {
             if call.kind == Kind::Request {
                 self.cancel(call.board, &call.name, out);
             }
-            return self.tick(now, out);
+            return;
         };
         match call.kind {
             // A refusal is not the last word: the poll tells what is the matter.
-            Kind::Request if !matches!(outcome, Outcome::Lost(_)) => {
+            Kind::Request if !matches!(reply, Reply::Lost(_)) => {
                 self.entries[at].requested = true;
                 self.call_entry(at, Kind::Poll, out);
             }
             Kind::Poll => {
                 self.entries[at].busy = false;
-                self.polled(at, outcome, now, out);
+                self.polled(at, reply, now, out);
             }
             Kind::Request | Kind::Cancel => self.entries[at].busy = false,
         }
-        self.tick(now, out);
-    }
-
-    fn polled(&mut self, at: usize, outcome: Outcome<'_>, now: Stamp, out: &mut dyn Output) {
-        let reading = match outcome {
-            Outcome::Result(result) => match result.member::<ParamEx<'_>>("param_ex") {
-                Ok(param) => param.unwrap_or_default().reading(),
-                Err(_) => return out.update(Update::Ignored(Ignored::UnknownKind)),
-            },
-            Outcome::Refused { .. } => Reading::Unknown,
-            Outcome::Lost(_) => return,
-        };
-        let entry = &mut self.entries[at];
-        entry.not_before = (reading == Reading::Unknown).then(|| now.mono.after(RETRY_UNKNOWN));
-        self.boards[entry.board].read(&entry.name, reading, now, out);
     }
 }
 

@@ -2,29 +2,13 @@
 //!
 //! Source: ARQA's QLua manual, `getParamEx2`; the JSON form is quik-lua-rpc's.
 
-use serde::Deserialize;
-
+use super::super::reply::Fields;
 use crate::model::Decimal;
-use crate::venue::kit::fields::Text;
 
 /// Longest text that is published of a parameter, in characters.
 const TEXT_MAX: usize = 256;
 /// Most digits before or behind the point that a number may have.
 const DIGITS_MAX: usize = 60;
-
-/// The member `param_ex` of an answer. All are strings; each may be missing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ParamEx<'a> {
-    #[serde(borrow)]
-    param_type: Option<Text<'a>>,
-    #[serde(borrow)]
-    param_value: Option<Text<'a>>,
-    #[serde(borrow)]
-    param_image: Option<Text<'a>>,
-    #[serde(borrow)]
-    result: Option<Text<'a>>,
-}
 
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,30 +23,29 @@ pub(super) enum Reading {
     Listed(String, String),
 }
 
-impl ParamEx<'_> {
-    pub(super) fn reading(&self) -> Reading {
-        let text = |member: &Option<Text<'_>>| member.as_ref().map_or("", |text| text.0.as_ref()).trim().to_owned();
-        let (value, image) = (text(&self.param_value), cut(&text(&self.param_image)));
-        if text(&self.result) != "1" {
-            return Reading::Unknown;
-        }
-        let read = match text(&self.param_type).as_str() {
-            "3" => Some(image),
-            "4" => {
-                let ordinal = decimal(&value).unwrap_or_default();
-                return match (image.is_empty(), ordinal.is_empty()) {
-                    (true, _) => Reading::Empty,
-                    (false, true) => Reading::Value(image),
-                    (false, false) => Reading::Listed(image, ordinal),
-                };
-            }
-            "5" => time(&value, &image),
-            "6" => date(&value, &image),
-            // A zero without an image is how the terminal says that there is no value yet.
-            _ => decimal(&value).filter(|number| number != "0" || !image.is_empty()),
-        };
-        read.filter(|text| !text.is_empty()).map_or(Reading::Empty, Reading::Value)
+/// Reads the member `param_ex` of an answer. All its members are texts; each may be missing.
+pub(super) fn reading(param: &Fields<'_>) -> Reading {
+    let text = |name: &str| param.text(name).map_or_else(String::new, |text| text.trim().to_owned());
+    let (value, image) = (text("param_value"), cut(&text("param_image")));
+    if text("result") != "1" {
+        return Reading::Unknown;
     }
+    let read = match text("param_type").as_str() {
+        "3" => Some(image),
+        "4" => {
+            let ordinal = plain(&value).unwrap_or_default();
+            return match (image.is_empty(), ordinal.is_empty()) {
+                (true, _) => Reading::Empty,
+                (false, true) => Reading::Value(image),
+                (false, false) => Reading::Listed(image, ordinal),
+            };
+        }
+        "5" => time(&value, &image),
+        "6" => date(&value, &image),
+        // A zero without an image is how the terminal says that there is no value yet.
+        _ => plain(&value).filter(|number| number != "0" || !image.is_empty()),
+    };
+    read.filter(|text| !text.is_empty()).map_or(Reading::Empty, Reading::Value)
 }
 
 fn cut(text: &str) -> String {
@@ -71,15 +54,15 @@ fn cut(text: &str) -> String {
 
 /// The number without exponent, needless zeros and point, exact however many digits it has; `None` for what is no
 /// number or absurdly long.
-pub(super) fn decimal(text: &str) -> Option<String> {
+pub(super) fn plain(text: &str) -> Option<String> {
     let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (digits, exponent) = match rest.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.strip_prefix('+').unwrap_or(exponent).parse::<i32>().ok()?),
         None => (rest, 0),
     };
     let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || digits.len() > DIGITS_MAX || !plain(whole) || !plain(places) {
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || digits.len() > DIGITS_MAX || !is_plain(whole) || !is_plain(places) {
         return None;
     }
     let all = format!("{whole}{places}");
@@ -160,10 +143,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read(text: &str) -> Reading {
+        let raw: &serde_json::value::RawValue = serde_json::from_str(text).expect("JSON");
+        super::reading(&Fields::read(raw).expect("an object"))
+    }
+
     fn reading(kind: &str, value: &str, image: &str) -> Reading {
         let text = serde_json::json!({"param_type": kind, "param_value": value, "param_image": image, "result": "1"});
         let text = text.to_string();
-        serde_json::from_str::<ParamEx<'_>>(&text).expect("a parameter").reading()
+        read(&text)
     }
 
     fn value(text: &str) -> Reading {
@@ -213,10 +201,11 @@ mod tests {
     #[test]
     fn result_zero_and_missing_members() {
         for text in [r#"{"param_type":"1","param_value":"0.000000","param_image":"","result":"0"}"#, "{}"] {
-            assert_eq!(serde_json::from_str::<ParamEx<'_>>(text).expect("read").reading(), Reading::Unknown);
+            assert_eq!(read(text), Reading::Unknown);
         }
-        let bare = serde_json::from_str::<ParamEx<'_>>(r#"{"result":"1"}"#).expect("read");
-        assert_eq!(bare.reading(), Reading::Empty);
+        assert_eq!(read(r#"{"result":"1"}"#), Reading::Empty);
+        let numbers = r#"{"result":1,"param_type":1,"param_value":2.50,"param_image":""}"#;
+        assert_eq!(read(numbers), Reading::Value("2.5".to_owned()), "bare numbers will do");
     }
 
     #[test]
@@ -230,11 +219,11 @@ mod tests {
             ("5e-3", "0.005"),
             ("100", "100"),
         ] {
-            assert_eq!(decimal(text).as_deref(), Some(expected), "{text}");
+            assert_eq!(plain(text).as_deref(), Some(expected), "{text}");
         }
         for text in ["", "-", ".5", "1e", "1e999", "1e-999", "1,5", "nan", "inf", "1.2.3", "--1", " 1", "1e99999999999"]
         {
-            assert_eq!(decimal(text), None, "{text}");
+            assert_eq!(plain(text), None, "{text}");
         }
     }
 
@@ -242,7 +231,7 @@ mod tests {
         #[test]
         fn any_decimal_keeps_its_value(mantissa in any::<i32>(), scale in 0_u8..12) {
             let number = Decimal::new(i64::from(mantissa), scale);
-            let text = decimal(&number.to_string()).expect("a number");
+            let text = plain(&number.to_string()).expect("a number");
             let back = Decimal::parse(text.as_bytes()).expect("a number").trimmed();
             prop_assert_eq!(back, number.trimmed());
             prop_assert_eq!(back.to_string(), text);
@@ -251,7 +240,7 @@ mod tests {
         #[test]
         fn no_answer_panics(kind in "[0-7]?", value in "\\PC{0,24}", image in "\\PC{0,24}") {
             let _ = reading(&kind, &value, &image);
-            let _ = decimal(&value);
+            let _ = plain(&value);
         }
     }
 }

@@ -16,11 +16,11 @@ const PARTS: u128 = 1_000_000_000_000;
 
 /// The turns of all entries, by their place.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
-    /// On the schedule's own clock, in nanoseconds, the earliest first; equal times in the order of places.
+pub(super) struct Turns {
+    /// On the turns' own clock, in nanoseconds, the earliest first; equal times in the order of places.
     due: BinaryHeap<Reverse<(u64, usize)>>,
     periods: Vec<u64>,
-    /// The schedule's own clock.
+    /// The turns' own clock.
     at: u64,
     /// Real time that has passed and that the own clock has not yet gone through.
     ahead: u64,
@@ -32,15 +32,15 @@ pub(super) struct Schedule {
     window: Window,
 }
 
-/// How the own clock went against the real one since the last [`Schedule::pace`].
+/// How the own clock went against the real one since the last [`Turns::pace`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     real: u64,
     stood_still: u64,
 }
 
-impl Schedule {
-    /// Starts now. Entries of the same period are spread evenly over it, in their order.
+impl Turns {
+    /// Starts now. Entries of the same period are spread evenly over it, in their order, the last one at its end.
     pub(super) fn new(periods: &[Duration], now: Mono) -> Self {
         let nanos = |period: &Duration| u64::try_from((*period).max(PERIOD_MIN).as_nanos()).unwrap_or(u64::MAX);
         let periods: Vec<u64> = periods.iter().map(nanos).collect();
@@ -54,7 +54,7 @@ impl Schedule {
         for (entry, period) in periods.iter().enumerate() {
             let place = places.entry(*period).or_default();
             let size = sizes.get(period).copied().unwrap_or(1);
-            let offset = u128::from(*period) * u128::from(*place) / u128::from(size);
+            let offset = u128::from(*period) * u128::from(*place + 1) / u128::from(size);
             due.push(Reverse((u64::try_from(offset).unwrap_or(u64::MAX), entry)));
             *place += 1;
             parts_a_second += PARTS * 1_000_000_000 / u128::from(*period);
@@ -158,11 +158,11 @@ mod tests {
     }
 
     /// Steps through `seconds` in milliseconds with at most `calls` a millisecond; the turns of each entry.
-    fn run(schedule: &mut Schedule, seconds: u64, mut budget: impl FnMut(u64) -> u64) -> Vec<Vec<u64>> {
-        let mut turns = vec![Vec::new(); schedule.periods.len()];
-        for ms in 0..seconds * 1000 {
+    fn run(plan: &mut Turns, seconds: u64, mut budget: impl FnMut(u64) -> u64) -> Vec<Vec<u64>> {
+        let mut turns = vec![Vec::new(); plan.periods.len()];
+        for ms in 0..=seconds * 1000 {
             let mut left = budget(ms);
-            while let Some(entry) = schedule.take(Mono(ms * 1_000_000), left > 0) {
+            while let Some(entry) = plan.take(Mono(ms * 1_000_000), left > 0) {
                 left -= 1;
                 turns[entry].push(ms);
             }
@@ -172,67 +172,67 @@ mod tests {
 
     #[test]
     fn nine_hundred_entries_make_a_smooth_stream() {
-        let mut schedule = Schedule::new(&[millis(500); 900], Mono(0));
-        assert_eq!(schedule.calls_a_second(), 1800);
-        let turns = run(&mut schedule, 2, |_| u64::MAX);
+        let mut plan = Turns::new(&[millis(500); 900], Mono(0));
+        assert_eq!(plan.calls_a_second(), 1800);
+        let turns = run(&mut plan, 2, |_| u64::MAX);
         assert!(turns.iter().all(|turns| turns.len() == 4), "each four times in two seconds");
-        let mut by_ms = vec![0; 2000];
+        let mut by_ms = vec![0; 2001];
         turns.iter().flatten().for_each(|ms| by_ms[*ms as usize] += 1);
-        assert!(by_ms.iter().all(|calls| (1..=2).contains(calls)), "1.8 calls a millisecond and never a burst");
-        assert_eq!((schedule.take_lost(), schedule.pace()), (0, 100));
+        assert!(by_ms[1..].iter().all(|calls| (1..=2).contains(calls)), "1.8 calls a millisecond and never a burst");
+        assert_eq!((plan.take_lost(), plan.pace()), (0, 100));
     }
 
     #[test]
     fn a_short_budget_stretches_all_periods_alike() {
         let mut periods = vec![millis(100); 10];
         periods.extend([millis(1000); 10]);
-        let mut schedule = Schedule::new(&periods, Mono(0));
-        assert_eq!(schedule.calls_a_second(), 110);
+        let mut plan = Turns::new(&periods, Mono(0));
+        assert_eq!(plan.calls_a_second(), 110);
         // One call each 20 ms: 50 a second.
-        let turns = run(&mut schedule, 60, |ms| u64::from(ms % 20 == 0));
+        let turns = run(&mut plan, 60, |ms| u64::from(ms % 20 == 0));
         let all = turns.iter().map(Vec::len).sum::<usize>();
         assert!((2990..=3000).contains(&all), "nothing of the budget is left unused: {all}");
         for (entry, turns) in turns.iter().enumerate() {
             let fair = if entry < 10 { 3000 * 10 / 110 } else { 3000 / 110 };
             assert!(turns.len().abs_diff(fair) <= 2, "entry {entry}: {} turns, fair are {fair}", turns.len());
         }
-        let lost = schedule.take_lost();
+        let lost = plan.take_lost();
         assert!(lost.abs_diff(110 * 60 - 3000) <= 2, "{lost}");
-        assert!(schedule.pace().abs_diff(220) <= 1);
+        assert!(plan.pace().abs_diff(220) <= 1);
     }
 
     #[test]
     fn the_own_clock_goes_on_when_there_is_room_again() {
-        let mut schedule = Schedule::new(&[millis(100)], Mono(0));
-        assert_eq!(schedule.take(Mono(0), true), Some(0));
-        assert_eq!(schedule.next(), Some(Mono(SECOND / 10)));
-        assert_eq!(schedule.take(Mono(SECOND / 10), false), None);
-        assert_eq!(schedule.next(), None, "an answer is waited for, not a time");
-        assert_eq!(schedule.take(Mono(SECOND), true), Some(0));
-        assert_eq!(schedule.take(Mono(SECOND), true), None);
-        assert_eq!(schedule.next(), Some(Mono(SECOND * 11 / 10)), "what was lost is not made up for");
-        assert_eq!(schedule.take_lost(), 9);
-        schedule.left_out();
-        assert_eq!(schedule.take_lost(), 1);
+        let mut plan = Turns::new(&[millis(100)], Mono(0));
+        assert_eq!(plan.take(Mono(0), true), None);
+        assert_eq!(plan.next(), Some(Mono(SECOND / 10)));
+        assert_eq!(plan.take(Mono(SECOND / 10), false), None);
+        assert_eq!(plan.next(), None, "an answer is waited for, not a time");
+        assert_eq!(plan.take(Mono(SECOND), true), Some(0));
+        assert_eq!(plan.take(Mono(SECOND), true), None);
+        assert_eq!(plan.next(), Some(Mono(SECOND * 11 / 10)), "what was lost is not made up for");
+        assert_eq!(plan.take_lost(), 9);
+        plan.left_out();
+        assert_eq!(plan.take_lost(), 1);
     }
 
     #[test]
     fn a_suspended_machine_is_no_burst() {
-        let mut schedule = Schedule::new(&[millis(100)], Mono(0));
+        let mut plan = Turns::new(&[millis(100)], Mono(0));
         let mut turns = 0;
-        while schedule.take(Mono(3600 * SECOND), true).is_some() {
+        while plan.take(Mono(3600 * SECOND), true).is_some() {
             turns += 1;
         }
-        assert_eq!(turns, 11);
-        schedule.hold(Mono(7200 * SECOND));
-        assert_eq!(schedule.take(Mono(7200 * SECOND), true), None);
+        assert_eq!(turns, 10);
+        plan.hold(Mono(7200 * SECOND));
+        assert_eq!(plan.take(Mono(7200 * SECOND), true), None);
     }
 
     #[test]
     fn nothing_to_poll_and_absurd_periods() {
-        let mut empty = Schedule::new(&[], Mono(0));
+        let mut empty = Turns::new(&[], Mono(0));
         assert_eq!((empty.take(Mono(SECOND), true), empty.next(), empty.calls_a_second()), (None, None, 0));
-        let mut absurd = Schedule::new(&[Duration::ZERO, Duration::MAX], Mono(0));
+        let mut absurd = Turns::new(&[Duration::ZERO, Duration::MAX], Mono(0));
         for ms in 0..100 {
             while absurd.take(Mono(ms * 1_000_000), true).is_some() {}
         }
