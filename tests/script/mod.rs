@@ -16,8 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Lines waiting to be read; a script that prints more waits.
 const LINES: usize = 10_000;
 
-/// A language.
+/// A language. Some test programs need only one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)]
 pub(crate) enum Language {
     Python,
     Node,
