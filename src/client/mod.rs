@@ -3,6 +3,7 @@
 
 mod args;
 mod book;
+mod delivery;
 mod ladder;
 mod msgpack;
 mod notes;
@@ -17,11 +18,12 @@ mod view;
 
 pub use args::{Format, SubArgs};
 pub use book::{JoinedBook, Need, Step};
+pub use delivery::{Heartbeat, Loss, Notice};
 pub use payload::{DecodeError, as_json};
 pub use print::Printer;
 pub use request::{RequestError, request};
 pub use run::run;
 pub use stats::Stats;
 pub use subscribe::{EndpointError, Incoming, ReceivedFrame, Subscriber, subscribe};
-pub use tracker::{Counts, Observation, Tracker};
-pub use view::{LevelText, Text, Topic, View};
+pub use tracker::{Counts, Observation, SilentLoss, Tracker};
+pub use view::{LevelText, Members, Text, Topic, View};
