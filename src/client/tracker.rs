@@ -52,6 +52,15 @@ pub struct SilentLoss<'a> {
     pub missing: u64,
 }
 
+/// What a heartbeat told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// The gateway was restarted, and no frame told of it so far: the epoch before.
+    pub restarted_from: Option<u64>,
+    /// The topics whose last frames are lost.
+    pub losses: Vec<SilentLoss<'a>>,
+}
+
 /// What was seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -83,6 +92,8 @@ pub struct Tracker {
     topics: HashMap<String, Place>,
     /// The latest epoch told as new.
     told: u64,
+    /// Epoch of the last heartbeat, 0 before the first.
+    beat: u64,
     counts: Counts,
 }
 
@@ -147,20 +158,25 @@ impl Tracker {
         }
     }
 
-    /// Takes what a heartbeat says, after [`Self::observe`] of the heartbeat itself: the topics whose last frames are
-    /// lost. Of a topic without a frame so far its number is the one before the first frame.
-    pub fn heartbeat<'a>(&mut self, beat: &'a Heartbeat<'_>) -> Vec<SilentLoss<'a>> {
-        let mut losses = Vec::new();
+    /// Takes what a heartbeat says. Of a topic without a frame so far its number is the one before the first frame.
+    pub fn heartbeat<'a>(&mut self, beat: &'a Heartbeat<'_>) -> Told<'a> {
+        let mut told = Told::default();
+        let before = std::mem::replace(&mut self.beat, beat.epoch);
+        if before != 0 && beat.epoch > before.max(self.told) {
+            self.told = beat.epoch;
+            self.counts.restarts += 1;
+            told.restarted_from = Some(before);
+        }
         for (topic, seq) in &beat.topics.0 {
-            if let Some((after, missing)) = self.told(topic, beat.epoch, *seq) {
-                losses.push(SilentLoss { topic, after, missing });
+            if let Some((after, missing)) = self.behind(topic, beat.epoch, *seq) {
+                told.losses.push(SilentLoss { topic, after, missing });
             }
         }
-        losses
+        told
     }
 
     /// The last seq that came and how many are missing since, if any are.
-    fn told(&mut self, topic: &str, epoch: u64, seq: u64) -> Option<(u64, u64)> {
+    fn behind(&mut self, topic: &str, epoch: u64, seq: u64) -> Option<(u64, u64)> {
         let Some(place) = self.topics.get_mut(topic) else {
             if self.topics.len() < MAX_TOPICS {
                 self.topics.insert(topic.to_owned(), Place { epoch, seq, ..Place::default() });
@@ -259,7 +275,7 @@ mod tests {
         let topics: Vec<String> = topics.iter().map(|(topic, seq)| format!(r#""{topic}":{seq}"#)).collect();
         let text = format!(r#"{{"epoch":{epoch},"topics":{{{}}}}}"#, topics.join(","));
         let beat = Heartbeat::read(&text).unwrap();
-        tracker.heartbeat(&beat).iter().map(|loss| (loss.after, loss.missing)).collect()
+        tracker.heartbeat(&beat).losses.iter().map(|loss| (loss.after, loss.missing)).collect()
     }
 
     #[test]
@@ -288,6 +304,19 @@ mod tests {
         // A new run: what was published in it before we were there is not missing.
         assert_eq!(heartbeat(&mut tracker, 2, &[("a.", 30)]), []);
         assert_eq!(tracker.observe("a.", Some(2), Some(31)), Observation::InOrder);
+    }
+
+    #[test]
+    fn a_restart_that_only_heartbeats_show_is_told_once() {
+        let beat = |epoch| Heartbeat { epoch, ..Heartbeat::default() };
+        let mut tracker = Tracker::default();
+        tracker.observe("a.", Some(100), Some(9));
+        let seen = [100, 100, 200, 200].map(|epoch| tracker.heartbeat(&beat(epoch)).restarted_from);
+        assert_eq!(seen, [None, None, Some(100), None]);
+        assert_eq!(tracker.observe("a.", Some(200), Some(1)), Observation::NewEpoch { from: 100, first: false });
+        assert_eq!(tracker.observe("a.", Some(300), Some(1)), Observation::NewEpoch { from: 200, first: true });
+        assert_eq!(tracker.heartbeat(&beat(300)).restarted_from, None);
+        assert_eq!(tracker.counts().restarts, 2);
     }
 
     #[test]
