@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -194,20 +194,33 @@ async fn line_with<R: Read + Send + 'static>(text: &'static str, mut lines: BufR
     spawn_blocking(search).await.unwrap()
 }
 
-/// A subscriber to trades that has printed trade 5 of run 7.
-async fn subscribed(socket: &mut PubSocket, endpoint: &str) -> (Child, BufReader<ChildStderr>) {
+/// A subscriber to trades that has printed trade 5 of run 7. Its stdout stays open, or it would end.
+async fn subscribed(socket: &mut PubSocket, endpoint: &str) -> (Printing, BufReader<ChildStderr>) {
     let args = ["-t", "trade.", "--format", "raw", "--stats", "--count", NEVER, "--timeout", "60"];
     let mut child = command(endpoint, &args).spawn().unwrap();
     let stdout = BufReader::new(child.stdout.take().unwrap());
     let stderr = BufReader::new(child.stderr.take().unwrap());
-    repeat_until(socket, TRADES, r#"{"epoch":7,"seq":5}"#, line_with(TRADES, stdout)).await;
-    (child, stderr)
+    let (_, stdout) = repeat_until(socket, TRADES, r#"{"epoch":7,"seq":5}"#, line_with(TRADES, stdout)).await;
+    (Printing { child, _stdout: stdout }, stderr)
+}
+
+/// Killed on drop.
+struct Printing {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 #[tokio::test]
 async fn a_loss_that_nothing_follows_is_told_by_the_heartbeat() {
     let (mut socket, endpoint) = publisher().await;
-    let (mut child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
     let beat = r#"{"type":"heartbeat","epoch":7,"seq":1,"topics":{"trade.bybit.linear.BTCUSDT.":8}}"#;
     let (line, stderr) = repeat_until(&mut socket, "heartbeat.", beat, line_with("silent gap in ", stderr)).await;
     assert!(line.contains(r#""trade.bybit.linear.BTCUSDT.": 3 missing after 5"#), "{line}");
@@ -217,14 +230,12 @@ async fn a_loss_that_nothing_follows_is_told_by_the_heartbeat() {
     let beat = r#"{"type":"heartbeat","epoch":8,"seq":1}"#;
     let (line, _) = repeat_until(&mut socket, "heartbeat.", beat, line_with("gateway restarted: ", stderr)).await;
     assert!(line.contains("epoch 8 after 7"), "{line}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[tokio::test]
 async fn a_notice_is_told_and_no_frame() {
     let (mut socket, endpoint) = publisher().await;
-    let (mut child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
     let notice = r#"{"type":"notice","kind":"loss","epoch":7,"seq":1,"dropped":5,"conflated":2,
         "topics":{"trade.bybit.linear.BTCUSDT.":{"dropped":5,"conflated":2,"first_seq":6,"last_seq":12}}}"#;
     let (line, stderr) = repeat_until(&mut socket, "notice.loss.", notice, line_with("too slow: ", stderr)).await;
@@ -232,17 +243,13 @@ async fn a_notice_is_told_and_no_frame() {
     assert!(line.ends_with(expected), "{line}");
     let (line, _) = repeat_until(&mut socket, "notice.loss.", notice, line_with(" notices (", stderr)).await;
     assert!(line.contains("1 topics, 0 gaps (0 missing)"), "{line}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[tokio::test]
 async fn a_gateway_without_heartbeats_is_told() {
     let (mut socket, endpoint) = publisher().await;
-    let (mut child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
     line_with("no heartbeat for 5s", stderr).await;
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[tokio::test]
