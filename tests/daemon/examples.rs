@@ -1,12 +1,14 @@
-//! The example subscribers of `examples/` keep their book equal to the gateway's: through gaps of the venue, losses on the
-//! bus with and without a later frame to show them, a restart, and a venue that goes.
+//! The example subscribers of `examples/` and the library's own keep their book equal to the gateway's: through gaps of
+//! the venue, losses on the bus with and without a later frame to show them, a restart, a gateway that hangs, and a
+//! venue that goes.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tickbus::client::request;
-use tickbus::model::Decimal;
+use tickbus::client::{Change, Follower, follow, request};
+use tickbus::model::{Decimal, Level};
 use tickbus::sim::{Depth, Running};
+use tokio::time::timeout;
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, until, venue};
 use crate::relay::Relay;
@@ -45,16 +47,66 @@ fn levels(frame: &Value, side: &str) -> Vec<(Decimal, Decimal)> {
     frame[side].as_array().unwrap().iter().map(|level| (number(&level[0]), number(&level[1]))).collect()
 }
 
-/// Reads the example's lines up to the gateway's book as it is now, and compares every level. Says how often the example
-/// did not know its book on the way.
-async fn becomes_equal(script: &mut Script, gateway: &Gateway, venue: &Running) -> u32 {
+/// A subscriber that keeps the book.
+trait Keeper {
+    /// The book after the next change, with every level; `None` when it is not known.
+    async fn change(&mut self) -> Option<Value>;
+
+    /// Waits until it has said this of the symbol's state.
+    async fn says(&mut self, state: &str);
+}
+
+impl Keeper for Script {
+    async fn change(&mut self) -> Option<Value> {
+        let line = self.line().await;
+        let book = serde_json::from_str(&line).ok();
+        assert!(book.is_some() || line == "book unknown", "{line}");
+        book
+    }
+
+    async fn says(&mut self, state: &str) {
+        while !self.complaint().await.starts_with(state) {}
+    }
+}
+
+struct InRust {
+    follower: Follower,
+    said: String,
+}
+
+impl Keeper for InRust {
+    async fn change(&mut self) -> Option<Value> {
+        let change = timeout(DEADLINE, self.follower.next()).await.unwrap_or_else(|_| panic!("{}", self.said));
+        match change {
+            Change::Live(book) => {
+                let spelled = |level: Level| json!([level.price.to_string(), level.size.to_string()]);
+                let (epoch, seq) = book.seq();
+                let [bids, asks]: [Vec<Value>; 2] =
+                    [book.bids().map(spelled).collect(), book.asks().map(spelled).collect()];
+                Some(json!({"epoch": epoch, "seq": seq, "bids": bids, "asks": asks}))
+            }
+            Change::Unknown { detail, .. } => {
+                self.said = detail;
+                None
+            }
+        }
+    }
+
+    async fn says(&mut self, state: &str) {
+        while !self.said.starts_with(state) {
+            self.change().await;
+        }
+    }
+}
+
+/// Follows the changes up to the gateway's book as it is now, and compares every level. Says how often the book was not
+/// known on the way.
+async fn becomes_equal(keeper: &mut impl Keeper, gateway: &Gateway, venue: &Running) -> u32 {
     let expected = snapshot(gateway, venue).await;
     let place = (&expected["epoch"], &expected["delta_seq"]);
     let mut unknown = 0;
     loop {
-        let line = script.line().await;
-        let Ok(book) = serde_json::from_str::<Value>(&line) else {
-            assert_eq!(line, "book unknown");
+        let Some(book) = keeper.change().await else {
             unknown += 1;
             continue;
         };
@@ -67,28 +119,28 @@ async fn becomes_equal(script: &mut Script, gateway: &Gateway, venue: &Running) 
     }
 }
 
-/// The whole story of one example.
-async fn equals_the_gateway_whatever_happens(language: Language) {
+/// The whole story of one subscriber, which is started with the endpoints of bus and snapshot socket.
+async fn equals_the_gateway_whatever_happens<K: Keeper>(start: impl FnOnce(&str, &str) -> Option<K>) {
     let venue = venue(0, &[]).await;
     let mut config = config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:200"])}));
     let gateway = Gateway::start(&config).await;
     let relay = Relay::start(&gateway.bus, "delta.").await;
-    let Some(mut script) = start(language, &relay.endpoint, &gateway.snapshot, &[TOPIC, "0", "whole"]) else { return };
-    becomes_equal(&mut script, &gateway, &venue).await;
+    let Some(mut keeper) = start(&relay.endpoint, &gateway.snapshot) else { return };
+    becomes_equal(&mut keeper, &gateway, &venue).await;
     venue.truth().step(100);
-    assert_eq!(becomes_equal(&mut script, &gateway, &venue).await, 0);
+    assert_eq!(becomes_equal(&mut keeper, &gateway, &venue).await, 0);
 
     // Lost on the way: the next delta shows it.
     relay.lose(1);
     venue.truth().step(20);
-    becomes_equal(&mut script, &gateway, &venue).await;
+    becomes_equal(&mut keeper, &gateway, &venue).await;
     assert_eq!(relay.lost(), 1);
 
     // The last ones are lost, and the market stands still: the heartbeat shows it.
     relay.lose(u64::MAX);
     venue.truth().step(3);
     until("deltas are lost", || relay.lost() >= 3).await;
-    becomes_equal(&mut script, &gateway, &venue).await;
+    becomes_equal(&mut keeper, &gateway, &venue).await;
     relay.lose(0);
 
     // Another run, with other sequences.
@@ -98,24 +150,39 @@ async fn equals_the_gateway_whatever_happens(language: Language) {
     drop(gateway);
     let gateway = Gateway::start(&config).await;
     venue.truth().step(10);
-    becomes_equal(&mut script, &gateway, &venue).await;
+    becomes_equal(&mut keeper, &gateway, &venue).await;
     assert_ne!(snapshot(&gateway, &venue).await["epoch"], epoch);
 
-    script.complaints();
+    // A gateway that hangs for longer than its heartbeats may, and goes on over the same connections.
+    gateway.signal("STOP");
+    while keeper.change().await.is_some() {}
+    gateway.signal("CONT");
+    venue.truth().step(10);
+    becomes_equal(&mut keeper, &gateway, &venue).await;
+
     venue.stop().await;
-    while script.line().await != "book unknown" {}
-    let told = script.complaints();
-    assert!(told.iter().any(|line| line.starts_with("stale disconnected")), "{told:?}");
+    while keeper.change().await.is_some() {}
+    keeper.says("stale disconnected").await;
 }
 
 #[tokio::test]
 async fn the_python_example_equals_the_gateway_whatever_happens() {
-    equals_the_gateway_whatever_happens(Language::Python).await;
+    equals_the_gateway_whatever_happens(|bus, snapshot| start(Language::Python, bus, snapshot, &[TOPIC, "0", "whole"]))
+        .await;
 }
 
 #[tokio::test]
 async fn the_node_example_equals_the_gateway_whatever_happens() {
-    equals_the_gateway_whatever_happens(Language::Node).await;
+    equals_the_gateway_whatever_happens(|bus, snapshot| start(Language::Node, bus, snapshot, &[TOPIC, "0", "whole"]))
+        .await;
+}
+
+#[tokio::test]
+async fn a_follower_equals_the_gateway_whatever_happens() {
+    let start = |bus: &str, snapshot: &str| {
+        Some(InRust { follower: follow(bus, snapshot, TOPIC).unwrap(), said: String::new() })
+    };
+    equals_the_gateway_whatever_happens(start).await;
 }
 
 /// Compares the best levels the example prints with the `book` frames, while the venue loses deltas.

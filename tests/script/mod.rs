@@ -2,6 +2,8 @@
 //! Node tests a folder in which the package `zeromq` is installed, named by `TICKBUS_TEST_NODE`. `scripts/test.sh` makes
 //! both. Without them the tests say so and pass.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -16,9 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Lines waiting to be read; a script that prints more waits.
 const LINES: usize = 10_000;
 
-/// A language. Some test programs need only one.
+/// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)]
 pub(crate) enum Language {
     Python,
     Node,
@@ -61,8 +62,13 @@ impl Script {
         }
     }
 
-    /// What it has written on stderr since the last look.
-    pub(crate) fn complaints(&mut self) -> Vec<String> {
+    /// The next line it writes on stderr.
+    pub(crate) async fn complaint(&mut self) -> String {
+        let line = timeout(DEADLINE, self.complaints.recv()).await;
+        line.ok().flatten().unwrap_or_else(|| panic!("no line on stderr within {DEADLINE:?}"))
+    }
+
+    fn complaints(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.complaints.try_recv().ok()).collect()
     }
 }
