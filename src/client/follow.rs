@@ -115,10 +115,10 @@ impl Follower {
                 self.heard = Instant::now();
                 Outcome::Nothing
             }
-            Incoming::Disconnected(reason) => {
+            Incoming::Disconnected(error) => {
                 self.heard = Instant::now();
                 (self.live, self.asking) = (false, None);
-                self.lost(Need::Disconnected, reason)
+                self.lost(Need::Disconnected, error.to_string())
             }
         }
     }

@@ -171,10 +171,10 @@ impl<'a> Session<'a> {
                 self.heard = Some(now.mono);
                 self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint));
             }
-            Incoming::Disconnected(reason) => {
+            Incoming::Disconnected(error) => {
                 self.heard = None;
                 let endpoint = &self.args.endpoint;
-                self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {reason}"));
+                self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {error}"));
             }
         }
     }
