@@ -12,6 +12,7 @@ use super::listener::{Door, Listeners};
 use super::queue::QueueLimits;
 use super::{Outgoing, subscriber};
 use crate::clock;
+use crate::zmtp::ServerSecurity;
 
 /// How to publish. The default has no endpoint.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct PublisherOptions {
     pub slow_limit: Duration,
     /// Heartbeats towards peers of ZMTP 3.1.
     pub heartbeat: HeartbeatOptions,
+    /// What peers must show (nothing).
+    pub security: ServerSecurity,
 }
 
 impl Default for PublisherOptions {
@@ -51,6 +54,7 @@ impl Default for PublisherOptions {
             handshake: Duration::from_secs(5),
             slow_limit: Duration::from_secs(30),
             heartbeat: HeartbeatOptions::default(),
+            security: ServerSecurity::Null,
         }
     }
 }

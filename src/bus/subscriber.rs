@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Frame;
 use super::burst::{Burst, MAX_SLICES};
-use super::connection::{Connection, READ_BYTES};
+use super::connection::{Connection, Greeted, READ_BYTES};
 use super::faults::Fault;
 use super::heartbeat::{Beat, Heartbeat};
 use super::hub::{Hub, Taken};
@@ -18,7 +18,7 @@ use super::listener::Draining;
 use super::publisher::Shared;
 use super::topics::SubscriberId;
 use crate::clock;
-use crate::zmtp::{self, Command, Decoder, Role};
+use crate::zmtp::{self, Command, Decoder, Encoder, Peer, Role};
 
 /// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
 const BURST_FRAMES: usize = 1024;
@@ -32,16 +32,18 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) -> Result
     let options = &shared.options;
     let mut draining = shared.door.draining();
     let greeted = tokio::select! {
-        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, options.handshake) => greeted?,
+        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let (peer, decoder) = greeted;
+    let Greeted { peer, decoder, encoder } = greeted;
     let Some((id, wake)) = shared.hub().join() else { return Err(Fault::Full(options.max_subscribers)) };
     let mut place = Place { shared: &shared, id, left: false };
     let subscriber = Subscriber {
         place: &place,
         connection: &connection,
+        peer,
         decoder,
+        encoder,
         heartbeat: Heartbeat::new(options.heartbeat, peer.minor),
         burst: Burst::default(),
         frames: Vec::new(),
@@ -89,7 +91,9 @@ impl Drop for Place<'_> {
 struct Subscriber<'a> {
     place: &'a Place<'a>,
     connection: &'a Connection,
+    peer: Peer,
     decoder: Decoder,
+    encoder: Encoder,
     heartbeat: Heartbeat,
     burst: Burst,
     frames: Vec<Frame>,
@@ -145,10 +149,10 @@ impl Subscriber<'_> {
             return Err(Fault::Slow(self.place.shared.options.slow_limit));
         }
         if let Some(context) = self.pong.take() {
-            zmtp::put_pong(&mut self.commands, &context);
+            self.encoder.put_pong(&mut self.commands, &context);
         }
         self.place.shared.frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
-        self.burst.fill(&self.commands, &mut self.frames);
+        self.burst.fill(&self.commands, &mut self.frames, &mut self.encoder);
         self.commands.clear();
         Ok(())
     }
@@ -171,12 +175,16 @@ impl Subscriber<'_> {
     }
 
     fn look(&mut self) -> Result<(), Fault> {
+        // A key may have been taken off the list since the peer showed it.
+        if !self.place.shared.options.security.still_allows(self.peer.key.as_ref()) {
+            return Err(Fault::Revoked);
+        }
         if !self.burst.is_done() {
             self.heartbeat.busy();
         }
         match self.heartbeat.look() {
             Beat::Wait => {}
-            Beat::Ping => zmtp::put_ping(&mut self.commands, 0),
+            Beat::Ping => self.encoder.put_ping(&mut self.commands, 0),
             Beat::Dead => return Err(Fault::Silent(self.place.shared.options.heartbeat.drop_after)),
         }
         Ok(())
@@ -198,8 +206,8 @@ impl Subscriber<'_> {
                     }
                 }
                 Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
-                Command::Ping(context) => self.pong = Some(context.to_vec()),
-                Command::Error => return Err(Fault::Closed),
+                Command::Ping { context, .. } => self.pong = Some(context.to_vec()),
+                Command::Error(_) => return Err(Fault::Closed),
                 Command::Ready(_) | Command::Pong | Command::Other => {}
             }
         }

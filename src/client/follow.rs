@@ -11,9 +11,10 @@ use tokio::time::{Instant, sleep_until};
 use super::book::{JoinedBook, Need, Step};
 use super::delivery::Heartbeat;
 use super::payload::{DecodeError, as_json};
-use super::request::{RequestError, request};
+use super::request::{RequestError, request_secured};
 use super::subscribe::{EndpointError, Incoming, ReceivedFrame, Subscriber, subscribe};
 use super::view::View;
+use crate::zmtp::ClientSecurity;
 
 /// Heartbeats come each second; after this long without any frame the gateway is taken for gone.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -50,6 +51,7 @@ type Answer = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, RequestError>> + Se
 /// Follows one book for as long as it is polled.
 pub struct Follower {
     snapshot: String,
+    security: ClientSecurity,
     /// `VENUE.MARKET.SYMBOL.`, which all topics of the symbol end with.
     tail: String,
     subscriber: Subscriber,
@@ -73,8 +75,8 @@ pub fn follow(bus: &str, snapshot: &str, topic: &str) -> Result<Follower, Follow
     let subscriber = subscribe(bus, &prefixes)?;
     super::subscribe::check_endpoint(snapshot)?;
     let book = JoinedBook::default();
-    let heard = Instant::now();
-    Ok(Follower { snapshot: snapshot.to_owned(), tail, subscriber, book, live: false, asking: None, heard })
+    let (snapshot, security, heard) = (snapshot.to_owned(), ClientSecurity::Null, Instant::now());
+    Ok(Follower { snapshot, security, tail, subscriber, book, live: false, asking: None, heard })
 }
 
 /// What one input changed.
@@ -85,6 +87,14 @@ enum Outcome {
 }
 
 impl Follower {
+    /// Shows these credentials to both sockets, and expects this server; to be said before the first [`Self::next`].
+    #[must_use]
+    pub fn secured(mut self, security: ClientSecurity) -> Self {
+        self.subscriber = self.subscriber.secured(security.clone());
+        self.security = security;
+        self
+    }
+
     /// Waits for the next change. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Change<'_> {
         loop {
@@ -167,9 +177,10 @@ impl Follower {
     /// Asks for the snapshot if the book needs one and the gateway has one.
     fn ask(&mut self) {
         if self.book.need().is_some() && self.live && self.asking.is_none() {
-            let endpoint = self.snapshot.clone();
+            let (endpoint, security) = (self.snapshot.clone(), self.security.clone());
             let body = serde_json::json!({"op": "snapshot", "topic": format!("book.{}", self.tail)}).to_string();
-            self.asking = Some(Box::pin(async move { request(&endpoint, &body, ANSWER_WITHIN).await }));
+            self.asking =
+                Some(Box::pin(async move { request_secured(&endpoint, &security, &body, ANSWER_WITHIN).await }));
         }
     }
 

@@ -71,7 +71,7 @@ pub use delivery::{Heartbeat, Loss, Notice};
 pub use follow::{Change, FollowError, Follower, follow};
 pub use payload::{DecodeError, as_json};
 pub use print::Printer;
-pub use request::{RequestError, request};
+pub use request::{RequestError, request, request_secured};
 pub use run::run;
 pub use stats::Stats;
 pub use subscribe::{EndpointError, Incoming, ReceivedFrame, Subscriber, subscribe};

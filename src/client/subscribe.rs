@@ -138,7 +138,8 @@ impl Subscriber {
     /// Drops the connection and prepares the next try.
     fn redial(&mut self, error: ZmqError) -> Incoming {
         // A gateway that refuses us may be told better, but not within moments.
-        let doubled = if error.is_final() { LONGEST_WAIT } else { FIRST_WAIT.saturating_mul(1 << self.failures.min(16)) };
+        let doubled =
+            if error.is_final() { LONGEST_WAIT } else { FIRST_WAIT.saturating_mul(1 << self.failures.min(16)) };
         self.failures = self.failures.saturating_add(1);
         // A part is random, so that all subscribers of a restarted gateway do not come at once.
         let wait = doubled.min(LONGEST_WAIT).mul_f64(0.75 + fastrand::f64() / 4.0);

@@ -323,7 +323,9 @@ mod tests {
     fn the_worst_topics_come_first() {
         let mut tracker = Tracker::default();
         for (topic, seqs) in [("a.", [1, 3]), ("b.", [1, 9]), ("c.", [1, 2])] {
-            seqs.map(|seq| tracker.observe(topic, Some(1), Some(seq)));
+            for seq in seqs {
+                tracker.observe(topic, Some(1), Some(seq));
+            }
         }
         assert_eq!(tracker.worst(9), [("b.", 1, 7), ("a.", 1, 1)]);
         assert_eq!(tracker.worst(1), [("b.", 1, 7)]);
