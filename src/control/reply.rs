@@ -42,7 +42,7 @@ pub(super) fn stats(running: &Running) -> Value {
 
 /// A feed's state; with its symbols if asked for.
 pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bool) -> Value {
-    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market});
+    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market.as_ref()});
     let Some(report) = report else {
         fields["state"] = json!("unresponsive");
         return fields;

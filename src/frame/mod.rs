@@ -5,6 +5,7 @@ mod heartbeat;
 mod map;
 mod names;
 mod payload;
+mod rows;
 mod schema;
 mod spec;
 #[cfg(test)]
@@ -18,7 +19,7 @@ pub use heartbeat::{Heartbeat, heartbeat};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use spec::EncoderSpec;
-pub use topic::{parse_topic, topic};
+pub use topic::{parse_topic, topic, topic_of};
 
 /// The version of the wire format, in every payload as `v`.
 pub const VERSION: u64 = 1;

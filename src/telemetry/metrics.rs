@@ -38,7 +38,7 @@ pub struct FeedReading {
     /// Its venue's id.
     pub venue: &'static str,
     /// Its market's id.
-    pub market: &'static str,
+    pub market: Arc<str>,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -267,7 +267,8 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed = |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear", report };
+        let feed =
+            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],
