@@ -18,6 +18,7 @@ use super::subscribe::{Incoming, ReceivedFrame, Subscriber, subscribe};
 use super::tracker::{Counts, Observation, SilentLoss, Tracker};
 use super::view::View;
 use crate::clock;
+use crate::io::zmq::ZmqError;
 use crate::model::{Mono, Stamp};
 
 /// Lines are written together while more frames are already here, up to this many bytes.
@@ -33,19 +34,25 @@ pub(super) const USAGE: u8 = 2;
 
 /// Runs `tickbus-sub` until its count, its timeout, Ctrl-C, SIGTERM or a closed pipe ends it.
 pub async fn run(args: SubArgs) -> ExitCode {
+    let security = match args.access.security() {
+        Ok(security) => security,
+        Err(error) => return wrong(&error),
+    };
     if let Some(symbol) = &args.ladder {
-        return ladder::run(&args, symbol).await;
+        return ladder::run(&args, symbol, &security).await;
     }
     let subscriber = match subscribe(&args.endpoint, &prefixes(&args.topics)) {
-        Ok(subscriber) => subscriber,
-        Err(error) => {
-            notes::print(format_args!("{error}"));
-            return ExitCode::from(USAGE);
-        }
+        Ok(subscriber) => subscriber.secured(security),
+        Err(error) => return wrong(&error),
     };
     let mut session = Session::new(&args, clock::now());
     let end = session.until_end(subscriber).await;
     session.finish(end, clock::now())
+}
+
+fn wrong(error: &dyn std::error::Error) -> ExitCode {
+    notes::print(format_args!("{error}"));
+    ExitCode::from(USAGE)
 }
 
 /// What is subscribed to: the topics asked for, and those that tell of losses.
@@ -64,6 +71,8 @@ enum End {
     Count,
     Timeout,
     Signal,
+    /// The gateway does not take us, and never has.
+    Refused(ZmqError),
     Output(io::Error),
 }
 
@@ -78,6 +87,9 @@ struct Session<'a> {
     undecodable: u64,
     /// When the last heartbeat came, or the connection was made; `None` while there is none, or its silence is told.
     heard: Option<Mono>,
+    /// Whether a connection was ever made.
+    met: bool,
+    refused: Option<ZmqError>,
 }
 
 impl<'a> Session<'a> {
@@ -92,6 +104,8 @@ impl<'a> Session<'a> {
             frames: 0,
             undecodable: 0,
             heard: None,
+            met: false,
+            refused: None,
         }
     }
 
@@ -122,6 +136,9 @@ impl<'a> Session<'a> {
             }
             if self.reached() {
                 return End::Count;
+            }
+            if let Some(error) = self.refused.take() {
+                return End::Refused(error);
             }
         }
     }
@@ -169,8 +186,11 @@ impl<'a> Session<'a> {
             Incoming::Connected => {
                 self.stats.connected(now.wall);
                 self.heard = Some(now.mono);
+                self.met = true;
                 self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint));
             }
+            // Trying again does not help, unless the gateway once took us and is being changed.
+            Incoming::Disconnected(error) if error.is_final() && !self.met => self.refused = Some(error),
             Incoming::Disconnected(error) => {
                 self.heard = None;
                 let endpoint = &self.args.endpoint;
@@ -245,8 +265,6 @@ impl<'a> Session<'a> {
             for (topic, gaps, missing) in self.tracker.worst(WORST) {
                 notes::print(format_args!("{topic:?}: {gaps} gaps ({missing} missing)"));
             }
-        }
-        if self.args.stats {
             notes::print(format_args!("{}", self.stats.total_line(&self.tracker, now)));
         } else if gaps > 0 && !self.args.quiet {
             notes::print(format_args!("{} frames, {gaps} gaps ({missing} missing)", self.frames));
@@ -260,6 +278,10 @@ impl<'a> Session<'a> {
             (End::Output(error), _) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             (End::Output(error), _) => {
                 notes::print(format_args!("cannot write to stdout: {error}"));
+                ExitCode::FAILURE
+            }
+            (End::Refused(error), _) => {
+                notes::print(format_args!("no connection to {}: {error}", self.args.endpoint));
                 ExitCode::FAILURE
             }
             (End::Timeout | End::Signal, Some(count)) => {
