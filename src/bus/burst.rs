@@ -117,7 +117,7 @@ mod tests {
                 let payload = Bytes::from(vec![(size % 251) as u8; size]);
                 zmtp::put_frame(&mut expected, true, b"topic.");
                 zmtp::put_frame(&mut expected, false, &payload);
-                Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream }
+                Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream, seq: 0 }
             }).collect();
             let mut burst = Burst::default();
             burst.fill(b"PING", &mut frames, &mut Encoder::default());

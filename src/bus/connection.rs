@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -42,6 +42,13 @@ pub(super) struct Greeted {
 /// The peer for the log: its address, or `ipc`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerName(Option<SocketAddr>);
+
+impl PeerName {
+    /// Its address, without the port; none for `ipc`.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        self.0.map(|address| address.ip().to_canonical())
+    }
+}
 
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

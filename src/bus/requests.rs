@@ -37,6 +37,8 @@ pub struct RequestOptions {
     pub max_request: usize,
     /// Connections at a time (256).
     pub max_connections: usize,
+    /// Connections at a time from one address (any number).
+    pub max_per_address: Option<usize>,
     /// Time for a peer's handshake (5 s).
     pub handshake: Duration,
     /// A client that has not read its reply within this time is disconnected (10 s).
@@ -52,6 +54,7 @@ impl Default for RequestOptions {
         Self {
             max_request: 64 << 10,
             max_connections: 256,
+            max_per_address: None,
             handshake: Duration::from_secs(5),
             reply_within: Duration::from_secs(10),
             heartbeat: HeartbeatOptions::default(),
@@ -95,11 +98,11 @@ impl RequestServer {
         options: RequestOptions,
         handler: Arc<dyn RequestHandler>,
     ) -> Result<Self, BindError> {
-        let door = Arc::new(Door::new(options.max_connections));
+        let door = Arc::new(Door::new(options.max_connections, options.max_per_address));
         let shared = Arc::new(Shared { options, handler, door: Arc::clone(&door), answered: AtomicU64::new(0) });
         let serve = {
             let shared = Arc::clone(&shared);
-            move |connection| serve(Arc::clone(&shared), connection)
+            move |connection, _| serve(Arc::clone(&shared), connection)
         };
         let listeners = Listeners::start(&[endpoint.to_owned()], door, serve).await?;
         Ok(Self { shared, listeners })

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::schema::Bind;
 use super::*;
 use crate::model::{BookDepth, Channel, Interval};
 use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
@@ -80,7 +81,7 @@ fn problems_of(layers: Layers) -> Vec<String> {
 fn feeds_alone_are_a_config() {
     let config =
         check(feeds(json!({"a": {"symbols": ["X", "Y"], "channels": ["book:50", "trade"], "url": null}}))).unwrap();
-    assert_eq!(config.bus.bind, ["tcp://127.0.0.1:5555"]);
+    assert_eq!(config.bus.bind, [Bind::Endpoint("tcp://127.0.0.1:5555".to_owned())]);
     assert_eq!(config.bus.snapshot_bind, "tcp://127.0.0.1:5556");
     assert_eq!(config.control.bind.as_deref(), Some("tcp://127.0.0.1:5557"));
     assert_eq!(config.admin.listen.as_deref(), Some("127.0.0.1:5580"));
@@ -174,7 +175,7 @@ fn shape_and_rules_are_reported_together_and_nothing_twice() {
     let expected = [
         "line 1 column 40: the key \"bus\" is given twice, first at line 1 column 21",
         "[\"bus.bind\"]: unknown key",
-        "bus.bind[0]: expected a string, got 5",
+        "bus.bind[0]: expected an object or a string, got 5",
         "bus.public: expected true or false, got \"yes\"",
         "feeds.b.symbols: expected a list, got \"X\"",
         "feeds.b.venue: missing, and there is no default",

@@ -55,6 +55,7 @@ async fn server(security: ServerSecurity) -> RequestServer {
 
 fn frame(topic: &'static str, payload: Vec<u8>) -> Outgoing {
     Outgoing::Frame(Frame {
+        seq: 0,
         topic: Bytes::from_static(topic.as_bytes()),
         payload: payload.into(),
         retain: Retain::Stream,
