@@ -3,6 +3,7 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used)]
 
+mod attacks;
 mod heartbeats;
 mod hostile;
 mod joining;
