@@ -64,7 +64,7 @@ struct Shared {
     rest: RestClient,
     tap: Option<Tap>,
     /// The sequence of each market's feed-level status topic.
-    feed_seqs: HashMap<(&'static str, &'static str), Arc<AtomicU64>>,
+    feed_seqs: HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>,
 }
 
 impl Gateway {
@@ -83,11 +83,15 @@ impl Gateway {
             connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
-            feed_seqs: config.feeds.iter().map(|plan| ((plan.venue.id, plan.market.id), Arc::default())).collect(),
+            feed_seqs: config
+                .feeds
+                .iter()
+                .map(|plan| ((plan.venue.id, Arc::clone(&plan.market)), Arc::default()))
+                .collect(),
         });
         let (mut feeds, mut receivers) = (Vec::new(), Vec::new());
         for plan in &config.feeds {
-            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, plan.market.id);
+            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, Arc::clone(&plan.market));
             feeds.push(handle);
             receivers.push(receiver);
         }
@@ -221,7 +225,7 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
 /// The pipeline of one feed.
 fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
     let feed = FeedSpec {
-        market: plan.market.id.to_owned(),
+        market: plan.market.to_string(),
         streams: plan.streams.clone(),
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
@@ -230,14 +234,14 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
     let encoder = EncoderSpec {
         feed: plan.name.clone(),
         venue: plan.venue.id.to_owned(),
-        market: plan.market.id.to_owned(),
+        market: plan.market.to_string(),
         epoch: shared.epoch,
         encoding: shared.encoding,
         book_depth: plan.publish.book_depth,
         depth_of: plan.book_depths.keys().map(|symbol| (symbol.clone(), plan.book_depth(symbol))).collect(),
         book_interval: Duration::from_millis(plan.publish.book_interval_ms.into()),
         first_seq,
-        feed_seq: shared.feed_seqs.get(&(plan.venue.id, plan.market.id)).cloned().unwrap_or_default(),
+        feed_seq: shared.feed_seqs.get(&(plan.venue.id, Arc::clone(&plan.market))).cloned().unwrap_or_default(),
         clock: clock::wall,
     };
     Pipeline::new(plan.venue, feed, encoder)

@@ -11,7 +11,7 @@ use super::queue::Slow;
 use super::topics::SubscribeError;
 use crate::clock;
 use crate::log_limit::LogLimit;
-use crate::zmtp::WireError;
+use crate::zmtp::{KeyError, WireError};
 
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -33,6 +33,10 @@ pub(super) enum Fault {
     Handshake(WireError),
     #[error("{0}")]
     Protocol(#[from] WireError),
+    #[error("the peer's key is not on the list of clients any more")]
+    Revoked,
+    #[error("{0}")]
+    Entropy(#[from] KeyError),
     #[error("{0}")]
     Subscriptions(#[from] SubscribeError),
     #[error("a request of more than {0} bytes or of too many frames")]
@@ -56,8 +60,10 @@ pub struct Refused {
     pub crowd: u64,
     /// No complete handshake within its deadline.
     pub handshake_timeout: u64,
-    /// Not ZMTP 3.x with NULL, a socket type that does not fit, or gone before the handshake was complete.
+    /// Not ZMTP 3.x with our mechanism, a socket type that does not fit, or gone before the handshake was complete.
     pub handshake: u64,
+    /// A wrong password, a key that is not on the list, or one that was taken off it.
+    pub denied: u64,
     /// A frame or a request over its limit was announced.
     pub too_large: u64,
     /// Any other breach of the protocol.
@@ -82,6 +88,7 @@ impl Refused {
             ("crowd", self.crowd),
             ("handshake_timeout", self.handshake_timeout),
             ("handshake", self.handshake),
+            ("denied", self.denied),
             ("too_large", self.too_large),
             ("protocol", self.protocol),
             ("subscriptions", self.subscriptions),
@@ -99,6 +106,7 @@ enum Kind {
     Crowd,
     HandshakeTimeout,
     Handshake,
+    Denied,
     TooLarge,
     Protocol,
     Subscriptions,
@@ -118,7 +126,8 @@ impl Fault {
             Self::Crowd(_) => Kind::Crowd,
             Self::HandshakeTimeout(_) => Kind::HandshakeTimeout,
             Self::Handshake(WireError::TooLarge { .. }) | Self::Protocol(WireError::TooLarge { .. }) => Kind::TooLarge,
-            Self::LeftEarly | Self::Handshake(_) => Kind::Handshake,
+            Self::Handshake(WireError::Denied(_)) | Self::Revoked => Kind::Denied,
+            Self::LeftEarly | Self::Entropy(_) | Self::Handshake(_) => Kind::Handshake,
             Self::Request(_) => Kind::TooLarge,
             Self::Protocol(_) => Kind::Protocol,
             Self::Subscriptions(_) => Kind::Subscriptions,
@@ -168,6 +177,7 @@ impl FaultLog {
             crowd: count(Kind::Crowd),
             handshake_timeout: count(Kind::HandshakeTimeout),
             handshake: count(Kind::Handshake),
+            denied: count(Kind::Denied),
             too_large: count(Kind::TooLarge),
             protocol: count(Kind::Protocol),
             subscriptions: count(Kind::Subscriptions),

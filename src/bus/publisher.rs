@@ -18,6 +18,7 @@ use super::stats::{BusStats, SubscriberStats};
 use super::{Frame, Outgoing, subscriber};
 use crate::clock;
 use crate::frame::{Encoding, MOST_TOPICS};
+use crate::zmtp::ServerSecurity;
 
 /// Topics in the heartbeats of one round, over all subscribers: what bounds their cost to some 25 ms of CPU.
 const HEARTBEAT_TOPICS: usize = 100_000;
@@ -57,6 +58,8 @@ pub struct PublisherOptions {
     pub slow: SlowLimits,
     /// Heartbeats towards peers of ZMTP 3.1.
     pub heartbeat: HeartbeatOptions,
+    /// What peers must show (nothing).
+    pub security: ServerSecurity,
 }
 
 impl Default for PublisherOptions {
@@ -77,6 +80,7 @@ impl Default for PublisherOptions {
             handshake: Duration::from_secs(5),
             slow: SlowLimits { time: Some(Duration::from_secs(30)), drops: None },
             heartbeat: HeartbeatOptions::default(),
+            security: ServerSecurity::Null,
         }
     }
 }

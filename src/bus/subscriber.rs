@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Frame;
 use super::burst::{Burst, MAX_SLICES};
-use super::connection::{Connection, READ_BYTES};
+use super::connection::{Connection, Greeted, READ_BYTES};
 use super::faults::Fault;
 use super::heartbeat::{Beat, Heartbeat};
 use super::hub::{Guest, Hub, Taken};
@@ -21,7 +21,7 @@ use super::topics::SubscriberId;
 use crate::clock;
 use crate::frame::{Notice, notice};
 use crate::model::{Mono, UnixNanos};
-use crate::zmtp::{self, Command, Decoder, Role};
+use crate::zmtp::{self, Command, Decoder, Encoder, Peer, Role};
 
 /// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
 const BURST_FRAMES: usize = 1024;
@@ -35,17 +35,19 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
     let options = &shared.options;
     let mut draining = shared.door.draining();
     let greeted = tokio::select! {
-        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, options.handshake) => greeted?,
+        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let (peer, decoder) = greeted;
+    let Greeted { peer, decoder, encoder } = greeted;
     let guest = Guest { peer: connection.peer().to_string(), since: clock::wall(), policy: shared.policy_of(endpoint) };
     let Some((id, wake)) = shared.hub().join(guest) else { return Err(Fault::Full(options.max_subscribers)) };
     let mut place = Place { shared: &shared, id, left: false };
     let subscriber = Subscriber {
         place: &place,
         connection: &connection,
+        peer,
         decoder,
+        encoder,
         heartbeat: Heartbeat::new(options.heartbeat, peer.minor),
         burst: Burst::default(),
         frames: Vec::new(),
@@ -97,7 +99,9 @@ impl Drop for Place<'_> {
 struct Subscriber<'a> {
     place: &'a Place<'a>,
     connection: &'a Connection,
+    peer: Peer,
     decoder: Decoder,
+    encoder: Encoder,
     heartbeat: Heartbeat,
     burst: Burst,
     frames: Vec<Frame>,
@@ -164,10 +168,10 @@ impl Subscriber<'_> {
             self.add_notice(since, &losses);
         }
         if let Some(context) = self.pong.take() {
-            zmtp::put_pong(&mut self.commands, &context);
+            self.encoder.put_pong(&mut self.commands, &context);
         }
         self.place.shared.frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
-        self.burst.fill(&self.commands, &mut self.frames);
+        self.burst.fill(&self.commands, &mut self.frames, &mut self.encoder);
         self.commands.clear();
         Ok(())
     }
@@ -205,13 +209,17 @@ impl Subscriber<'_> {
     }
 
     fn look(&mut self) -> Result<(), Fault> {
+        // A key may have been taken off the list since the peer showed it.
+        if !self.place.shared.options.security.still_allows(self.peer.key.as_ref()) {
+            return Err(Fault::Revoked);
+        }
         self.check_slow()?;
         if !self.burst.is_done() {
             self.heartbeat.busy();
         }
         match self.heartbeat.look() {
             Beat::Wait => {}
-            Beat::Ping => zmtp::put_ping(&mut self.commands, 0),
+            Beat::Ping => self.encoder.put_ping(&mut self.commands, 0),
             Beat::Dead => return Err(Fault::Silent(self.place.shared.options.heartbeat.drop_after)),
         }
         Ok(())
@@ -226,8 +234,8 @@ impl Subscriber<'_> {
             match command {
                 Command::Subscribe(prefix) => self.place.hub().subscribe(self.place.id, prefix)?,
                 Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
-                Command::Ping(context) => self.pong = Some(context.to_vec()),
-                Command::Error => return Err(Fault::Closed),
+                Command::Ping { context, .. } => self.pong = Some(context.to_vec()),
+                Command::Error(_) => return Err(Fault::Closed),
                 Command::Ready(_) | Command::Pong | Command::Other => {}
             }
         }

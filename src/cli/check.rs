@@ -52,7 +52,7 @@ fn summary(config: &Config) -> String {
             "feed {}: {} {}, {}, {}, {}",
             feed.name,
             feed.venue.id,
-            feed.market.id,
+            feed.market,
             counted(symbols, "symbol"),
             counted(streams, "stream"),
             feed.endpoints.url,

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use crate::bus::Policy;
 
+use super::terminal::Terminal;
+
 /// Configuration of the tickbus market-data gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -274,6 +276,16 @@ pub struct Feed {
     /// Milliseconds without data after which a stream counts as stale. `null` leaves it to the venue's default.
     #[schemars(range(min = 1_000, max = 86_400_000))]
     pub silence_ms: Option<u64>,
+    /// A terminal's RPC socket, `tcp://127.0.0.1:5560`.
+    pub rpc: Option<String>,
+    /// A terminal's second RPC socket, for history and parameters. `null`: `rpc` takes these calls too.
+    pub data: Option<String>,
+    /// A terminal's events socket, `tcp://127.0.0.1:5561`. `null`: everything is polled.
+    pub events: Option<String>,
+    /// A terminal's current parameters to poll for every symbol: name and milliseconds between two polls.
+    pub params: BTreeMap<String, u32>,
+    /// How a terminal is treated.
+    pub terminal: Terminal,
 }
 
 /// What is published from a feed's data.

@@ -68,7 +68,7 @@ fn peer(stats: &SubscriberStats) -> Value {
 
 /// A feed's state; with its symbols if asked for.
 pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bool) -> Value {
-    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market});
+    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market.as_ref()});
     let Some(report) = report else {
         fields["state"] = json!("unresponsive");
         return fields;
@@ -98,7 +98,7 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
-        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed,
+        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
     });

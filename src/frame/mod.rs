@@ -6,6 +6,7 @@ mod map;
 mod names;
 mod notice;
 mod payload;
+mod rows;
 mod schema;
 mod spec;
 #[cfg(test)]
@@ -20,7 +21,7 @@ pub use notice::{Loss, Notice, notice};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use spec::EncoderSpec;
-pub use topic::{parse_topic, topic};
+pub use topic::{parse_topic, topic, topic_of};
 
 /// The version of the wire format, in every payload as `v`.
 pub const VERSION: u64 = 1;

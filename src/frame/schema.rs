@@ -1,9 +1,13 @@
 //! The payloads as types: what the JSON Schema is generated from, and what tests read every frame with.
 
+mod account;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use account::{Balance, Fill, Order, Position, RawEvent};
 
 /// A price level: price and size as decimal strings, the venue's value exactly.
 pub type LevelText = (String, String);
@@ -33,6 +37,16 @@ pub enum Payload {
     Instrument(Instrument),
     /// Once a second, made for each subscriber.
     Heartbeat(Heartbeat),
+    /// An order of one's own as it now stands.
+    Order(Order),
+    /// A trade of one's own.
+    Fill(Fill),
+    /// A position as it now stands.
+    Position(Position),
+    /// A balance or limit as it now stands.
+    Balance(Balance),
+    /// An event of the QUIK terminal, handed on as it is.
+    QuikEvent(RawEvent),
     /// To one subscriber: what it lost.
     Notice(Notice),
 }
@@ -144,6 +158,9 @@ payload! {
         /// Whether it is a block trade.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<bool>,
+        /// True when it happened before the subscription or in a hole, and was fetched or replayed afterwards.
+        #[serde(default, skip_serializing_if = "is_false")]
+        backfill: bool,
     }
 }
 payload! {
@@ -221,6 +238,9 @@ payload! {
         /// Greek.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         theta: Option<String>,
+        /// What the venue says beyond them, by the venue's own names.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        params: BTreeMap<String, String>,
     }
 }
 payload! {
@@ -247,6 +267,9 @@ payload! {
         turnover: Option<String>,
         /// Whether it is finished.
         closed: bool,
+        /// True when it was over before the subscription, and was fetched or replayed afterwards.
+        #[serde(default, skip_serializing_if = "is_false")]
+        backfill: bool,
     }
 }
 payload! {
@@ -268,7 +291,7 @@ payload! {
         /// Which of the symbol's channels; absent for the feed as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
-        /// `live`, `syncing`, `stale`, `down` or `rejected`.
+        /// `live`, `syncing`, `stale`, `offline`, `down` or `rejected`.
         state: String,
         /// Why it is not live.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ pub struct FeedReading {
     /// Its venue's id.
     pub venue: &'static str,
     /// Its market's id.
-    pub market: &'static str,
+    pub market: Arc<str>,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -129,6 +129,7 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_ignored_messages_total", Counter, Feed(|r| r.feed.counters.ignored), "Messages of unknown topics and kinds."),
     metric("tickbus_feed_gaps_total", Counter, Feed(|r| r.feed.counters.gaps), "Gaps found in the venue's sequences."),
     metric("tickbus_feed_crossed_total", Counter, Feed(|r| r.feed.counters.crossed), "Books found crossed."),
+    metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums that were not the book's."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
@@ -268,7 +269,8 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed = |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear", report };
+        let feed =
+            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],

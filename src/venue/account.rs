@@ -32,8 +32,8 @@ impl AccountKind {
 pub enum FieldValue<'a> {
     /// Text, or a decimal.
     Text(&'a str),
-    /// An integer; for times, nanoseconds since 1970.
-    Integer(i64),
+    /// A count; for times, nanoseconds since 1970.
+    Integer(u64),
     /// A truth value.
     Boolean(bool),
 }
