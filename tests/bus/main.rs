@@ -3,7 +3,10 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod attacks;
+mod heartbeats;
 mod hostile;
+mod joining;
 mod libzmq;
 mod node;
 mod publishing;
@@ -12,3 +15,4 @@ mod requests;
 #[path = "../script/mod.rs"]
 mod script;
 mod slow;
+mod subscriptions;
