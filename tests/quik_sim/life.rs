@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tickbus::clock;
 use tickbus::io::zmq::Kind;
-use tickbus::sim::quik::{Options, Settings};
+use tickbus::sim::quik::{FaultKind, Options, Settings};
 
-use crate::client::{call, event, riz6, settings, socket, subscriber, terminal, terminal_with, until};
+use crate::client::{DEADLINE, call, event, riz6, settings, socket, subscriber, terminal, terminal_with, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_are_one_at_a_time_over_both_endpoints() {
@@ -122,4 +122,24 @@ async fn a_reader_that_does_not_read_loses_the_newest_and_harms_nobody() {
     let known = server.truth().trades(class, code);
     assert!(known.iter().any(|trade| trade.num == first["trade_num"].as_i64().unwrap()), "the oldest are kept");
     assert!(dropped > 0);
+}
+
+/// A figure of this machine, printed; the bound leaves room for builds for debugging on machines that do other things.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_thousand_trades_reach_our_own_client_in_a_moment() {
+    const TRADES: usize = 30_000;
+    let server = terminal(&[]).await;
+    let mut events = subscriber(&server.events(), "OnAllTrade").await;
+    until("subscribed", || server.truth().subscribers() == 1 && server.truth().runs() == 1).await;
+    server.truth().inject(FaultKind::Burst(TRADES));
+    let mut started = None;
+    for _ in 0..TRADES {
+        let frames = tokio::time::timeout(DEADLINE, events.receive()).await.expect("a trade").unwrap();
+        assert_eq!((frames.len(), &frames[0][..]), (2, &b"OnAllTrade"[..]));
+        started.get_or_insert_with(|| clock::now().mono);
+    }
+    let took = clock::now().mono.since(started.unwrap());
+    println!("{} events/s", TRADES as u128 * 1_000_000 / took.as_micros().max(1));
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(server.truth().dropped_events(), 0);
 }
