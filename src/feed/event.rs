@@ -125,7 +125,9 @@ impl Status {
     pub const fn is_own_trouble(&self) -> bool {
         match self.state {
             State::Rejected => true,
-            State::Stale | State::Syncing => !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting)),
+            State::Stale | State::Syncing => {
+                !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting | Reason::ClockStopped))
+            }
             State::Live | State::Offline | State::Down => false,
         }
     }
