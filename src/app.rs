@@ -10,7 +10,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer};
+use crate::bus::{
+    BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer, SlowLimits,
+};
 use crate::clock;
 use crate::config::schema::{Bus, Encoding as ConfigEncoding};
 use crate::config::{Config, FeedPlan};
@@ -62,7 +64,7 @@ struct Shared {
     rest: RestClient,
     tap: Option<Tap>,
     /// The sequence of each market's feed-level status topic.
-    feed_seqs: HashMap<(&'static str, &'static str), Arc<AtomicU64>>,
+    feed_seqs: HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>,
 }
 
 impl Gateway {
@@ -71,20 +73,25 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
-        let publisher = Publisher::bind(publisher_options(&config.bus)).await?;
+        let epoch = clock::wall().as_ms();
+        let publisher = Publisher::bind(publisher_options(&config.bus, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
         let shared = Arc::new(Shared {
-            epoch: clock::wall().as_ms(),
+            epoch,
             encoding: encoding(config.bus.encoding),
             publisher: publisher.clone(),
             connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
-            feed_seqs: config.feeds.iter().map(|plan| ((plan.venue.id, plan.market.id), Arc::default())).collect(),
+            feed_seqs: config
+                .feeds
+                .iter()
+                .map(|plan| ((plan.venue.id, Arc::clone(&plan.market)), Arc::default()))
+                .collect(),
         });
         let (mut feeds, mut receivers) = (Vec::new(), Vec::new());
         for plan in &config.feeds {
-            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, plan.market.id);
+            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, Arc::clone(&plan.market));
             feeds.push(handle);
             receivers.push(receiver);
         }
@@ -170,9 +177,26 @@ const fn encoding(config: ConfigEncoding) -> Encoding {
     }
 }
 
-fn publisher_options(bus: &Bus) -> PublisherOptions {
+/// A limit of the config, where 0 stands for none.
+fn limit(value: u32) -> Option<u32> {
+    (value > 0).then_some(value)
+}
+
+fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
+    let own = bus.bind.iter().filter_map(|bind| Some((bind.endpoint().to_owned(), bind.policy()?)));
     PublisherOptions {
-        endpoints: bus.bind.clone(),
+        endpoints: bus.bind.iter().map(|bind| bind.endpoint().to_owned()).collect(),
+        encoding: encoding(bus.encoding),
+        epoch,
+        policy: bus.policy,
+        policy_of: own.collect(),
+        slow: SlowLimits {
+            time: limit(bus.slow_ms).map(|ms| Duration::from_millis(ms.into())),
+            drops: limit(bus.slow_drops).map(u64::from),
+        },
+        max_per_address: limit(bus.max_per_address).map(|most| most as usize),
+        max_frame: bus.max_frame as usize,
+        handshake: Duration::from_millis(bus.handshake_ms.into()),
         queue_frames: bus.queue_frames as usize,
         queue_bytes: usize::try_from(bus.queue_bytes).unwrap_or(usize::MAX),
         max_subscribers: bus.max_subscribers as usize,
@@ -183,7 +207,12 @@ fn publisher_options(bus: &Bus) -> PublisherOptions {
 
 async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSocket>, BindError> {
     let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
-    let server = RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?;
+    let options = RequestOptions {
+        max_per_address: limit(config.bus.max_per_address).map(|most| most as usize),
+        handshake: Duration::from_millis(config.bus.handshake_ms.into()),
+        ..RequestOptions::default()
+    };
+    let server = RequestServer::bind(&config.bus.snapshot_bind, options, snapshots).await?;
     let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
@@ -196,7 +225,7 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
 /// The pipeline of one feed.
 fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
     let feed = FeedSpec {
-        market: plan.market.id.to_owned(),
+        market: plan.market.to_string(),
         streams: plan.streams.clone(),
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
@@ -205,14 +234,14 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
     let encoder = EncoderSpec {
         feed: plan.name.clone(),
         venue: plan.venue.id.to_owned(),
-        market: plan.market.id.to_owned(),
+        market: plan.market.to_string(),
         epoch: shared.epoch,
         encoding: shared.encoding,
         book_depth: plan.publish.book_depth,
         depth_of: plan.book_depths.keys().map(|symbol| (symbol.clone(), plan.book_depth(symbol))).collect(),
         book_interval: Duration::from_millis(plan.publish.book_interval_ms.into()),
         first_seq,
-        feed_seq: shared.feed_seqs.get(&(plan.venue.id, plan.market.id)).cloned().unwrap_or_default(),
+        feed_seq: shared.feed_seqs.get(&(plan.venue.id, Arc::clone(&plan.market))).cloned().unwrap_or_default(),
         clock: clock::wall,
     };
     Pipeline::new(plan.venue, feed, encoder)
@@ -256,7 +285,7 @@ async fn supervise(
     }
 }
 
-/// Publishes a heartbeat each second.
+/// Sends each subscriber its heartbeat, once a second.
 async fn beat(running: Running, encoding: Encoding) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -268,19 +297,16 @@ async fn beat(running: Running, encoding: Encoding) {
             live += u64::from(state == Some(State::Live));
         }
         let stats = running.publisher.stats();
-        let frame = heartbeat(
-            encoding,
-            Heartbeat {
-                epoch: running.epoch,
-                seq,
-                ts_pub: clock::wall(),
-                feeds: running.feeds.len() as u64,
-                feeds_live: live,
-                subscribers: stats.subscribers as u64,
-                frames: stats.frames_published,
-                dropped: stats.dropped_frames,
-            },
-        );
-        running.publisher.publish(&mut vec![Outgoing::Frame(frame)]);
+        let beat = Heartbeat {
+            epoch: running.epoch,
+            seq,
+            ts_pub: clock::wall(),
+            feeds: running.feeds.len() as u64,
+            feeds_live: live,
+            subscribers: stats.subscribers as u64,
+            frames: stats.frames_published,
+            dropped: stats.dropped_frames,
+        };
+        running.publisher.beat(|topics| heartbeat(encoding, beat, topics)).await;
     }
 }

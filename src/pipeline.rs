@@ -176,7 +176,9 @@ impl Pipeline {
 
     /// State and counters.
     pub fn report(&self) -> FeedReport {
-        self.feed.report()
+        let mut report = self.feed.report();
+        report.counters.ignored += self.encoder.unencoded();
+        report
     }
 
     /// What became of every book, for replays.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -76,7 +77,10 @@ impl FrameSink for ReplaySink {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let venue = known_venue(&args.venue)?;
     let forced = args.market.as_deref().map(|market| known_market(venue, market)).transpose()?;
-    let found = if forced.is_some() { forced } else { find_market(&args.files, venue)? };
+    let found = match &forced {
+        Some(market) => Some(Arc::clone(market)),
+        None => find_market(&args.files, venue)?.map(Arc::from),
+    };
     let markets = || venue.markets.iter().map(|market| market.id).collect::<Vec<_>>().join(", ");
     let fallback =
         found.ok_or_else(|| Usage(format!("the messages do not tell the market: add --market ({})", markets())))?;
@@ -103,10 +107,9 @@ fn known_venue(id: &str) -> Result<&'static VenueDef, Usage> {
     venue::find(id).ok_or_else(|| Usage(format!("--venue: unknown venue {id:?}; allowed: {}", ids())))
 }
 
-fn known_market(venue: &VenueDef, id: &str) -> Result<&'static str, Usage> {
-    let found = venue.markets.iter().find(|market| market.id == id).map(|market| market.id);
-    let ids = || venue.markets.iter().map(|market| market.id).collect::<Vec<_>>().join(", ");
-    found.ok_or_else(|| Usage(format!("--market: {} has no market {id:?}; allowed: {}", venue.id, ids())))
+fn known_market(venue: &VenueDef, id: &str) -> Result<Arc<str>, Usage> {
+    venue.check_market(id).map_err(|message| Usage(format!("--market: {message}")))?;
+    Ok(id.into())
 }
 
 /// Binds the bus, if asked for, and waits for someone to listen.

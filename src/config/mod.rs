@@ -12,10 +12,11 @@ mod problem;
 pub mod schema;
 mod shape;
 mod streams;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod validate;
 
 pub use load::{Layers, load};
-pub use plan::{Config, FeedPlan};
+pub use plan::{Config, FeedPlan, TerminalPlan};
 pub use problem::{Problem, Problems};

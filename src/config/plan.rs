@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
 use crate::model::Stream;
-use crate::venue::{Endpoints, Market, VenueDef};
+use crate::venue::{Endpoints, TerminalSpec, VenueDef};
+use crate::zmtp::ClientSecurity;
 
 /// A config that has passed every check.
 #[derive(Clone, Debug)]
@@ -33,7 +35,7 @@ pub struct FeedPlan {
     /// Who publishes.
     pub venue: &'static VenueDef,
     /// Which of the venue's markets.
-    pub market: &'static Market,
+    pub market: Arc<str>,
     /// What to subscribe to: at least one, none twice, one book per symbol.
     pub streams: Vec<Stream>,
     /// Where to connect.
@@ -44,8 +46,32 @@ pub struct FeedPlan {
     pub book_depths: BTreeMap<String, u16>,
     /// How long a stream may be without data, if the config says.
     pub silence: Option<Duration>,
+    /// How its terminal is reached; `None` for venues on a websocket.
+    pub terminal: Option<TerminalPlan>,
     /// What was read otherwise than written (retired channels and hosts), for one log line each.
     pub notes: Vec<String>,
+}
+
+/// How a trading terminal is reached, and what is asked of it. Feeds whose endpoints and security are the same share
+/// one pool of connections and one budget of calls; the first feed's numbers hold for all of them.
+#[derive(Clone, Debug)]
+pub struct TerminalPlan {
+    /// Endpoint of RPC calls, such as `tcp://127.0.0.1:5560`.
+    pub rpc: String,
+    /// Endpoint of calls for history and parameters, where it is another one.
+    pub data: Option<String>,
+    /// Endpoint of events; `None` when everything is to be polled.
+    pub events: Option<String>,
+    /// How we prove to all of them who we are.
+    pub security: ClientSecurity,
+    /// Connections to each RPC endpoint; at least 1.
+    pub connections: usize,
+    /// Calls in a second in the long run, over all connections; at least 1.
+    pub calls_per_second: u32,
+    /// Calls that may leave at once after a pause; at least 1.
+    pub burst: u32,
+    /// What the session is told.
+    pub spec: TerminalSpec,
 }
 
 impl FeedPlan {
@@ -69,7 +95,7 @@ impl fmt::Debug for FeedPlan {
         f.debug_struct("FeedPlan")
             .field("name", &self.name)
             .field("venue", &self.venue.id)
-            .field("market", &self.market.id)
+            .field("market", &self.market)
             .field("streams", &self.streams)
             .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()

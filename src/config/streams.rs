@@ -7,9 +7,10 @@ use url::Url;
 
 use super::problem::{Findings, quoted};
 use super::schema::Feed;
-use super::{FeedPlan, hint};
+use super::{FeedPlan, hint, terminal};
 use crate::model::{Channel, Stream};
-use crate::venue::{ChannelSpec, Market, VenueDef};
+use crate::venue::{ChannelSpec, VenueDef};
+use crate::zmtp::ClientSecurity;
 
 /// The most streams of one feed; no venue takes as many on one connection.
 const MAX_STREAMS: usize = 10_000;
@@ -24,43 +25,49 @@ pub(super) fn resolve(
 ) -> Option<(FeedPlan, Vec<usize>)> {
     check_url(&format!("{path}.url"), feed.url.as_deref(), ["ws", "wss"], findings);
     check_url(&format!("{path}.rest_url"), feed.rest_url.as_deref(), ["http", "https"], findings);
-    let (venue, market) = find_market(path, feed, venues, findings)?;
+    let venue = find_venue(path, feed, venues, findings)?;
+    let market: &str = &feed.market;
     let symbols = check_symbols(path, feed, venue, market, findings);
     let mut table = Table::new(path, venue, market);
     table.fill(feed, &symbols, findings);
-    let endpoints = (venue.endpoints)(market.id, feed.url.as_deref(), feed.rest_url.as_deref());
+    let (terminal, endpoints) = match terminal::resolve(path, feed, venue, ClientSecurity::Null, findings) {
+        Some((terminal, endpoints)) => (Some(terminal), endpoints),
+        None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
+    };
     table.notes.extend(endpoints.note.clone());
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
-        market,
+        market: market.into(),
         streams: table.streams,
         endpoints,
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
         silence: feed.silence_ms.map(Duration::from_millis),
+        terminal,
         notes: table.notes,
     };
     Some((plan, table.entries))
 }
 
-fn find_market(
+/// The feed's venue; `None` also when it has no such market.
+fn find_venue(
     path: &str,
     feed: &Feed,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
-) -> Option<(&'static VenueDef, &'static Market)> {
+) -> Option<&'static VenueDef> {
     let Some(venue) = venues.iter().copied().find(|venue| venue.id == feed.venue) else {
         let known = venues.iter().map(|venue| venue.id);
         findings.add(format!("{path}.venue"), unknown("venue", &feed.venue, known));
         return None;
     };
-    let market = venue.markets.iter().find(|market| market.id == feed.market);
-    if market.is_none() {
-        let known = venue.markets.iter().map(|market| market.id);
-        findings.add(format!("{path}.market"), unknown(&format!("{} market", venue.id), &feed.market, known));
+    if let Err(message) = venue.check_market(&feed.market) {
+        let hint = hint::suffix(&feed.market, venue.markets.iter().map(|market| market.id));
+        findings.add(format!("{path}.market"), format!("{message}{hint}"));
+        return None;
     }
-    Some((venue, market?))
+    Some(venue)
 }
 
 fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
@@ -88,15 +95,15 @@ fn check_symbols<'f>(
     path: &str,
     feed: &'f Feed,
     venue: &VenueDef,
-    market: &Market,
+    market: &str,
     findings: &mut Findings,
 ) -> Vec<&'f str> {
     let mut first_at = BTreeMap::new();
     let mut symbols = Vec::new();
     for (at, symbol) in feed.symbols.iter().enumerate() {
         let first = *first_at.entry(symbol).or_insert(at);
-        let message = match (venue.check_symbol)(market.id, symbol) {
-            _ if symbol.is_empty() => format!("is empty; write a symbol such as {:?}", market.example),
+        let message = match (venue.check_symbol)(market, symbol) {
+            _ if symbol.is_empty() => format!("is empty; write a symbol such as {:?}", venue.example_symbol(market)),
             _ if first != at => format!("{} is given twice, first at symbols[{first}]", quoted(symbol)),
             Err(message) => message,
             Ok(()) => {
@@ -113,7 +120,7 @@ fn check_symbols<'f>(
 struct Table<'a> {
     path: &'a str,
     venue: &'a VenueDef,
-    market: &'a Market,
+    market: &'a str,
     streams: Vec<Stream>,
     /// For each stream, the place in `channels` it comes from.
     entries: Vec<usize>,
@@ -124,7 +131,7 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(path: &'a str, venue: &'a VenueDef, market: &'a Market) -> Self {
+    fn new(path: &'a str, venue: &'a VenueDef, market: &'a str) -> Self {
         Self {
             path,
             venue,
@@ -141,7 +148,7 @@ impl<'a> Table<'a> {
         let mut for_all = None;
         for (entry, text) in feed.channels.iter().enumerate() {
             let place = format!("{}.channels[{entry}]", self.path);
-            match (self.venue.parse_channel)(self.market.id, text) {
+            match (self.venue.parse_channel)(self.market, text) {
                 Err(message) => findings.add(place, self.with_allowed(&message, text)),
                 Ok(spec) => {
                     for_all = for_all.or(spec.symbols.is_empty().then_some(entry));
@@ -155,7 +162,7 @@ impl<'a> Table<'a> {
                 place,
                 format!(
                     "is empty, and channels[{entry}] names no symbol; give symbols such as [{:?}]",
-                    self.market.example
+                    self.venue.example_symbol(self.market)
                 ),
             ),
             _ => self.check_unused(feed, findings),
@@ -163,7 +170,7 @@ impl<'a> Table<'a> {
     }
 
     fn with_allowed(&self, message: &str, text: &str) -> String {
-        let known = (self.venue.channels)(self.market.id);
+        let known = (self.venue.channels)(self.market);
         let hint = hint::suffix(text, known.iter().map(String::as_str));
         format!("{message}; allowed: {}{hint}", known.join(", "))
     }
@@ -185,7 +192,7 @@ impl<'a> Table<'a> {
     fn add(&mut self, entry: usize, place: &str, spec: ChannelSpec, symbols: &[&str], findings: &mut Findings) {
         self.notes.extend(spec.note);
         let own: Vec<&str> = spec.symbols.iter().map(String::as_str).collect();
-        let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market.id, symbol).err());
+        let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market, symbol).err());
         if let Some(message) = own_bad {
             return findings.add(place, message);
         }

@@ -1,9 +1,10 @@
 //! Rules that join several fields, or that a JSON Schema cannot say: endpoints, addresses, and one source per topic.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::problem::{Findings, member, quoted};
-use super::schema::Settings;
+use super::schema::{Bind, Settings};
 use super::{Config, FeedPlan, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
@@ -37,7 +38,10 @@ fn is_feed_name(name: &str) -> bool {
 fn check_sockets(settings: &Settings, findings: &mut Findings) {
     let mut bound: Vec<(String, Endpoint)> = Vec::new();
     let bus = &settings.bus;
-    let binds = bus.bind.iter().enumerate().map(|(at, text)| (format!("bus.bind[{at}]"), text));
+    let binds = bus.bind.iter().enumerate().map(|(at, bind)| match bind {
+        Bind::Endpoint(text) => (format!("bus.bind[{at}]"), text),
+        Bind::Own(own) => (format!("bus.bind[{at}].endpoint"), &own.endpoint),
+    });
     for (path, text) in binds.chain([("bus.snapshot_bind".to_owned(), &bus.snapshot_bind)]) {
         let advice = "set bus.public to true if others may read the data, or bind 127.0.0.1";
         check_socket(path, text.parse(), (!bus.public).then_some(advice), &mut bound, findings);
@@ -72,14 +76,14 @@ fn check_socket(
 }
 
 /// Who publishes a symbol: the feed's name by (venue, market, symbol).
-type Owners = BTreeMap<(&'static str, &'static str, String), String>;
+type Owners = BTreeMap<(&'static str, Arc<str>, String), String>;
 
 /// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
 /// would have two sources and two sequences.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
     let mut clashes: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
     for (Stream { symbol, .. }, entry) in plan.streams.iter().zip(entries) {
-        let key = (plan.venue.id, plan.market.id, symbol.clone());
+        let key = (plan.venue.id, Arc::clone(&plan.market), symbol.clone());
         let owner = owners.entry(key).or_insert_with(|| plan.name.clone());
         if *owner != plan.name {
             let symbols = clashes.entry((*entry, owner.clone())).or_default();

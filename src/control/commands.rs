@@ -67,7 +67,7 @@ async fn snapshot(running: &Running, topic: Option<&str>) -> Result<Vec<Bytes>, 
     let Some([_, venue, market, _]) = parts else {
         return Err(format!("{topic:?} is no book topic: book.VENUE.MARKET.SYMBOL. with a dot at the end"));
     };
-    let of_market = |feed: &&FeedHandle| feed.venue == venue && feed.market == market;
+    let of_market = |feed: &&FeedHandle| feed.venue == venue && *feed.market == *market;
     for feed in running.feeds.iter().filter(of_market) {
         let ask = feed.ask(|reply| Command::Snapshot { topic: topic.to_owned(), reply }).await;
         if let Some(Some(frame)) = ask {

@@ -209,7 +209,7 @@ async fn readings(shown: &Shown) -> Readings {
     let feeds = running.feeds.iter().zip(reports).map(|(feed, report)| FeedReading {
         feed: Arc::clone(&feed.name),
         venue: feed.venue,
-        market: feed.market,
+        market: Arc::clone(&feed.market),
         report,
     });
     Readings {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{FeedHandle, Running};
+use crate::bus::SubscriberStats;
+use crate::frame::Loss;
 use crate::io::command::DriverReport;
 
 /// A good answer with these fields.
@@ -20,7 +22,10 @@ pub(super) fn error(message: &str) -> Vec<Bytes> {
     vec![json!({"ok": false, "error": message}).to_string().into()]
 }
 
-/// The bus's counters.
+/// Subscribers listed at most: those that lost the most.
+const MOST_PEERS: usize = 100;
+
+/// The bus's counters, and its subscribers.
 pub(super) fn stats(running: &Running) -> Value {
     let stats = running.publisher.stats();
     json!({
@@ -36,13 +41,34 @@ pub(super) fn stats(running: &Running) -> Value {
         "conflated_frames": stats.conflated_frames,
         "slow_disconnects": stats.slow_disconnects,
         "not_kept_frames": stats.not_kept_frames,
+        "notices": stats.notices,
         "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
+        "peers": running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect::<Vec<_>>(),
+    })
+}
+
+fn peer(stats: &SubscriberStats) -> Value {
+    let lost = |(topic, loss): &(String, Loss)| {
+        let counts = json!({"dropped": loss.dropped, "conflated": loss.conflated});
+        (topic.clone(), counts)
+    };
+    json!({
+        "peer": stats.peer,
+        "since": stats.since.0,
+        "policy": stats.policy.as_str(),
+        "subscriptions": stats.subscriptions,
+        "queued_frames": stats.queued_frames,
+        "queued_bytes": stats.queued_bytes,
+        "full": stats.full,
+        "dropped_frames": stats.dropped,
+        "conflated_frames": stats.conflated,
+        "lost_topics": Value::Object(stats.lost_topics.iter().map(lost).collect()),
     })
 }
 
 /// A feed's state; with its symbols if asked for.
 pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bool) -> Value {
-    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market});
+    let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market.as_ref()});
     let Some(report) = report else {
         fields["state"] = json!("unresponsive");
         return fields;
@@ -72,7 +98,7 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
-        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed,
+        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
     });

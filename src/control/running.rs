@@ -22,13 +22,13 @@ pub struct FeedHandle {
     /// Its venue's id.
     pub venue: &'static str,
     /// Its market's id.
-    pub market: &'static str,
+    pub market: Arc<str>,
     commands: Arc<Mutex<mpsc::Sender<Command>>>,
 }
 
 impl FeedHandle {
     /// A handle, and where the feed receives its commands.
-    pub fn new(name: &str, venue: &'static str, market: &'static str) -> (Self, mpsc::Receiver<Command>) {
+    pub fn new(name: &str, venue: &'static str, market: Arc<str>) -> (Self, mpsc::Receiver<Command>) {
         let (sender, receiver) = mpsc::channel(COMMANDS);
         (Self { name: name.into(), venue, market, commands: Arc::new(Mutex::new(sender)) }, receiver)
     }

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) commands: VecDeque<Command>,
     pub(super) counters: Counters,
     feed: Status,
+    /// What the terminal behind the connection goes through, while it is not well.
+    terminal: Option<(State, Reason, String)>,
     announced: bool,
     pub(super) connected: bool,
     states_changed: bool,
@@ -68,6 +70,7 @@ impl Core {
                 since: UnixNanos::default(),
                 detail: None,
             },
+            terminal: None,
             announced: false,
             connected: false,
             states_changed: true,
@@ -182,12 +185,16 @@ impl Core {
     /// What the terminal behind the connection goes through, all its streams go through.
     fn terminal(&mut self, state: TerminalState<'_>, now: Stamp, out: &mut dyn FeedOutput) {
         let (state, reason, detail) = match state {
-            TerminalState::Live => return self.connected(now, out),
+            TerminalState::Live => {
+                self.terminal = None;
+                return self.connected(now, out);
+            }
             TerminalState::Down(detail) => (State::Down, Reason::NoAnswer, detail),
             TerminalState::Offline(detail) => (State::Offline, Reason::Offline, detail),
             TerminalState::Frozen(detail) => (State::Stale, Reason::ClockStopped, detail),
         };
         self.states_changed = true;
+        self.terminal = Some((state, reason, detail.to_owned()));
         self.commands.clear();
         for at in 0..self.streams.len() {
             self.streams[at].idle(now.mono);
@@ -205,6 +212,9 @@ impl Core {
             let reason =
                 if self.feed.reason == Some(Reason::Starting) { Reason::Starting } else { Reason::Disconnected };
             return self.set_feed(State::Down, Some(reason), None, now, out);
+        }
+        if let Some((state, reason, detail)) = self.terminal.clone() {
+            return self.set_feed(state, Some(reason), Some(detail), now, out);
         }
         let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
         let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);

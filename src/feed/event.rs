@@ -55,6 +55,8 @@ pub enum Reason {
     Gap,
     /// The best bid reached the best ask.
     Crossed,
+    /// The venue's checksum is not the book's.
+    Checksum,
     /// No data for longer than the limit.
     Silence,
     /// The connection is gone.
@@ -78,12 +80,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the whole connection goes through it, and not one stream.
+    pub const fn is_of_connection(self) -> bool {
+        match self {
+            Self::Starting
+            | Self::Disconnected
+            | Self::NoAnswer
+            | Self::Offline
+            | Self::ClockStopped
+            | Self::Shutdown => true,
+            Self::Gap
+            | Self::Crossed
+            | Self::Checksum
+            | Self::Silence
+            | Self::Rejected
+            | Self::Invalid
+            | Self::NoSnapshot
+            | Self::Requested => false,
+        }
+    }
+
     /// The word used on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Gap => "gap",
             Self::Crossed => "crossed",
+            Self::Checksum => "checksum",
             Self::Silence => "silence",
             Self::Disconnected => "disconnected",
             Self::Rejected => "rejected",
@@ -125,9 +148,10 @@ impl Status {
     pub const fn is_own_trouble(&self) -> bool {
         match self.state {
             State::Rejected => true,
-            State::Stale | State::Syncing => {
-                !matches!(self.reason, Some(Reason::Disconnected | Reason::Starting | Reason::ClockStopped))
-            }
+            State::Stale | State::Syncing => match self.reason {
+                Some(reason) => !reason.is_of_connection(),
+                None => true,
+            },
             State::Live | State::Offline | State::Down => false,
         }
     }

@@ -1,6 +1,9 @@
 //! From events to frames: each is encoded once, with its topic's own sequence.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
 
 use super::map::{Map, Stamps, Topic};
 use super::names::channel_name;
@@ -55,10 +58,14 @@ struct SymbolTopics {
 /// Encodes the events of one feed.
 #[derive(Debug)]
 pub struct Encoder {
-    spec: EncoderSpec,
+    pub(super) spec: EncoderSpec,
     symbols: Vec<SymbolTopics>,
-    scratch: Vec<u8>,
-    stamps: Stamps,
+    /// Topics of rows and raw events, by name.
+    pub(super) rows: HashMap<Bytes, Topic>,
+    /// Rows and events that were beyond the limit of such topics.
+    pub(super) unencoded: u64,
+    pub(super) scratch: Vec<u8>,
+    pub(super) stamps: Stamps,
     due: Vec<u32>,
     next_due: Option<Mono>,
 }
@@ -69,6 +76,8 @@ impl Encoder {
         Self {
             spec,
             symbols: Vec::new(),
+            rows: HashMap::new(),
+            unencoded: 0,
             scratch: Vec::with_capacity(4096),
             stamps: Stamps::default(),
             due: Vec::new(),
@@ -88,6 +97,11 @@ impl Encoder {
             Encoding::Json => self.encode::<Json>(symbol, event, now, out),
             Encoding::MessagePack => self.encode::<MessagePack>(symbol, event, now, out),
         }
+    }
+
+    /// Rows and events that could not be published, as they would have made too many topics.
+    pub const fn unencoded(&self) -> u64 {
+        self.unencoded
     }
 
     /// When the next conflated book is due.
@@ -145,7 +159,8 @@ impl Encoder {
             Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
             Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
-            Event::Raw(_) | Event::Account(_) => {}
+            Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
+            Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
             Event::Status { main, channel, status } => self.status::<P>(symbol, main, channel, status, out),
         }
     }
@@ -253,6 +268,9 @@ impl Encoder {
                 (TickerField::NextFundingTime, Ok(at)) => map.integer(field.as_str(), at),
                 _ => map.text(field.as_str(), text),
             }
+        }
+        if !ticker.params.is_empty() {
+            map.texts("params", ticker.params);
         }
         map.finish(Retain::Latest)
     }
@@ -371,8 +389,7 @@ impl Encoder {
         out: &mut Vec<Outgoing>,
     ) {
         // Starting too: a feed that failed inside begins anew among what it left behind.
-        let whole_connection =
-            matches!(status.reason, Some(Reason::Starting | Reason::Disconnected | Reason::Shutdown));
+        let whole_connection = status.reason.is_some_and(Reason::is_of_connection);
         let kinds: &[Kind] = match channel {
             _ if main && whole_connection => &[Kind::Book, Kind::Bbo, Kind::Ticker],
             Some(Channel::Book(_)) if main => &[Kind::Book, Kind::Bbo],

@@ -1,6 +1,7 @@
 //! A payload being written for a topic: its constant head, its sequence, its fields.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::payload::Payload;
 use super::spec::EncoderSpec;
@@ -21,6 +22,17 @@ impl Topic {
     pub(super) fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
         let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
         Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
+    }
+
+    /// A topic of a name of its own, without a head yet.
+    pub(super) const fn named(name: Bytes, first_seq: u64) -> Self {
+        Self { name, head: Vec::new(), head_fields: 0, seq: first_seq }
+    }
+
+    /// The fields before `seq`, and how many they are.
+    pub(super) fn set_head(&mut self, (head, fields): (Vec<u8>, u16)) {
+        self.head = head;
+        self.head_fields = fields;
     }
 
     /// Writes the fields that are the same in every payload of the topic.
@@ -114,6 +126,18 @@ impl<'a, P: Payload> Map<'a, P> {
         P::text(self.out, key, value);
     }
 
+    /// A nested map of texts.
+    pub(super) fn texts(&mut self, key: &str, texts: &[(String, String)]) {
+        self.fields += 1;
+        P::texts(self.out, key, texts);
+    }
+
+    /// JSON as it was written.
+    pub(super) fn json(&mut self, key: &str, json: &RawValue) {
+        self.fields += 1;
+        P::json(self.out, key, json);
+    }
+
     #[inline]
     pub(super) fn boolean(&mut self, key: &str, value: bool) {
         self.fields += 1;
@@ -135,6 +159,7 @@ impl<'a, P: Payload> Map<'a, P> {
     #[inline]
     pub(super) fn finish(self, retain: Retain) -> Frame {
         P::end(self.out, 0, self.fields);
-        Frame { topic: self.topic.name.clone(), payload: Bytes::copy_from_slice(self.out), retain }
+        let (topic, payload) = (self.topic.name.clone(), Bytes::copy_from_slice(self.out));
+        Frame { topic, payload, retain, seq: self.topic.seq }
     }
 }

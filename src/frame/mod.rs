@@ -4,7 +4,9 @@ mod encode;
 mod heartbeat;
 mod map;
 mod names;
+mod notice;
 mod payload;
+mod rows;
 mod schema;
 mod spec;
 #[cfg(test)]
@@ -14,11 +16,12 @@ mod topic;
 use bytes::Bytes;
 
 pub use encode::Encoder;
-pub use heartbeat::{Heartbeat, heartbeat};
+pub use heartbeat::{Heartbeat, MOST_TOPICS, heartbeat};
+pub use notice::{Loss, Notice, notice};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use spec::EncoderSpec;
-pub use topic::{parse_topic, topic};
+pub use topic::{parse_topic, topic, topic_of};
 
 /// The version of the wire format, in every payload as `v`.
 pub const VERSION: u64 = 1;
@@ -41,6 +44,8 @@ pub struct Frame {
     pub payload: Bytes,
     /// What a sink may do with it besides passing it on.
     pub retain: Retain,
+    /// Its number within its topic, as in the payload; 0 for what is not counted.
+    pub seq: u64,
 }
 
 /// How a frame is treated besides being sent to those subscribed.

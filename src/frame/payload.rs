@@ -1,5 +1,8 @@
 //! The two encodings of a payload: JSON and MessagePack, written field by field into a buffer.
 
+use serde_json::Value;
+use serde_json::value::RawValue;
+
 use crate::model::{Decimal, Level, TEXT_ROOM};
 
 /// How payloads are encoded. The fields are the same.
@@ -26,6 +29,14 @@ pub(super) trait Payload {
     fn decimal(out: &mut Vec<u8>, key: &str, value: Decimal);
     /// Writes `[["price","size"],…]`.
     fn levels(out: &mut Vec<u8>, key: &str, levels: impl ExactSizeIterator<Item = Level>);
+    /// Writes a nested map of texts.
+    fn texts(out: &mut Vec<u8>, key: &str, texts: &[(String, String)]);
+    /// Writes JSON as it was written, or what it says.
+    fn json(out: &mut Vec<u8>, key: &str, json: &RawValue);
+    /// Writes an unsigned integer under a name that may be any text.
+    fn count(out: &mut Vec<u8>, name: &str, value: u64);
+    /// Starts a map under a name that may be any text, and says where: [`Self::end`] wants to know.
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize;
     /// Ends the map that began at `start` and has `fields` members.
     fn end(out: &mut Vec<u8>, start: usize, fields: u16);
 }
@@ -55,6 +66,14 @@ impl Json {
         let at = level.size.write_at(&mut text, at + 3);
         text[at..at + 3].copy_from_slice(b"\"],");
         out.extend_from_slice(&text[..at + 3]);
+    }
+
+    fn name(out: &mut Vec<u8>, name: &str) {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        Self::string(out, name);
+        out.push(b':');
     }
 
     fn string(out: &mut Vec<u8>, text: &str) {
@@ -122,6 +141,37 @@ impl Payload for Json {
         out.push(b']');
     }
 
+    fn texts(out: &mut Vec<u8>, key: &str, texts: &[(String, String)]) {
+        Self::key(out, key);
+        out.push(b'{');
+        for (at, (name, text)) in texts.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            Self::string(out, name);
+            out.push(b':');
+            Self::string(out, text);
+        }
+        out.push(b'}');
+    }
+
+    fn json(out: &mut Vec<u8>, key: &str, json: &RawValue) {
+        Self::key(out, key);
+        out.extend_from_slice(json.get().as_bytes());
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::name(out, name);
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::name(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
+    }
+
     #[inline]
     fn end(out: &mut Vec<u8>, _start: usize, _fields: u16) {
         out.push(b'}');
@@ -147,6 +197,39 @@ impl MessagePack {
             }
         }
         out.extend_from_slice(text.as_bytes());
+    }
+
+    fn map_of(out: &mut Vec<u8>, members: usize) {
+        out.push(0xdf);
+        out.extend_from_slice(&u32::try_from(members).unwrap_or(u32::MAX).to_be_bytes());
+    }
+
+    /// A JSON value. A number that is no 64-bit integer is written as its text, since no float is exact.
+    fn value(out: &mut Vec<u8>, value: &Value) {
+        // Writing to a vector cannot fail.
+        match value {
+            Value::Null => out.push(0xc0),
+            Value::Bool(true) => out.push(0xc3),
+            Value::Bool(false) => out.push(0xc2),
+            Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => drop(rmp::encode::write_uint(out, number)),
+                (_, Some(number)) => drop(rmp::encode::write_sint(out, number)),
+                _ => Self::string(out, &number.to_string()),
+            },
+            Value::String(text) => Self::string(out, text),
+            Value::Array(items) => {
+                out.push(0xdd);
+                out.extend_from_slice(&u32::try_from(items.len()).unwrap_or(u32::MAX).to_be_bytes());
+                items.iter().for_each(|item| Self::value(out, item));
+            }
+            Value::Object(members) => {
+                Self::map_of(out, members.len());
+                for (name, member) in members {
+                    Self::string(out, name);
+                    Self::value(out, member);
+                }
+            }
+        }
     }
 
     /// A decimal is a string of at most 21 bytes: its length is put in front afterwards.
@@ -193,6 +276,35 @@ impl Payload for MessagePack {
             Self::decimal_string(out, level.price);
             Self::decimal_string(out, level.size);
         }
+    }
+
+    fn texts(out: &mut Vec<u8>, key: &str, texts: &[(String, String)]) {
+        Self::string(out, key);
+        Self::map_of(out, texts.len());
+        for (name, text) in texts {
+            Self::string(out, name);
+            Self::string(out, text);
+        }
+    }
+
+    fn json(out: &mut Vec<u8>, key: &str, json: &RawValue) {
+        Self::string(out, key);
+        match serde_json::from_str(json.get()) {
+            Ok(value) => Self::value(out, &value),
+            // Nested deeper than the reader goes.
+            Err(_) => Self::string(out, json.get()),
+        }
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::integer(out, name, value);
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::string(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
     }
 
     fn end(out: &mut Vec<u8>, start: usize, fields: u16) {

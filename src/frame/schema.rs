@@ -1,7 +1,13 @@
 //! The payloads as types: what the JSON Schema is generated from, and what tests read every frame with.
 
+mod account;
+
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use account::{Balance, Fill, Order, Position, RawEvent};
 
 /// A price level: price and size as decimal strings, the venue's value exactly.
 pub type LevelText = (String, String);
@@ -29,8 +35,20 @@ pub enum Payload {
     Status(Status),
     /// An instrument's definition.
     Instrument(Instrument),
-    /// Once a second.
+    /// Once a second, made for each subscriber.
     Heartbeat(Heartbeat),
+    /// An order of one's own as it now stands.
+    Order(Order),
+    /// A trade of one's own.
+    Fill(Fill),
+    /// A position as it now stands.
+    Position(Position),
+    /// A balance or limit as it now stands.
+    Balance(Balance),
+    /// An event of the QUIK terminal, handed on as it is.
+    QuikEvent(RawEvent),
+    /// To one subscriber: what it lost.
+    Notice(Notice),
 }
 
 macro_rules! payload {
@@ -140,6 +158,9 @@ payload! {
         /// Whether it is a block trade.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         block: Option<bool>,
+        /// True when it happened before the subscription or in a hole, and was fetched or replayed afterwards.
+        #[serde(default, skip_serializing_if = "is_false")]
+        backfill: bool,
     }
 }
 payload! {
@@ -217,6 +238,9 @@ payload! {
         /// Greek.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         theta: Option<String>,
+        /// What the venue says beyond them, by the venue's own names.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        params: BTreeMap<String, String>,
     }
 }
 payload! {
@@ -243,6 +267,9 @@ payload! {
         turnover: Option<String>,
         /// Whether it is finished.
         closed: bool,
+        /// True when it was over before the subscription, and was fetched or replayed afterwards.
+        #[serde(default, skip_serializing_if = "is_false")]
+        backfill: bool,
     }
 }
 payload! {
@@ -264,7 +291,7 @@ payload! {
         /// Which of the symbol's channels; absent for the feed as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
-        /// `live`, `syncing`, `stale`, `down` or `rejected`.
+        /// `live`, `syncing`, `stale`, `offline`, `down` or `rejected`.
         state: String,
         /// Why it is not live.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -334,6 +361,53 @@ pub struct Heartbeat {
     pub frames: u64,
     /// Frames dropped behind slow subscribers since the start.
     pub dropped: u64,
+    /// The last `seq` of topics that this subscriber is subscribed to: at most 1000 a heartbeat, the next ones in the
+    /// next heartbeat.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topics: BTreeMap<String, u64>,
+}
+
+/// See [`Payload::Notice`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// Version of the wire format: 1.
+    pub v: u64,
+    /// What it is about: `loss`.
+    pub kind: String,
+    /// Milliseconds since 1970 of the gateway run's start.
+    pub epoch: u64,
+    /// Counts the notices of one connection from 1.
+    pub seq: u64,
+    /// When it was published, nanoseconds since 1970.
+    pub ts_pub: u64,
+    /// When the first of these frames found no room, nanoseconds since 1970.
+    pub since: u64,
+    /// Frames of yours that are gone.
+    pub dropped: u64,
+    /// Frames of yours in whose place a newer one of their topic came.
+    pub conflated: u64,
+    /// The losses by topic.
+    pub topics: BTreeMap<String, Loss>,
+    /// What was lost of topics that are not listed, because they are too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Loss>,
+}
+
+/// What one subscriber lost of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Frames that are gone.
+    pub dropped: u64,
+    /// Frames in whose place a newer one came.
+    pub conflated: u64,
+    /// The lowest `seq` lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seq: Option<u64>,
+    /// The highest `seq` lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<u64>,
 }
 
 /// The JSON Schema (draft 2020-12) of every payload.

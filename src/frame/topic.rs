@@ -5,8 +5,13 @@ use bytes::Bytes;
 /// Builds a topic. A dot, space, `*`, `>` or `%` inside a part is percent-encoded, so that the topic without its
 /// last dot is also a valid NATS subject.
 pub fn topic(channel: &str, venue: &str, market: &str, symbol: &str) -> Bytes {
-    let mut text = String::with_capacity(channel.len() + venue.len() + market.len() + symbol.len() + 4);
-    for part in [channel, venue, market, symbol] {
+    topic_of(&[channel, venue, market, symbol])
+}
+
+/// A topic of these parts, general to specific.
+pub fn topic_of(parts: &[&str]) -> Bytes {
+    let mut text = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
+    for part in parts {
         push_part(&mut text, part);
         text.push('.');
     }

@@ -18,6 +18,7 @@ pub mod tls;
 mod watchdog;
 mod wire;
 pub mod ws;
+pub mod zmq;
 
 /// What a driver steps: a [`Pipeline`], or a stand-in for it in tests.
 pub trait Steps: Send {

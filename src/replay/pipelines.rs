@@ -1,6 +1,7 @@
 //! The pipelines of a recording: one for each feed and market in it, made as they appear.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
@@ -22,12 +23,12 @@ const FEEDS_MAX: usize = 100;
 pub struct Pipelines {
     venue: &'static VenueDef,
     /// Given by the user: connections that say another market are left out.
-    forced: Option<&'static str>,
+    forced: Option<Arc<str>>,
     /// Of feeds whose connect line tells none.
-    fallback: &'static str,
+    fallback: Arc<str>,
     feeds: BTreeMap<Key, Entry>,
     /// The market each feed was last connected to.
-    markets: BTreeMap<String, &'static str>,
+    markets: BTreeMap<String, Arc<str>>,
     /// Whose line it is; `None` for one that is left out.
     current: Option<Key>,
     outbox: Outbox,
@@ -35,7 +36,7 @@ pub struct Pipelines {
 }
 
 /// A feed's name and its market.
-type Key = (String, &'static str);
+type Key = (String, Arc<str>);
 
 struct Entry {
     pipeline: Pipeline,
@@ -44,7 +45,7 @@ struct Entry {
 
 impl Pipelines {
     /// No feeds yet. `fallback` is the market of feeds whose lines do not tell.
-    pub fn new(venue: &'static VenueDef, forced: Option<&'static str>, fallback: &'static str) -> Self {
+    pub fn new(venue: &'static VenueDef, forced: Option<Arc<str>>, fallback: Arc<str>) -> Self {
         Self {
             venue,
             forced,
@@ -58,30 +59,31 @@ impl Pipelines {
     }
 
     /// What became of every book: market and report.
-    pub fn book_reports(&self) -> Vec<(&'static str, BookReport)> {
+    pub fn book_reports(&self) -> Vec<(Arc<str>, BookReport)> {
         let of_feed = |((_, market), entry): (&Key, &Entry)| {
-            let market = *market;
-            entry.pipeline.book_reports().into_iter().map(move |report| (market, report)).collect::<Vec<_>>()
+            let of_market = |report| (Arc::clone(market), report);
+            entry.pipeline.book_reports().into_iter().map(of_market).collect::<Vec<_>>()
         };
         self.feeds.iter().flat_map(of_feed).collect()
     }
 
     /// The market of a feed's lines from here on.
-    fn market_of(&mut self, feed: &str, told: Option<&'static str>) -> &'static str {
-        let known = self.markets.get(feed).copied();
-        let market = told.or(known).or(self.forced).unwrap_or(self.fallback);
-        if known != Some(market) && (known.is_some() || self.markets.len() < FEEDS_MAX) {
-            if self.forced.is_some_and(|forced| forced != market) {
-                warn!(feed, market, "the recording has a connection of another market; it is left out");
+    fn market_of(&mut self, feed: &str, told: Option<&'static str>) -> Arc<str> {
+        let known = self.markets.get(feed);
+        let market = told.map(Arc::from).or_else(|| known.or(self.forced.as_ref()).cloned());
+        let market = market.unwrap_or_else(|| Arc::clone(&self.fallback));
+        if known != Some(&market) && (known.is_some() || self.markets.len() < FEEDS_MAX) {
+            if self.forced.as_ref().is_some_and(|forced| *forced != market) {
+                warn!(feed, %market, "the recording has a connection of another market; it is left out");
             } else if let Some(was) = known {
-                warn!(feed, was, market, "the recording goes on with another market");
+                warn!(feed, %was, %market, "the recording goes on with another market");
             }
-            self.markets.insert(feed.to_owned(), market);
+            self.markets.insert(feed.to_owned(), Arc::clone(&market));
         }
         market
     }
 
-    fn make(&self, feed: &str, market: &'static str) -> Pipeline {
+    fn make(&self, feed: &str, market: &str) -> Pipeline {
         let spec = FeedSpec {
             market: market.to_owned(),
             streams: Vec::new(),
@@ -100,7 +102,7 @@ impl Pipelines {
             depth_of: std::collections::HashMap::new(),
             book_interval: Duration::ZERO,
             first_seq: 0,
-            feed_seq: std::sync::Arc::default(),
+            feed_seq: Arc::default(),
             clock: clock::wall,
         };
         Pipeline::new(self.venue, spec, encoder)
@@ -127,13 +129,13 @@ impl Steps for Pipelines {
         }
         let told = url.and_then(|url| (self.venue.market_of)(Some(url), b""));
         let market = self.market_of(feed, told);
-        if self.forced.is_some_and(|forced| forced != market) {
+        if self.forced.as_ref().is_some_and(|forced| *forced != market) {
             self.current = None;
             return;
         }
         let key = (feed.to_owned(), market);
         if !self.feeds.contains_key(&key) && self.feeds.len() < FEEDS_MAX {
-            let pipeline = self.make(feed, market);
+            let pipeline = self.make(feed, &key.1);
             self.feeds.insert(key.clone(), Entry { pipeline, connected: false });
         }
         if self.feeds.contains_key(&key) {

@@ -1,12 +1,14 @@
 //! The report of a replay: what became of every book, as JSON.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::feed::{BookReport, LastBook};
 use crate::model::Level;
 
 /// One object a symbol, keyed `venue.market.symbol`. `final` is there only if the book was live at the end.
-pub fn report(venue: &str, books: &[(&'static str, BookReport)]) -> Value {
+pub fn report(venue: &str, books: &[(Arc<str>, BookReport)]) -> Value {
     let mut out = Map::new();
     for (market, book) in books {
         out.insert(format!("{venue}.{market}.{}", book.symbol), entry(book));
@@ -24,8 +26,8 @@ fn entry(book: &BookReport) -> Value {
         "crossed": stats.crossed,
         "invalid": stats.invalid,
         "resyncs": stats.resyncs,
-        "checksum_ok": 0,
-        "checksum_bad": 0,
+        "checksum_ok": stats.checksum_ok,
+        "checksum_bad": stats.checksum_bad,
         "trades": book.trades,
         "state": book.status.state.as_str(),
     });

@@ -38,7 +38,7 @@ pub struct FeedReading {
     /// Its venue's id.
     pub venue: &'static str,
     /// Its market's id.
-    pub market: &'static str,
+    pub market: Arc<str>,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -129,6 +129,7 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_ignored_messages_total", Counter, Feed(|r| r.feed.counters.ignored), "Messages of unknown topics and kinds."),
     metric("tickbus_feed_gaps_total", Counter, Feed(|r| r.feed.counters.gaps), "Gaps found in the venue's sequences."),
     metric("tickbus_feed_crossed_total", Counter, Feed(|r| r.feed.counters.crossed), "Books found crossed."),
+    metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums that were not the book's."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
@@ -145,8 +146,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_bus_sent_bytes_total", Counter, Bus(|s| s.bytes_sent), "Bytes written to subscribers."),
     metric("tickbus_bus_dropped_frames_total", Counter, Bus(|s| s.dropped_frames), "Frames dropped because a subscriber's queue was full."),
     metric("tickbus_bus_conflated_frames_total", Counter, Bus(|s| s.conflated_frames), "Frames that took the place of an older one in a full queue."),
-    metric("tickbus_bus_slow_disconnects_total", Counter, Bus(|s| s.slow_disconnects), "Subscribers disconnected because their queue stayed full."),
-    metric("tickbus_bus_not_kept_frames_total", Counter, Bus(|s| s.not_kept_frames), "Frames not kept for joiners because too many topics are kept already."),
+    metric("tickbus_bus_slow_disconnects_total", Counter, Bus(|s| s.slow_disconnects), "Subscribers disconnected because their queue stayed full, or was full where the policy is to disconnect."),
+    metric("tickbus_bus_notices_total", Counter, Bus(|s| s.notices), "Notices sent to subscribers that had lost frames."),
+    metric("tickbus_bus_not_kept_frames_total", Counter, Bus(|s| s.not_kept_frames), "Frames of topics beyond the number that is kept: joiners do not get them, heartbeats do not count them."),
     metric("tickbus_request_accepted_total", Counter, Request(|s| s.accepted), "Connections accepted by the snapshot and control sockets."),
     metric("tickbus_request_answered_total", Counter, Request(|s| s.answered), "Requests answered by the snapshot and control sockets."),
     metric("tickbus_request_refused_total", Counter, RequestRefused, "Connections refused or ended by the snapshot and control sockets."),
@@ -267,7 +269,8 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed = |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear", report };
+        let feed =
+            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],

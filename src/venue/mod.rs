@@ -26,12 +26,20 @@ pub fn find(id: &str) -> Option<&'static VenueDef> {
     VENUES.iter().copied().find(|venue| venue.id == id)
 }
 
+/// Checks a market's name; the error says what is allowed.
+pub type MarketCheck = fn(market: &str) -> Result<(), String>;
+
 /// What is known of a venue before connecting.
 pub struct VenueDef {
     /// Its name in config and topics: lower case.
     pub id: &'static str,
     /// Its markets, each with where it is reached.
     pub markets: &'static [Market],
+    /// Checks the name of a market that is not listed, where the venue has more than can be listed; `None`: there
+    /// are no others.
+    pub other_markets: Option<MarketCheck>,
+    /// What its feeds are connected through.
+    pub transport: Transport,
     /// Channels it supports, as config spells them, for help texts (`book:50`, `candle:1m`).
     pub channels: fn(market: &str) -> Vec<String>,
     /// Reads one entry of a feed's `channels`: tickbus's spelling or the venue's own.
@@ -47,6 +55,40 @@ pub struct VenueDef {
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+}
+
+/// What a feed is connected through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A websocket, with REST beside it.
+    WebSocket,
+    /// A trading terminal's ZeroMQ sockets: RPC, and events.
+    Terminal,
+}
+
+impl VenueDef {
+    /// Checks the name of a market.
+    ///
+    /// # Errors
+    /// What is allowed, as one sentence.
+    pub fn check_market(&self, market: &str) -> Result<(), String> {
+        if self.markets.iter().any(|known| known.id == market) {
+            return Ok(());
+        }
+        match self.other_markets {
+            Some(check) => check(market),
+            None => {
+                let known: Vec<&str> = self.markets.iter().map(|market| market.id).collect();
+                Err(format!("unknown {} market {market:?}; allowed: {}", self.id, known.join(", ")))
+            }
+        }
+    }
+
+    /// An example of a market's symbols, for error texts.
+    pub fn example_symbol(&self, market: &str) -> &'static str {
+        let of_market = self.markets.iter().find(|known| known.id == market);
+        of_market.or(self.markets.first()).map_or("", |market| market.example)
+    }
 }
 
 /// A venue's segment with its own symbols.
@@ -266,8 +308,14 @@ pub struct BookUpdate<'a> {
     pub snapshot: bool,
     /// The venue's id of this update (the one published as `venue_seq`).
     pub seq: u64,
+    /// The first id that this update covers, where it covers a range (Binance `U`); else 0.
+    pub first: u64,
+    /// The id of the update before it, where the venue names it (OKX `prevSeqId`, Binance `pu`); else 0.
+    pub previous: u64,
     /// A second, coarser id some venues use to place a REST image in the stream (Bybit `seq`).
     pub cross_seq: u64,
+    /// What [`book_checksum`](crate::book::book_checksum) of the book must be after it, where the venue says.
+    pub checksum: Option<u32>,
     /// Bid levels in any order; size zero removes.
     pub bids: &'a [Level],
     /// Ask levels in any order; size zero removes.

@@ -34,7 +34,7 @@ pub(crate) async fn publisher(change: impl FnOnce(&mut PublisherOptions)) -> Pub
 
 pub(crate) fn frame(topic: &str, payload: &str, retain: Retain) -> Outgoing {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    Outgoing::Frame(Frame { topic: bytes(topic), payload: bytes(payload), retain })
+    Outgoing::Frame(Frame { topic: bytes(topic), payload: bytes(payload), retain, seq: 0 })
 }
 
 pub(crate) fn publish(publisher: &Publisher, topic: &str, payload: &str, retain: Retain) {

@@ -1,4 +1,4 @@
-//! A MessagePack reader as small as what we write: maps with text keys, arrays, texts, unsigned integers, truth.
+//! A MessagePack reader as small as what we write: maps with text keys, arrays, texts, small integers, truth.
 
 use serde_json::{Map, Value};
 
@@ -41,6 +41,11 @@ fn value(rest: &mut &[u8]) -> Value {
             let len = unsigned(rest, 2);
             map(rest, len)
         }
+        0xdf => {
+            let len = unsigned(rest, 4);
+            map(rest, len)
+        }
+        0xe0..=0xff => i64::from(i8::from_be_bytes([mark])).into(),
         other => panic!("mark {other:#x} is never written"),
     }
 }

@@ -11,12 +11,14 @@ mod session;
 pub(crate) mod tests;
 pub(super) mod wire;
 
-use crate::venue::{Endpoints, Market, VenueDef, bybit_v2};
+use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
     id: "bybit",
     markets: MARKETS,
+    other_markets: None,
+    transport: Transport::WebSocket,
     channels: channels::list,
     parse_channel: channels::parse,
     check_symbol,

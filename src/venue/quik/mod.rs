@@ -22,12 +22,14 @@ mod tests;
 mod time;
 mod trades;
 
-use crate::venue::{Endpoints, Market, VenueDef};
+use crate::venue::{Endpoints, Market, Transport, VenueDef};
 
 /// QUIK.
 pub const VENUE: VenueDef = VenueDef {
     id: "quik",
     markets: MARKETS,
+    other_markets: Some(check_class),
+    transport: Transport::Terminal,
     channels: channels::list,
     parse_channel: channels::parse,
     check_symbol,
@@ -50,6 +52,19 @@ const MARKETS: &[Market] = &[
     Market { id: "CETS", url: RPC, rest_url: RPC, example: "CNYRUB_TOM" },
     Market { id: "INDX", url: RPC, rest_url: RPC, example: "IMOEX" },
 ];
+
+/// A terminal has hundreds of classes, which differ from broker to broker.
+fn check_class(class: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\');
+    if (1..=32).contains(&class.len()) && class.bytes().all(allowed) {
+        return Ok(());
+    }
+    let shown: String = class.chars().take(32).collect();
+    Err(format!(
+        "{shown:?} is no QUIK class code: up to 32 ASCII characters without spaces, commas, quotes and backslashes, \
+         spelled as in the terminal; for example \"SPBFUT\""
+    ))
+}
 
 /// Codes are case-sensitive (`SiZ6`). The terminal's lists separate them by commas, so that no code has one.
 fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
