@@ -9,9 +9,12 @@ mod channels;
 mod events;
 mod image;
 mod instruments;
+mod params;
 mod pulse;
 mod reply;
 mod rpc;
+#[cfg(test)]
+mod said;
 mod schedule;
 mod seen;
 mod session;
