@@ -231,11 +231,9 @@ impl Session for QuikSession {
     }
 
     fn next_timeout(&self) -> Option<Timer> {
-        let mut timers: Vec<Timer> = self.pulse.next_timeout().into_iter().collect();
-        if self.is_live {
-            timers.extend(self.subscriptions.next_timeout());
-            timers.extend([self.books.next_timeout(), self.trades.next_timeout()].into_iter().flatten());
-        }
-        timers.into_iter().min()
+        let Self { subscriptions, books, trades, .. } = self;
+        let parts = [subscriptions.next_timeout(), books.next_timeout(), trades.next_timeout()];
+        let due = parts.into_iter().flatten().filter(|_| self.is_live);
+        due.chain(self.pulse.next_timeout()).min()
     }
 }
