@@ -7,6 +7,7 @@ mod account;
 mod books;
 mod channels;
 mod events;
+mod history;
 mod image;
 mod instruments;
 mod params;
