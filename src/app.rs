@@ -10,10 +10,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-use crate::bus::{BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer};
+use crate::bus::{
+    BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer, SlowLimits,
+};
 use crate::clock;
 use crate::config::schema::{Bus, Encoding as ConfigEncoding};
-use crate::config::{Config, FeedPlan};
+use crate::config::{Config, FeedPlan, TerminalPlan};
 use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, SnapshotDoor};
 use crate::feed::{FeedSpec, State};
 use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
@@ -23,8 +25,8 @@ use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
+use crate::io::terminal::{EventsSocket, Pool, PoolLimits, TerminalDriver, TerminalParts};
 use crate::pipeline::Pipeline;
-use crate::venue::TerminalSpec;
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -61,6 +63,8 @@ struct Shared {
     connects: Arc<ConnectBudget>,
     rest: RestClient,
     tap: Option<Tap>,
+    /// The pool of each feed from a terminal, by the feed's name.
+    pools: HashMap<String, Arc<Pool>>,
     /// The sequence of each market's feed-level status topic.
     feed_seqs: HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>,
 }
@@ -71,15 +75,17 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
-        let publisher = Publisher::bind(publisher_options(&config.bus)).await?;
+        let epoch = clock::wall().as_ms();
+        let publisher = Publisher::bind(publisher_options(&config.bus, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
         let shared = Arc::new(Shared {
-            epoch: clock::wall().as_ms(),
+            epoch,
             encoding: encoding(config.bus.encoding),
             publisher: publisher.clone(),
             connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
+            pools: open_pools(&config.feeds),
             feed_seqs: config
                 .feeds
                 .iter()
@@ -174,9 +180,26 @@ const fn encoding(config: ConfigEncoding) -> Encoding {
     }
 }
 
-fn publisher_options(bus: &Bus) -> PublisherOptions {
+/// A limit of the config, where 0 stands for none.
+fn limit(value: u32) -> Option<u32> {
+    (value > 0).then_some(value)
+}
+
+fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
+    let own = bus.bind.iter().filter_map(|bind| Some((bind.endpoint().to_owned(), bind.policy()?)));
     PublisherOptions {
-        endpoints: bus.bind.clone(),
+        endpoints: bus.bind.iter().map(|bind| bind.endpoint().to_owned()).collect(),
+        encoding: encoding(bus.encoding),
+        epoch,
+        policy: bus.policy,
+        policy_of: own.collect(),
+        slow: SlowLimits {
+            time: limit(bus.slow_ms).map(|ms| Duration::from_millis(ms.into())),
+            drops: limit(bus.slow_drops).map(u64::from),
+        },
+        max_per_address: limit(bus.max_per_address).map(|most| most as usize),
+        max_frame: bus.max_frame as usize,
+        handshake: Duration::from_millis(bus.handshake_ms.into()),
         queue_frames: bus.queue_frames as usize,
         queue_bytes: usize::try_from(bus.queue_bytes).unwrap_or(usize::MAX),
         max_subscribers: bus.max_subscribers as usize,
@@ -187,7 +210,12 @@ fn publisher_options(bus: &Bus) -> PublisherOptions {
 
 async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSocket>, BindError> {
     let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
-    let server = RequestServer::bind(&config.bus.snapshot_bind, RequestOptions::default(), snapshots).await?;
+    let options = RequestOptions {
+        max_per_address: limit(config.bus.max_per_address).map(|most| most as usize),
+        handshake: Duration::from_millis(config.bus.handshake_ms.into()),
+        ..RequestOptions::default()
+    };
+    let server = RequestServer::bind(&config.bus.snapshot_bind, options, snapshots).await?;
     let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
@@ -204,7 +232,7 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         streams: plan.streams.clone(),
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
-        terminal: TerminalSpec::default(),
+        terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
     };
     let encoder = EncoderSpec {
         feed: plan.name.clone(),
@@ -220,6 +248,74 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         clock: clock::wall,
     };
     Pipeline::new(plan.venue, feed, encoder)
+}
+
+/// One pool for each terminal: feeds that name the same RPC endpoints and keys share it.
+fn open_pools(feeds: &[FeedPlan]) -> HashMap<String, Arc<Pool>> {
+    let mut terminals: Vec<(&TerminalPlan, Arc<Pool>)> = Vec::new();
+    let mut pools = HashMap::new();
+    for plan in feeds {
+        let Some(terminal) = &plan.terminal else { continue };
+        let same = |other: &TerminalPlan| {
+            other.rpc == terminal.rpc && other.data == terminal.data && other.security == terminal.security
+        };
+        let known = terminals.iter().find(|(other, _)| same(other)).map(|(_, pool)| Arc::clone(pool));
+        let pool = known.unwrap_or_else(|| {
+            let limits = PoolLimits {
+                connections: terminal.connections,
+                calls_per_second: terminal.calls_per_second,
+                burst: terminal.burst,
+            };
+            let TerminalPlan { rpc, data, security, .. } = terminal;
+            let pool = Pool::connect(&plan.name, rpc, data.as_deref(), security, limits);
+            terminals.push((terminal, Arc::clone(&pool)));
+            pool
+        });
+        pools.insert(plan.name.clone(), pool);
+    }
+    pools
+}
+
+fn terminal_driver(
+    terminal: &TerminalPlan,
+    pool: &Arc<Pool>,
+    handle: &FeedHandle,
+    pipeline: Pipeline,
+    commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+) -> TerminalDriver<Pipeline> {
+    let security = &terminal.security;
+    let events = terminal.events.clone();
+    TerminalDriver::new(TerminalParts {
+        feed: Arc::clone(&handle.name),
+        pipeline,
+        sink: Arc::new(shared.publisher.clone()),
+        commands,
+        tap: shared.tap.clone(),
+        pool: Arc::clone(pool),
+        events: events.map(|endpoint| EventsSocket { endpoint, security: security.clone() }),
+    })
+}
+
+fn websocket_driver(
+    plan: &FeedPlan,
+    handle: &FeedHandle,
+    pipeline: Pipeline,
+    commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+) -> Driver<Pipeline> {
+    Driver::new(DriverParts {
+        feed: Arc::clone(&handle.name),
+        url: plan.endpoints.url.clone(),
+        rest_url: plan.endpoints.rest_url.clone(),
+        pipeline,
+        sink: Arc::new(shared.publisher.clone()),
+        connects: Arc::clone(&shared.connects),
+        rest: shared.rest.clone(),
+        commands,
+        tap: shared.tap.clone(),
+        limits: DriverLimits::default(),
+    })
 }
 
 /// Runs a feed's driver. Should it ever panic, that is a bug and said so, and the feed alone is started again with
@@ -239,19 +335,12 @@ async fn supervise(
         let mut pipeline = pipeline(&plan, &shared, starts.saturating_mul(SEQ_JUMP));
         pipeline.step(crate::venue::Input::Disconnected, clock::now());
         let receiver = commands.take().unwrap_or_else(|| handle.renew());
-        let driver = Driver::new(DriverParts {
-            feed: Arc::clone(&handle.name),
-            url: plan.endpoints.url.clone(),
-            rest_url: plan.endpoints.rest_url.clone(),
-            pipeline,
-            sink: Arc::new(shared.publisher.clone()),
-            connects: Arc::clone(&shared.connects),
-            rest: shared.rest.clone(),
-            commands: receiver,
-            tap: shared.tap.clone(),
-            limits: DriverLimits::default(),
-        });
-        let ended = tokio::spawn(driver.run()).await;
+        let ended = match (&plan.terminal, shared.pools.get(&plan.name)) {
+            (Some(terminal), Some(pool)) => {
+                tokio::spawn(terminal_driver(terminal, pool, &handle, pipeline, receiver, &shared).run()).await
+            }
+            _ => tokio::spawn(websocket_driver(&plan, &handle, pipeline, receiver, &shared).run()).await,
+        };
         if ended.is_ok() || *stop.borrow() {
             return;
         }
@@ -260,7 +349,7 @@ async fn supervise(
     }
 }
 
-/// Publishes a heartbeat each second.
+/// Sends each subscriber its heartbeat, once a second.
 async fn beat(running: Running, encoding: Encoding) {
     let mut every = tokio::time::interval(Duration::from_secs(1));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -272,19 +361,16 @@ async fn beat(running: Running, encoding: Encoding) {
             live += u64::from(state == Some(State::Live));
         }
         let stats = running.publisher.stats();
-        let frame = heartbeat(
-            encoding,
-            Heartbeat {
-                epoch: running.epoch,
-                seq,
-                ts_pub: clock::wall(),
-                feeds: running.feeds.len() as u64,
-                feeds_live: live,
-                subscribers: stats.subscribers as u64,
-                frames: stats.frames_published,
-                dropped: stats.dropped_frames,
-            },
-        );
-        running.publisher.publish(&mut vec![Outgoing::Frame(frame)]);
+        let beat = Heartbeat {
+            epoch: running.epoch,
+            seq,
+            ts_pub: clock::wall(),
+            feeds: running.feeds.len() as u64,
+            feeds_live: live,
+            subscribers: stats.subscribers as u64,
+            frames: stats.frames_published,
+            dropped: stats.dropped_frames,
+        };
+        running.publisher.beat(|topics| heartbeat(encoding, beat, topics)).await;
     }
 }

@@ -19,6 +19,7 @@ pub mod log_limit;
 pub mod model;
 pub mod pipeline;
 pub mod replay;
+pub mod secret;
 pub mod sim;
 pub mod telemetry;
 pub mod venue;

@@ -97,7 +97,16 @@ fn a_book_of_200_levels_is_small() {
     let mut book = None;
     let info = measure(|| {
         let mut sync = BookSync::new(SyncRule::Increment, 4 * DEPTH);
-        sync.update(SyncUpdate { snapshot: true, seq: 1, cross_seq: 1, bids: &bids, asks: &asks });
+        sync.update(SyncUpdate {
+            snapshot: true,
+            seq: 1,
+            first: 1,
+            previous: 0,
+            cross_seq: 1,
+            checksum: None,
+            bids: &bids,
+            asks: &asks,
+        });
         book = Some(sync);
     });
     assert!(book.as_ref().and_then(BookSync::live).is_some());

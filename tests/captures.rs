@@ -216,7 +216,7 @@ impl Steps for Notes {
                     self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap())));
                 }
                 let (topic, payload) = (Bytes::from_static(b"t."), Bytes::from(text.clone()));
-                self.outbox.frames.push(Outgoing::Frame(Frame { topic, payload, retain: Retain::Stream }));
+                self.outbox.frames.push(Outgoing::Frame(Frame { topic, payload, retain: Retain::Stream, seq: 0 }));
                 text
             }
             Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),

@@ -340,5 +340,5 @@ fn send_book(book: &mut Book, depth: u16, now: Stamp, ts_pub: u64, out: &mut Vec
 
 fn finish(topic: &Topic, payload: &impl Serialize, retain: Retain) -> Frame {
     let payload = serde_json::to_vec(payload).expect("a payload").into();
-    Frame { topic: topic.name.clone(), payload, retain }
+    Frame { topic: topic.name.clone(), payload, retain, seq: topic.seq }
 }

@@ -97,7 +97,16 @@ pub fn bybit_session(data: &[u8]) {
 
 /// Each eight bytes are one update of a small book.
 pub fn book_sync(data: &[u8]) {
-    let rules = [SyncRule::Increment, SyncRule::IncrementFromImage, SyncRule::Monotonic, SyncRule::SnapshotOnly];
+    let rules = [
+        SyncRule::Increment,
+        SyncRule::IncrementFromImage,
+        SyncRule::Monotonic,
+        SyncRule::SnapshotOnly,
+        SyncRule::Linked,
+        SyncRule::RangeFromImage,
+        SyncRule::LinkedRangeFromImage,
+        SyncRule::Unsequenced,
+    ];
     let Some((first, rest)) = data.split_first() else { return };
     let mut sync = BookSync::new(rules[usize::from(*first) % rules.len()], 20);
     for bytes in rest.chunks_exact(8) {
@@ -109,7 +118,9 @@ pub fn book_sync(data: &[u8]) {
         let (bids, asks) = ([level(2), level(4)], [level(5), level(6)]);
         let (bids, asks) = (&bids[..usize::from(bytes[0] >> 1) % 3], &asks[..usize::from(bytes[0] >> 3) % 3]);
         let (seq, cross_seq) = (u64::from(bytes[1]), u64::from(bytes[1]) * 2 + u64::from(bytes[0] >> 7));
-        sync.update(SyncUpdate { snapshot: bytes[0] & 1 == 1, seq, cross_seq, bids, asks });
+        let (first, previous) = (u64::from(bytes[2] % 250), u64::from(bytes[3]));
+        let checksum = (bytes[7] == 255).then_some(u32::from(bytes[6]));
+        sync.update(SyncUpdate { snapshot: bytes[0] & 1 == 1, seq, first, previous, cross_seq, checksum, bids, asks });
         if let Some(book) = sync.live() {
             assert!(!book.is_crossed() && book.bids().len() <= 20 && book.asks().len() <= 20);
             assert!(book.bids().chain(book.asks()).all(|level| level.price.mantissa > 0 && level.size.mantissa > 0));

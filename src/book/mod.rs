@@ -1,13 +1,14 @@
 //! Order books: sorted sides, the book, and the state machine that aligns snapshots and deltas. Pure.
 
 mod checksum;
+mod image;
 mod levels;
 mod side;
 mod sync;
 #[cfg(test)]
 mod tests;
 
-pub use checksum::crc25;
+pub use checksum::{book_checksum, crc25};
 pub use levels::{Book, BookError};
 pub use side::{Side, SideOf};
 pub use sync::{BookSync, Loss, SyncRule, SyncStats, SyncUpdate, Verdict};

@@ -2,9 +2,8 @@
 //!
 //! A venue declares its [`SyncRule`]; this is the only place where snapshots and deltas meet.
 
-use std::collections::VecDeque;
-
-use super::{Book, BookError};
+use super::image::{Joined, Waiting};
+use super::{Book, BookError, checksum};
 use crate::model::Level;
 
 /// How a venue orders its book updates.
@@ -15,6 +14,17 @@ pub enum SyncRule {
     /// Like [`Self::Increment`], but the snapshot is an image fetched by REST, placed by `cross_seq` and `seq`;
     /// deltas wait for it, and `seq` 1 asks for a new one.
     IncrementFromImage,
+    /// Each delta names the one before (`previous`), whose `seq` it must be; numbers need not rise. One that names itself
+    /// says that nothing changed (OKX).
+    Linked,
+    /// A delta covers the ids from `first` to `seq`, and the next begins after it; the snapshot is an image fetched by
+    /// REST, whose `seq` must lie in the first delta or just before it (Binance spot).
+    RangeFromImage,
+    /// As [`Self::RangeFromImage`], but ids are shared with other books: each delta names the one before (`previous`),
+    /// and the image's `seq` must lie in the first delta or between it and the one before (Binance futures).
+    LinkedRangeFromImage,
+    /// No ids at all: every delta is taken, and what is lost only a checksum or a crossed book can show.
+    Unsequenced,
     /// `seq` rises but not by one, so a gap cannot be seen; what does not rise is old.
     Monotonic,
     /// Only snapshots; one that repeats the last `seq` says that nothing changed. A delta that comes all the same is
@@ -29,8 +39,14 @@ pub struct SyncUpdate<'a> {
     pub snapshot: bool,
     /// The venue's id of this update.
     pub seq: u64,
+    /// The first id it covers; 0 where there is none.
+    pub first: u64,
+    /// The `seq` of the update before it; 0 where the venue does not say.
+    pub previous: u64,
     /// The second, coarser id; 0 where there is none.
     pub cross_seq: u64,
+    /// What [`book_checksum`](super::book_checksum) of the book must be afterwards.
+    pub checksum: Option<u32>,
     /// Bid levels.
     pub bids: &'a [Level],
     /// Ask levels.
@@ -68,6 +84,13 @@ pub enum Loss {
     },
     /// The best bid is not below the best ask.
     Crossed,
+    /// The venue's checksum is another.
+    Checksum {
+        /// The venue's.
+        expected: u32,
+        /// The book's.
+        got: u32,
+    },
     /// An update that cannot be applied.
     Invalid(BookError),
 }
@@ -87,24 +110,16 @@ pub struct SyncStats {
     pub crossed: u64,
     /// Updates that could not be read or applied.
     pub invalid: u64,
+    /// Checksums that were right.
+    pub checksum_ok: u64,
+    /// Checksums that were not.
+    pub checksum_bad: u64,
     /// Recoveries: snapshots that brought a lost book back.
     pub resyncs: u64,
 }
 
 /// Old deltas in a row after which the venue is taken to have restarted its numbers without saying so.
 const OLD_IN_A_ROW_MAX: u32 = 100;
-/// Deltas and levels kept while an image is on its way: at 5 a second, minutes of them.
-const BUFFER_UPDATES_MAX: usize = 2_000;
-const BUFFER_LEVELS_MAX: usize = 200_000;
-
-#[derive(Clone, Debug)]
-struct Buffered {
-    seq: u64,
-    cross_seq: u64,
-    bids: Vec<Level>,
-    asks: Vec<Level>,
-}
-
 /// A book and what is needed to keep it true.
 #[derive(Clone, Debug)]
 pub struct BookSync {
@@ -115,9 +130,7 @@ pub struct BookSync {
     seq: u64,
     cross_seq: u64,
     old_in_a_row: u32,
-    buffer: VecDeque<Buffered>,
-    buffer_levels: usize,
-    image: Option<Buffered>,
+    waiting: Waiting,
     stats: SyncStats,
 }
 
@@ -132,16 +145,29 @@ impl BookSync {
             seq: 0,
             cross_seq: 0,
             old_in_a_row: 0,
-            buffer: VecDeque::new(),
-            buffer_levels: 0,
-            image: None,
-            stats: SyncStats { snapshots: 0, deltas: 0, ignored: 0, gaps: 0, crossed: 0, invalid: 0, resyncs: 0 },
+            waiting: Waiting::new(),
+            stats: SyncStats {
+                snapshots: 0,
+                deltas: 0,
+                ignored: 0,
+                gaps: 0,
+                crossed: 0,
+                invalid: 0,
+                checksum_ok: 0,
+                checksum_bad: 0,
+                resyncs: 0,
+            },
         }
     }
 
     /// The book, while it is the venue's.
     pub fn live(&self) -> Option<&Book> {
         self.live.then_some(&self.book)
+    }
+
+    /// The rule it goes by.
+    pub const fn rule(&self) -> SyncRule {
+        self.rule
     }
 
     /// The venue's id of the last update applied.
@@ -156,7 +182,7 @@ impl BookSync {
 
     /// Whether the rule needs a REST image and none is in place.
     pub fn wants_image(&self) -> bool {
-        self.rule == SyncRule::IncrementFromImage && !self.live && self.image.is_none()
+        self.rule.is_from_image() && !self.live && !self.waiting.has_image()
     }
 
     /// Gives the book up (disconnect, silence, a lost message): it waits for a snapshot again.
@@ -167,7 +193,7 @@ impl BookSync {
         self.seq = 0;
         self.cross_seq = 0;
         self.old_in_a_row = 0;
-        self.drop_buffer();
+        self.waiting.clear();
     }
 
     /// Counts an update that could not be read; the caller decides what becomes of the book.
@@ -180,7 +206,11 @@ impl BookSync {
     pub fn update(&mut self, update: SyncUpdate<'_>) -> Verdict {
         let verdict = match self.rule {
             SyncRule::Increment => self.increment(update),
-            SyncRule::IncrementFromImage => self.with_image(update),
+            SyncRule::Linked => self.linked(update),
+            SyncRule::IncrementFromImage | SyncRule::RangeFromImage | SyncRule::LinkedRangeFromImage => {
+                self.with_image(update)
+            }
+            SyncRule::Unsequenced => self.unsequenced(update),
             SyncRule::Monotonic => self.monotonic(update),
             SyncRule::SnapshotOnly => self.snapshot_only(update),
         };
@@ -213,6 +243,46 @@ impl BookSync {
             return self.old(update.seq);
         }
         self.lose_to_gap(update.seq)
+    }
+
+    fn linked(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        if update.snapshot {
+            return self.replace(update);
+        }
+        if !self.live {
+            return Verdict::Ignored;
+        }
+        self.next_linked(update)
+    }
+
+    /// A delta for a live book that names the one before it.
+    fn next_linked(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        if update.previous != self.seq {
+            return if update.seq <= self.seq { self.old(update.seq) } else { self.lose_to_gap(update.previous) };
+        }
+        if update.seq == self.seq && update.bids.is_empty() && update.asks.is_empty() {
+            return Verdict::Confirmed;
+        }
+        self.change(update)
+    }
+
+    /// A delta for a live book that covers a range of ids.
+    fn next_range(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        if update.seq <= self.seq {
+            return self.old(update.seq);
+        }
+        if update.first > self.seq.wrapping_add(1) {
+            return self.lose_to_gap(update.first);
+        }
+        self.change(update)
+    }
+
+    fn unsequenced(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        match (update.snapshot, self.live) {
+            (true, _) => self.replace(update),
+            (false, true) => self.change(update),
+            (false, false) => Verdict::Ignored,
+        }
     }
 
     fn monotonic(&mut self, update: SyncUpdate<'_>) -> Verdict {
@@ -288,11 +358,31 @@ impl BookSync {
         self.seq = update.seq;
         self.cross_seq = update.cross_seq;
         self.old_in_a_row = 0;
-        if self.book.is_crossed() { Err(Loss::Crossed) } else { Ok(()) }
+        if self.book.is_crossed() {
+            return Err(Loss::Crossed);
+        }
+        match update.checksum {
+            None => Ok(()),
+            Some(expected) => self.check(expected),
+        }
+    }
+
+    fn check(&mut self, expected: u32) -> Result<(), Loss> {
+        let got = checksum::book_checksum(&self.book);
+        if got != expected {
+            return Err(Loss::Checksum { expected, got });
+        }
+        self.stats.checksum_ok += 1;
+        Ok(())
     }
 
     fn lose_to_gap(&mut self, got: u64) -> Verdict {
-        self.lose(Loss::Gap { expected: self.seq.wrapping_add(1), got })
+        let expected = match self.rule {
+            // The number that the update should have named as the one before it.
+            SyncRule::Linked | SyncRule::LinkedRangeFromImage => self.seq,
+            _ => self.seq.wrapping_add(1),
+        };
+        self.lose(Loss::Gap { expected, got })
     }
 
     #[cold]
@@ -300,6 +390,7 @@ impl BookSync {
         match loss {
             Loss::Gap { .. } => self.stats.gaps += 1,
             Loss::Crossed => self.stats.crossed += 1,
+            Loss::Checksum { .. } => self.stats.checksum_bad += 1,
             Loss::Invalid(_) => self.stats.invalid += 1,
         }
         self.reset();
@@ -312,87 +403,63 @@ impl BookSync {
             if self.live {
                 return Verdict::Ignored;
             }
-            self.image = Some(Buffered::of(update));
+            self.waiting.set_image(update);
             return self.align();
         }
         if !self.live {
-            self.buffer_delta(update);
-            return if self.image.is_some() { self.align() } else { Verdict::Buffered };
+            self.stats.ignored += self.waiting.keep(self.rule, update);
+            return if self.waiting.has_image() { self.align() } else { Verdict::Buffered };
         }
-        let verdict = if update.seq == 1 { self.lose_to_gap(1) } else { self.next(update) };
+        // Bybit begins anew with 1 when its service restarts.
+        let restarts = self.rule == SyncRule::IncrementFromImage && update.seq == 1;
+        let verdict = if restarts { self.lose_to_gap(1) } else { self.next_of_image(update) };
         if matches!(verdict, Verdict::Lost(Loss::Gap { .. })) {
-            self.buffer_delta(update);
+            self.stats.ignored += self.waiting.keep(self.rule, update);
         }
         verdict
     }
 
-    /// Keeps a delta for the image; a hole between buffered ones makes the older ones useless.
-    fn buffer_delta(&mut self, update: SyncUpdate<'_>) {
-        if let Some(last) = self.buffer.back() {
-            if update.cross_seq < last.cross_seq {
-                self.stats.ignored += 1;
-                return;
-            }
-            if update.seq != last.seq.wrapping_add(1) {
-                self.stats.ignored += self.buffer.len() as u64;
-                self.drop_deltas();
-            }
-        }
-        self.buffer_levels += update.bids.len() + update.asks.len();
-        self.buffer.push_back(Buffered::of(update));
-        if self.buffer.len() > BUFFER_UPDATES_MAX || self.buffer_levels > BUFFER_LEVELS_MAX {
-            self.stats.ignored += self.buffer.len() as u64;
-            self.drop_deltas();
+    fn next_of_image(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        match self.rule {
+            SyncRule::RangeFromImage => self.next_range(update),
+            SyncRule::LinkedRangeFromImage => self.next_linked(update),
+            _ => self.next(update),
         }
     }
 
-    /// Joins the image and the buffered deltas, if they meet.
+    /// Joins the image and the deltas that wait, if they meet.
     fn align(&mut self) -> Verdict {
-        let Some(image) = self.image.take() else { return Verdict::Buffered };
-        while let Some(old) = self.buffer.front().filter(|delta| delta.cross_seq < image.cross_seq) {
-            self.stats.ignored += 1;
-            self.buffer_levels -= old.bids.len() + old.asks.len();
-            self.buffer.pop_front();
-        }
-        let Some(first) = self.buffer.front() else {
-            self.image = Some(image);
-            return Verdict::Buffered;
+        let (joined, useless) = self.waiting.join(self.rule);
+        self.stats.ignored += useless;
+        let (image, deltas) = match joined {
+            Joined::Waiting => return Verdict::Buffered,
+            Joined::TooOld => return Verdict::ImageWanted,
+            Joined::Ready(image, deltas) => (image, deltas),
         };
-        let meets = first.cross_seq == image.cross_seq && first.seq == image.seq;
-        let follows = first.cross_seq > image.cross_seq && first.seq == image.seq.wrapping_add(1);
-        if !meets && !follows {
-            return Verdict::ImageWanted;
-        }
         let mut verdict = self.replace(image.as_update(true));
-        for delta in std::mem::take(&mut self.buffer) {
-            if delta.seq > self.seq && verdict == Verdict::Replaced {
-                match self.next(delta.as_update(false)) {
-                    Verdict::Changed => {}
-                    other => verdict = other,
-                }
+        for (at, delta) in deltas.iter().enumerate() {
+            if verdict != Verdict::Replaced {
+                break;
+            }
+            let delta = delta.as_update(false);
+            // The first was found to follow on the image, whose number need not be one that a delta names.
+            let next = match at {
+                0 if delta.seq < self.seq => continue,
+                0 if self.rule != SyncRule::IncrementFromImage => self.change(delta),
+                _ if delta.seq <= self.seq => continue,
+                _ => self.next_of_image(delta),
+            };
+            if next != Verdict::Changed {
+                verdict = next;
             }
         }
-        self.drop_buffer();
         verdict
-    }
-
-    fn drop_deltas(&mut self) {
-        self.buffer.clear();
-        self.buffer_levels = 0;
-    }
-
-    fn drop_buffer(&mut self) {
-        self.drop_deltas();
-        self.image = None;
     }
 }
 
-impl Buffered {
-    fn of(update: SyncUpdate<'_>) -> Self {
-        Self { seq: update.seq, cross_seq: update.cross_seq, bids: update.bids.to_vec(), asks: update.asks.to_vec() }
-    }
-
-    fn as_update(&self, snapshot: bool) -> SyncUpdate<'_> {
-        SyncUpdate { snapshot, seq: self.seq, cross_seq: self.cross_seq, bids: &self.bids, asks: &self.asks }
+impl SyncRule {
+    /// Whether the snapshot is an image fetched by REST.
+    pub const fn is_from_image(self) -> bool {
+        matches!(self, Self::IncrementFromImage | Self::RangeFromImage | Self::LinkedRangeFromImage)
     }
 }

@@ -92,16 +92,9 @@ proptest! {
         fate in prop::collection::vec((0_u8..10, 0_usize..6), 60..61),
     ) {
         let feed = Feed::of(&batches, snapshot_every);
-        let mut sync = BookSync::new(SyncRule::Increment, 1_000);
-        for at in disorder(feed.updates.len(), &fate) {
-            let update = &feed.updates[at];
-            sync.update(update.as_sync());
-            if let Some(book) = sync.live() {
-                let truth = &feed.truth[&sync.seq()];
-                prop_assert_eq!(&contents(book), truth);
-                prop_assert!(!truth.is_crossed());
-            }
-        }
+        stays_true(SyncRule::Increment, &feed, &fate)?;
+        let feed = Feed::numbered(&batches, snapshot_every, |at| 100 + 7 * at as u64);
+        stays_true(SyncRule::Linked, &feed, &fate)?;
     }
 
     /// An image fetched at any moment joins the deltas exactly, or is asked for again.
@@ -113,20 +106,55 @@ proptest! {
         lost in prop::option::of(0_usize..40),
     ) {
         let feed = Feed::of(&batches, usize::MAX);
-        let mut sync = BookSync::new(SyncRule::IncrementFromImage, 1_000);
-        let image = feed.image(image_of % feed.updates.len());
-        for (at, update) in feed.updates.iter().enumerate().skip(1) {
-            if lost != Some(at) {
-                sync.update(update.as_sync());
-            }
-            if at == arrives_after % feed.updates.len() {
-                sync.update(image.as_sync());
-            }
-            if let Some(book) = sync.live() {
-                prop_assert_eq!(&contents(book), &feed.truth[&sync.seq()]);
-            }
+        let by_seven = Feed::numbered(&batches, usize::MAX, |at| 100 + 7 * at as u64);
+        for (rule, feed) in [
+            (SyncRule::IncrementFromImage, &feed),
+            (SyncRule::RangeFromImage, &by_seven),
+            (SyncRule::LinkedRangeFromImage, &by_seven),
+        ] {
+            joins_exactly(rule, feed, image_of, arrives_after, lost)?;
         }
     }
+}
+
+fn stays_true(rule: SyncRule, feed: &Feed, fate: &[(u8, usize)]) -> Result<(), TestCaseError> {
+    let mut sync = BookSync::new(rule, 1_000);
+    for at in disorder(feed.updates.len(), fate) {
+        sync.update(feed.updates[at].as_sync());
+        if let Some(book) = sync.live() {
+            let truth = &feed.truth[&sync.seq()];
+            prop_assert_eq!(&contents(book), truth, "{:?}", rule);
+            prop_assert!(!truth.is_crossed());
+        }
+    }
+    Ok(())
+}
+
+fn joins_exactly(
+    rule: SyncRule,
+    feed: &Feed,
+    image_of: usize,
+    arrives_after: usize,
+    lost: Option<usize>,
+) -> Result<(), TestCaseError> {
+    let (mut sync, count) = (BookSync::new(rule, 1_000), feed.updates.len());
+    let (image_of, arrives_after) = (image_of % count, (arrives_after % count).max(1));
+    let image = feed.image(image_of);
+    for (at, update) in feed.updates.iter().enumerate().skip(1) {
+        if lost != Some(at) {
+            sync.update(update.as_sync());
+        }
+        if at == arrives_after {
+            sync.update(image.as_sync());
+        }
+        if let Some(book) = sync.live() {
+            prop_assert_eq!(&contents(book), &feed.truth[&sync.seq()], "{:?}", rule);
+        }
+    }
+    // Nothing was lost, the image was of then or before, and deltas came after it: it must have joined.
+    let joined = sync.live().is_some();
+    prop_assert!(joined || lost.is_some() || image_of + 1 >= count, "{:?} never joined", rule);
+    Ok(())
 }
 
 /// A venue's stream and what is true after each of its updates.
@@ -138,6 +166,9 @@ struct Feed {
 struct Owned {
     snapshot: bool,
     seq: u64,
+    first: u64,
+    previous: u64,
+    checksum: Option<u32>,
     bids: Vec<Level>,
     asks: Vec<Level>,
 }
@@ -147,7 +178,10 @@ impl Owned {
         SyncUpdate {
             snapshot: self.snapshot,
             seq: self.seq,
+            first: self.first,
+            previous: self.previous,
             cross_seq: self.seq * 7,
+            checksum: self.checksum,
             bids: &self.bids,
             asks: &self.asks,
         }
@@ -157,22 +191,29 @@ impl Owned {
         let levels = |side: &BTreeMap<i64, i64>| {
             side.iter().map(|(p, s)| Level { price: Decimal::new(*p, 2), size: Decimal::new(*s, 3) }).collect()
         };
-        Self { snapshot: true, seq, bids: levels(&model.bids), asks: levels(&model.asks) }
+        let (bids, asks) = (levels(&model.bids), levels(&model.asks));
+        Self { snapshot: true, seq, first: 0, previous: 0, checksum: None, bids, asks }
     }
 }
 
 impl Feed {
+    /// Numbers by one.
     fn of(batches: &[Vec<Change>], snapshot_every: usize) -> Self {
+        Self::numbered(batches, snapshot_every, |at| 100 + at as u64)
+    }
+
+    fn numbered(batches: &[Vec<Change>], snapshot_every: usize, ids: impl Fn(usize) -> u64) -> Self {
         let (mut model, mut updates, mut truth) = (Model::default(), Vec::new(), BTreeMap::new());
         for (at, batch) in batches.iter().enumerate() {
-            let seq = 100 + at as u64;
+            let seq = ids(at);
             model.apply(batch);
             truth.insert(seq, model.clone());
             if at % snapshot_every == 0 {
                 updates.push(Owned::snapshot_of(seq, &model));
             } else {
                 let (bids, asks) = split(batch);
-                updates.push(Owned { snapshot: false, seq, bids, asks });
+                let previous = if at == 0 { 0 } else { ids(at - 1) };
+                updates.push(Owned { snapshot: false, seq, first: previous + 1, previous, checksum: None, bids, asks });
             }
         }
         Self { updates, truth }
@@ -202,7 +243,7 @@ fn disorder(len: usize, fate: &[(u8, usize)]) -> Vec<usize> {
 }
 
 fn update<'a>(snapshot: bool, seq: u64, bids: &'a [Level], asks: &'a [Level]) -> SyncUpdate<'a> {
-    SyncUpdate { snapshot, seq, cross_seq: seq * 10, bids, asks }
+    SyncUpdate { snapshot, seq, first: seq, previous: seq - 1, cross_seq: seq * 10, checksum: None, bids, asks }
 }
 
 #[test]
@@ -327,4 +368,71 @@ fn deltas_older_than_the_image_make_room_for_later_ones() {
     assert_eq!(sync.update(update(false, 10, &many, &[])), Verdict::Buffered);
     assert_eq!(sync.update(update(true, 11, &bids, &[])), Verdict::Buffered, "the stream is behind the image");
     assert_eq!(sync.update(update(false, 12, &more, &[])), Verdict::Replaced);
+}
+
+fn linked(previous: u64, seq: u64, bids: &[Level]) -> SyncUpdate<'_> {
+    SyncUpdate { snapshot: false, seq, first: 0, previous, cross_seq: 0, checksum: None, bids, asks: &[] }
+}
+
+#[test]
+fn a_chain_may_stand_still_and_begin_anew_but_not_break() {
+    let bids = [level("10", "1")];
+    let mut sync = BookSync::new(SyncRule::Linked, 10);
+    assert_eq!(sync.update(linked(9, 10, &bids)), Verdict::Ignored, "nothing before a snapshot");
+    assert_eq!(sync.update(SyncUpdate { snapshot: true, ..linked(0, 10, &bids) }), Verdict::Replaced);
+    assert_eq!(sync.update(linked(10, 15, &bids)), Verdict::Changed);
+    assert_eq!(sync.update(linked(15, 15, &[])), Verdict::Confirmed, "a keep-alive");
+    assert_eq!(sync.update(linked(15, 3, &bids)), Verdict::Changed, "maintenance set the numbers back");
+    assert_eq!(sync.update(linked(3, 5, &bids)), Verdict::Changed);
+    assert_eq!(sync.update(linked(3, 5, &bids)), Verdict::Ignored, "the same again");
+    assert_eq!(sync.update(linked(6, 7, &bids)), Verdict::Lost(Loss::Gap { expected: 5, got: 6 }));
+    assert_eq!(sync.stats().deltas, 3);
+}
+
+fn range(first: u64, seq: u64, previous: u64) -> SyncUpdate<'static> {
+    SyncUpdate { snapshot: false, seq, first, previous, cross_seq: 0, checksum: None, bids: &[], asks: &[] }
+}
+
+#[test]
+fn ranges_join_an_image_as_the_venue_says() {
+    let image = |seq| SyncUpdate { snapshot: true, ..range(0, seq, 0) };
+    // Spot: what ends with the image is dropped, the next begins right after it.
+    let mut spot = BookSync::new(SyncRule::RangeFromImage, 10);
+    assert_eq!(spot.update(range(157, 160, 0)), Verdict::Buffered);
+    assert_eq!(spot.update(image(150)), Verdict::ImageWanted, "older than what was buffered");
+    assert_eq!(spot.update(image(160)), Verdict::Buffered, "nothing follows yet");
+    assert_eq!(spot.update(range(161, 165, 0)), Verdict::Replaced);
+    assert_eq!((spot.seq(), spot.stats().deltas, spot.stats().ignored), (165, 1, 1));
+    assert_eq!(spot.update(range(160, 165, 0)), Verdict::Ignored);
+    assert_eq!(spot.update(range(164, 168, 0)), Verdict::Changed, "it overlaps");
+    assert_eq!(spot.update(range(170, 171, 0)), Verdict::Lost(Loss::Gap { expected: 169, got: 170 }));
+    assert!(spot.wants_image());
+    // Futures: ids jump, what ends with the image is applied, links must hold.
+    let mut futures = BookSync::new(SyncRule::LinkedRangeFromImage, 10);
+    for (first, seq, previous) in [(80, 90, 70), (95, 100, 90), (103, 108, 100)] {
+        assert_eq!(futures.update(range(first, seq, previous)), Verdict::Buffered);
+    }
+    assert_eq!(futures.update(image(100)), Verdict::Replaced);
+    assert_eq!((futures.seq(), futures.stats().deltas, futures.stats().ignored), (108, 2, 1));
+    assert_eq!(futures.update(range(120, 130, 108)), Verdict::Changed);
+    assert_eq!(futures.update(range(135, 140, 133)), Verdict::Lost(Loss::Gap { expected: 130, got: 133 }));
+}
+
+#[test]
+fn a_checksum_is_of_the_venues_own_spelling() {
+    let (bids, asks) = ([level("3366.1", "7"), level("3366", "6")], [level("3366.8", "9"), level("3368", "8")]);
+    let snapshot = SyncUpdate { snapshot: true, bids: &bids, asks: &asks, ..range(0, 1, 0) };
+    let mut sync = BookSync::new(SyncRule::Unsequenced, 10);
+    let right = SyncUpdate { checksum: Some((-1_881_014_294_i32).cast_unsigned()), ..snapshot };
+    assert_eq!(sync.update(right), Verdict::Replaced);
+    assert_eq!(sync.update(SyncUpdate { snapshot: false, bids: &[], asks: &[], ..right }), Verdict::Changed);
+    assert!(matches!(
+        sync.update(SyncUpdate { snapshot: false, bids: &[level("3366.1", "8")], ..right }),
+        Verdict::Lost(Loss::Checksum { expected: 2_413_953_002, .. })
+    ));
+    assert_eq!((sync.stats().checksum_ok, sync.stats().checksum_bad), (2, 1));
+    let one = [level("3366.1", "7")];
+    let three = [level("3366.8", "9"), level("3368", "8"), level("3372", "8")];
+    let update = SyncUpdate { snapshot: true, bids: &one, asks: &three, checksum: Some(831_078_360), ..range(0, 1, 0) };
+    assert_eq!(sync.update(update), Verdict::Replaced);
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::Frame;
-use crate::zmtp;
+use crate::zmtp::{self, Encoder};
 
 /// Slices per call; the kernel takes up to 1024.
 pub(super) const MAX_SLICES: usize = 256;
@@ -37,12 +37,19 @@ impl Burst {
     }
 
     /// Lays out frames (each as a message of topic and payload) after `commands`, which are complete frames already.
-    /// What was written before is dropped; call only when that is all.
-    pub(super) fn fill(&mut self, commands: &[u8], frames: &mut Vec<Frame>) {
+    /// What was written before is dropped; call only when that is all. Frames that are sealed for this subscriber alone
+    /// share nothing.
+    pub(super) fn fill(&mut self, commands: &[u8], frames: &mut Vec<Frame>, encoder: &mut Encoder) {
         self.copied.clear();
         self.parts.clear();
         (self.next, self.offset) = (0, 0);
         self.copied.extend_from_slice(commands);
+        if encoder.is_sealing() {
+            for frame in frames.drain(..) {
+                encoder.put_frame(&mut self.copied, true, &frame.topic);
+                encoder.put_frame(&mut self.copied, false, &frame.payload);
+            }
+        }
         let mut start = 0;
         for frame in frames.drain(..) {
             zmtp::put_frame(&mut self.copied, true, &frame.topic);
@@ -110,10 +117,10 @@ mod tests {
                 let payload = Bytes::from(vec![(size % 251) as u8; size]);
                 zmtp::put_frame(&mut expected, true, b"topic.");
                 zmtp::put_frame(&mut expected, false, &payload);
-                Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream }
+                Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream, seq: 0 }
             }).collect();
             let mut burst = Burst::default();
-            burst.fill(b"PING", &mut frames);
+            burst.fill(b"PING", &mut frames, &mut Encoder::default());
             let mut written = Vec::new();
             for limit in writes.iter().cycle() {
                 if burst.is_done() {

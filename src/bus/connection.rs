@@ -2,20 +2,23 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::faults::Fault;
-use crate::zmtp::{self, Decoder, Handshake, Peer, Role};
+use crate::zmtp::{Decoder, Encoder, Entropy, Handshake, Peer, Role, ServerSecurity, WireError};
 
 /// Bytes read at once. Peers of the bus send little.
 pub(super) const READ_BYTES: usize = 4096;
 /// How long a peer may take to close its side after we closed ours.
 const FINISH_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a peer waits to hear that its key or password is not accepted.
+const DENIAL_DELAY: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -29,9 +32,23 @@ enum Stream {
     Unix(UnixStream),
 }
 
+/// A peer whose handshake is complete, and how its frames are read and written.
+pub(super) struct Greeted {
+    pub(super) peer: Peer,
+    pub(super) decoder: Decoder,
+    pub(super) encoder: Encoder,
+}
+
 /// The peer for the log: its address, or `ipc`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerName(Option<SocketAddr>);
+
+impl PeerName {
+    /// Its address, without the port; none for `ipc`.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        self.0.map(|address| address.ip().to_canonical())
+    }
+}
 
 impl fmt::Display for PeerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,26 +134,38 @@ impl Connection {
     }
 
     /// Greets the peer and learns who it is. Frames over `limit` bytes are refused from here on.
-    pub(super) async fn handshake(&self, role: Role, limit: usize, within: Duration) -> Result<(Peer, Decoder), Fault> {
+    pub(super) async fn handshake(
+        &self,
+        role: Role,
+        limit: usize,
+        security: &ServerSecurity,
+        within: Duration,
+    ) -> Result<Greeted, Fault> {
+        let entropy = Entropy::from_system()?;
+        let handshake = Handshake::server(role, limit, security, entropy);
         let early = |fault| if matches!(fault, Fault::Closed) { Fault::LeftEarly } else { fault };
-        match timeout(within, self.greet(role, limit)).await {
+        match timeout(within, self.greet(handshake)).await {
             Ok(met) => met.map_err(early),
             Err(_) => Err(Fault::HandshakeTimeout(within)),
         }
     }
 
-    async fn greet(&self, role: Role, limit: usize) -> Result<(Peer, Decoder), Fault> {
-        self.write_all(&zmtp::greeting()).await?;
-        let mut handshake = Handshake::new(role, limit);
+    async fn greet(&self, mut handshake: Handshake) -> Result<Greeted, Fault> {
+        self.write_all(&handshake.greeting()).await?;
         let mut buffer = [0; 512];
         let mut out = Vec::new();
         loop {
             let count = self.read(&mut buffer).await?;
             let met = handshake.step(&buffer[..count], &mut out);
+            if matches!(met, Err(WireError::Denied(_))) {
+                // Whoever tries one password after the other shall need time for it.
+                sleep(DENIAL_DELAY).await;
+            }
             self.write_all(&out).await?;
             out.clear();
             if let Some(peer) = met.map_err(Fault::Handshake)? {
-                return Ok((peer, handshake.into_decoder()));
+                let (decoder, encoder) = handshake.into_codec();
+                return Ok(Greeted { peer, decoder, encoder });
             }
         }
     }

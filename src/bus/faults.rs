@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::queue::Slow;
 use super::topics::SubscribeError;
 use crate::clock;
 use crate::log_limit::LogLimit;
-use crate::zmtp::WireError;
+use crate::zmtp::{KeyError, WireError};
 
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -22,6 +23,8 @@ pub(super) enum Fault {
     Closed,
     #[error("all {0} places are taken")]
     Full(usize),
+    #[error("its address has {0} connections already")]
+    Crowd(usize),
     #[error("the handshake was not complete within {0:?}")]
     HandshakeTimeout(Duration),
     #[error("the peer left before the handshake was complete")]
@@ -30,14 +33,18 @@ pub(super) enum Fault {
     Handshake(WireError),
     #[error("{0}")]
     Protocol(#[from] WireError),
+    #[error("the peer's key is not on the list of clients any more")]
+    Revoked,
+    #[error("{0}")]
+    Entropy(#[from] KeyError),
     #[error("{0}")]
     Subscriptions(#[from] SubscribeError),
     #[error("a request of more than {0} bytes or of too many frames")]
     Request(usize),
     #[error("the peer did not answer a PING within {0:?}")]
     Silent(Duration),
-    #[error("the queue was full for {0:?}")]
-    Slow(Duration),
+    #[error("{0}")]
+    Slow(Slow),
     #[error("a reply was not read within {0:?}")]
     ReplyNotRead(Duration),
     #[error("cannot accept: {0}; if it is about open files, raise their limit (ulimit -n, LimitNOFILE)")]
@@ -49,10 +56,14 @@ pub(super) enum Fault {
 pub struct Refused {
     /// Too many connections.
     pub full: u64,
+    /// Too many connections from one address.
+    pub crowd: u64,
     /// No complete handshake within its deadline.
     pub handshake_timeout: u64,
-    /// Not ZMTP 3.x with NULL, a socket type that does not fit, or gone before the handshake was complete.
+    /// Not ZMTP 3.x with our mechanism, a socket type that does not fit, or gone before the handshake was complete.
     pub handshake: u64,
+    /// A wrong password, a key that is not on the list, or one that was taken off it.
+    pub denied: u64,
     /// A frame or a request over its limit was announced.
     pub too_large: u64,
     /// Any other breach of the protocol.
@@ -63,6 +74,8 @@ pub struct Refused {
     pub silent: u64,
     /// Did not read: a queue full, or a reply pending, for too long.
     pub slow: u64,
+    /// Had no room for a frame, where the policy is to disconnect.
+    pub no_room: u64,
     /// `accept` failed (no connection was made).
     pub accept: u64,
 }
@@ -72,13 +85,16 @@ impl Refused {
     pub const fn by_reason(&self) -> [(&'static str, u64); KINDS] {
         [
             ("full", self.full),
+            ("crowd", self.crowd),
             ("handshake_timeout", self.handshake_timeout),
             ("handshake", self.handshake),
+            ("denied", self.denied),
             ("too_large", self.too_large),
             ("protocol", self.protocol),
             ("subscriptions", self.subscriptions),
             ("silent", self.silent),
             ("slow", self.slow),
+            ("no_room", self.no_room),
             ("accept", self.accept),
         ]
     }
@@ -87,13 +103,16 @@ impl Refused {
 #[derive(Clone, Copy)]
 enum Kind {
     Full,
+    Crowd,
     HandshakeTimeout,
     Handshake,
+    Denied,
     TooLarge,
     Protocol,
     Subscriptions,
     Silent,
     Slow,
+    NoRoom,
     Accept,
 }
 
@@ -104,13 +123,16 @@ impl Fault {
         Some(match self {
             Self::Closed => return None,
             Self::Full(_) => Kind::Full,
+            Self::Crowd(_) => Kind::Crowd,
             Self::HandshakeTimeout(_) => Kind::HandshakeTimeout,
             Self::Handshake(WireError::TooLarge { .. }) | Self::Protocol(WireError::TooLarge { .. }) => Kind::TooLarge,
-            Self::LeftEarly | Self::Handshake(_) => Kind::Handshake,
+            Self::Handshake(WireError::Denied(_)) | Self::Revoked => Kind::Denied,
+            Self::LeftEarly | Self::Entropy(_) | Self::Handshake(_) => Kind::Handshake,
             Self::Request(_) => Kind::TooLarge,
             Self::Protocol(_) => Kind::Protocol,
             Self::Subscriptions(_) => Kind::Subscriptions,
             Self::Silent(_) => Kind::Silent,
+            Self::Slow(Slow::NoRoom { .. }) => Kind::NoRoom,
             Self::Slow(_) | Self::ReplyNotRead(_) => Kind::Slow,
             Self::Accept(_) => Kind::Accept,
         })
@@ -152,13 +174,16 @@ impl FaultLog {
         let count = |kind: Kind| self.counts[kind as usize].load(Ordering::Relaxed);
         Refused {
             full: count(Kind::Full),
+            crowd: count(Kind::Crowd),
             handshake_timeout: count(Kind::HandshakeTimeout),
             handshake: count(Kind::Handshake),
+            denied: count(Kind::Denied),
             too_large: count(Kind::TooLarge),
             protocol: count(Kind::Protocol),
             subscriptions: count(Kind::Subscriptions),
             silent: count(Kind::Silent),
             slow: count(Kind::Slow),
+            no_room: count(Kind::NoRoom),
             accept: count(Kind::Accept),
         }
     }

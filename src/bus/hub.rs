@@ -1,18 +1,24 @@
-//! What publishing and all subscribers share, behind one lock: subscriptions, queues and kept frames. Under one lock a
-//! joiner gets exactly the kept frames and then every later one. Holds no socket and reads no clock.
+//! What publishing and all subscribers share, behind one lock: subscriptions, queues and the catalog of topics. Under one
+//! lock a joiner gets exactly the kept frames and then every later one. Holds no socket and reads no clock.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
-use super::kept::Kept;
-use super::queue::{Pushed, Queue, QueueLimits};
+use super::catalog::Catalog;
+use super::joins::{Joins, Step};
+use super::last_seqs::LastSeqs;
+use super::losses::LossTable;
+use super::queue::{Policy, Pushed, Queue, QueueLimits, Slow, SlowLimits};
 use super::topics::{SubscribeError, SubscriberId, Topics};
-use super::{Frame, Outgoing, Retain};
-use crate::model::Mono;
+use super::{Frame, Outgoing};
+use crate::model::{Mono, UnixNanos};
+
+/// The topic that tells a subscriber what it lost.
+const NOTICE: &[u8] = b"notice.loss.";
+/// Topics looked at for a joiner in one turn of the lock: some tens of microseconds.
+const JOIN_STEP: usize = 128;
 
 /// Bounds of the hub; [`super::PublisherOptions`] says what they mean.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +26,8 @@ pub(super) struct HubLimits {
     pub(super) queue: QueueLimits,
     pub(super) subscribers: usize,
     pub(super) subscriptions: usize,
-    pub(super) kept_topics: usize,
-    pub(super) slow: Duration,
+    pub(super) topics: usize,
+    pub(super) slow: SlowLimits,
 }
 
 /// Counters since the start.
@@ -33,40 +39,57 @@ pub(super) struct HubCounters {
     pub(super) not_kept: u64,
 }
 
+/// Who a subscriber is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guest {
+    /// Its address.
+    pub(super) peer: String,
+    /// When it came.
+    pub(super) since: UnixNanos,
+    pub(super) policy: Policy,
+}
+
 /// What a subscriber's writer is to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     /// Send the frames taken.
     Frames,
+    /// Nothing was found yet: take again.
+    Again,
     /// Wait to be woken.
     Nothing,
-    /// Disconnect: its queue was full for too long.
-    Slow,
+    /// Disconnect.
+    Slow(Slow),
 }
 
+/// A subscriber's place. What it holds is worth dropping outside the lock.
 #[derive(Debug)]
-struct Slot {
-    queue: Queue,
+pub(super) struct Slot {
+    pub(super) guest: Guest,
+    pub(super) queue: Queue,
+    pub(super) last_seqs: LastSeqs,
+    /// Tells it from others that had the same number.
+    pub(super) born: u64,
+    joins: Joins,
     wake: Arc<Notify>,
     /// The writer found nothing and waits.
     asleep: bool,
-    slow: bool,
-    /// The last published frame that was considered for this subscriber, as several of its prefixes may match one.
-    seen: u64,
+    slow: Option<Slow>,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Hub {
     limits: HubLimits,
-    slots: Vec<Option<Slot>>,
+    pub(super) slots: Vec<Option<Slot>>,
     /// Slots that may be used again.
     free: Vec<SubscriberId>,
     count: usize,
-    topics: Topics,
-    kept: Kept,
+    pub(super) topics: Topics,
+    pub(super) catalog: Catalog,
     counters: HubCounters,
-    matched: Vec<SubscriberId>,
+    /// Counts frames, subscriptions and subscribers together: which of two came first.
+    time: u64,
 }
 
 impl Hub {
@@ -77,14 +100,14 @@ impl Hub {
             free: Vec::new(),
             count: 0,
             topics: Topics::new(limits.subscriptions),
-            kept: Kept::new(limits.kept_topics),
+            catalog: Catalog::new(limits.topics),
             counters: HubCounters::default(),
-            matched: Vec::new(),
+            time: 0,
         }
     }
 
     /// Adds a subscriber without subscriptions, and what wakes its writer; `None` if there are too many.
-    pub(super) fn join(&mut self) -> Option<(SubscriberId, Arc<Notify>)> {
+    pub(super) fn join(&mut self, guest: Guest) -> Option<(SubscriberId, Arc<Notify>)> {
         if self.count >= self.limits.subscribers {
             return None;
         }
@@ -97,36 +120,52 @@ impl Hub {
             }
         };
         let wake = Arc::new(Notify::new());
-        let queue = Queue::new(self.limits.queue);
-        self.slots[id.0 as usize] = Some(Slot { queue, wake: Arc::clone(&wake), asleep: false, slow: false, seen: 0 });
+        self.slots[id.0 as usize] = Some(Slot {
+            queue: Queue::new(self.limits.queue, guest.policy),
+            last_seqs: LastSeqs::default(),
+            born: self.tick(),
+            joins: Joins::default(),
+            wake: Arc::clone(&wake),
+            asleep: false,
+            slow: None,
+            guest,
+        });
         self.count += 1;
         Some((id, wake))
     }
 
-    /// Subscribes, and queues the kept frames that this subscriber did not get through another of its subscriptions;
-    /// returns how many.
-    pub(super) fn subscribe(&mut self, id: SubscriberId, prefix: &[u8], now: Mono) -> Result<usize, SubscribeError> {
-        // With a shorter prefix, or the same, it has all that this one could bring.
-        let mut fresh = if self.topics.is_subscribed(id, prefix) { vec![] } else { self.kept.matching(prefix) };
-        fresh.retain(|frame| !self.topics.is_subscribed(id, &frame.topic));
-        self.topics.subscribe(id, prefix)?;
-        let Some(slot) = slot(&mut self.slots, id) else { return Ok(0) };
-        for frame in &fresh {
-            self.counters.count(slot.queue.push_joined((*frame).clone(), self.kept.len(), now));
+    /// Subscribes. The kept frames that this subscriber does not get through another of its subscriptions come with what
+    /// it takes next.
+    pub(super) fn subscribe(&mut self, id: SubscriberId, prefix: &[u8]) -> Result<(), SubscribeError> {
+        let now = self.tick();
+        if self.topics.subscribe(id, prefix, now)?
+            && let Some(slot) = slot(&mut self.slots, id)
+        {
+            slot.joins.add(id, prefix, now, slot.queue.next_number(), &self.topics);
         }
-        Ok(fresh.len())
+        Ok(())
     }
 
     /// Takes one subscription back.
     pub(super) fn cancel(&mut self, id: SubscriberId, prefix: &[u8]) {
-        self.topics.cancel(id, prefix);
+        let since = self.topics.held_since(id, prefix);
+        let until = self.tick();
+        if self.topics.cancel(id, prefix)
+            && let (Some(slot), Some(since)) = (slot(&mut self.slots, id), since)
+        {
+            slot.joins.cancelled(prefix, since, until);
+        }
     }
 
-    /// Removes a subscriber, up to `step` subscriptions at a time; call again until true.
-    pub(super) fn leave(&mut self, id: SubscriberId, step: usize) -> bool {
-        if self.slots[id.0 as usize].take().is_some() {
-            self.count -= 1;
-        }
+    /// Takes a subscriber's place away; its subscriptions are to be removed next.
+    pub(super) fn vacate(&mut self, id: SubscriberId) -> Option<Slot> {
+        let slot = self.slots[id.0 as usize].take();
+        self.count -= usize::from(slot.is_some());
+        slot
+    }
+
+    /// Removes up to `step` subscriptions of a subscriber that left; call again until true. The number may then be another's.
+    pub(super) fn remove_some(&mut self, id: SubscriberId, step: usize) -> bool {
         let done = self.topics.remove_some(id, step);
         if done {
             self.free.push(id);
@@ -139,7 +178,7 @@ impl Hub {
         let mut woken = Vec::new();
         for outgoing in batch.drain(..) {
             match outgoing {
-                Outgoing::Forget(topic) => self.kept.forget(&topic),
+                Outgoing::Forget(topic) => self.catalog.forget(&topic),
                 Outgoing::Frame(frame) => self.publish_frame(&frame, now, &mut woken),
             }
         }
@@ -148,56 +187,83 @@ impl Hub {
 
     fn publish_frame(&mut self, frame: &Frame, now: Mono, woken: &mut Vec<Arc<Notify>>) {
         self.counters.published += 1;
-        if frame.retain != Retain::Stream && !self.kept.keep(frame) {
-            self.counters.not_kept += 1;
-        }
+        let time = self.tick();
+        let number = self.catalog.record(frame, time);
+        self.counters.not_kept += u64::from(number.is_none());
         if self.topics.is_empty() {
             return;
         }
-        self.topics.matching(&frame.topic, |id| self.matched.push(id));
-        for id in self.matched.drain(..) {
-            let Some(slot) = slot(&mut self.slots, id) else { continue };
-            if slot.slow || slot.seen == self.counters.published {
-                continue;
-            }
-            slot.seen = self.counters.published;
-            self.counters.count(slot.queue.push(frame.clone(), now));
-            if slot.queue.is_overdue(now, self.limits.slow) {
-                slot.slow = true;
-                slot.queue = Queue::new(self.limits.queue);
-                woken.push(Arc::clone(&slot.wake));
-            } else if std::mem::take(&mut slot.asleep) {
+        let readers = match number {
+            Some(number) => self.catalog.readers(number, &frame.topic, &self.topics),
+            None => self.catalog.readers_unlisted(&frame.topic, &self.topics),
+        };
+        for id in readers {
+            if let Some(slot) = slot(&mut self.slots, *id)
+                && slot.offer(frame.clone(), now, self.limits.slow, &mut self.counters)
+            {
                 woken.push(Arc::clone(&slot.wake));
             }
         }
     }
 
-    /// Moves up to `frames` queued frames, and until `bytes` are reached, to `out`.
-    pub(super) fn take(
-        &mut self,
-        id: SubscriberId,
-        out: &mut Vec<Frame>,
-        frames: usize,
-        bytes: usize,
-        now: Mono,
-    ) -> Taken {
+    /// Queues a frame for one subscriber, and returns whom to wake for it.
+    pub(super) fn send_to(&mut self, id: SubscriberId, frame: Frame, now: Mono) -> Option<Arc<Notify>> {
+        let slot = slot(&mut self.slots, id)?;
+        slot.offer(frame, now, self.limits.slow, &mut self.counters).then(|| Arc::clone(&slot.wake))
+    }
+
+    /// Moves frames to `out`: up to `frames`, and until `bytes` are reached. First what it is owed, then the queue, with
+    /// the kept frames of each new subscription before everything that was queued since.
+    pub(super) fn take(&mut self, id: SubscriberId, out: &mut Vec<Frame>, frames: usize, bytes: usize) -> Taken {
         let Some(slot) = slot(&mut self.slots, id) else { return Taken::Nothing };
-        if slot.slow {
-            return Taken::Slow;
+        if let Some(slow) = slot.slow {
+            return Taken::Slow(slow);
         }
-        slot.queue.take(out, frames, bytes);
-        for topic in slot.queue.take_owed().into_iter().flatten() {
-            if let Some(frame) = self.kept.get(&topic).filter(|_| self.topics.is_subscribed(id, &topic)) {
-                self.counters.count(slot.queue.push(frame.clone(), now));
-            }
+        let (mut looks, mut taken) = (JOIN_STEP, 0);
+        while looks > 0 && out.len() < frames && taken < bytes {
+            let frame = if let Some((topic, seq)) = slot.queue.pop_owed() {
+                looks -= 1;
+                let newest = self.catalog.kept(&topic).filter(|kept| kept.seq == seq);
+                newest.filter(|_| self.topics.is_subscribed(id, &topic)).cloned()
+            } else {
+                match slot.joins.step(id, slot.queue.front_number(), &self.catalog, &self.topics) {
+                    Step::Frame(frame) => {
+                        looks -= 1;
+                        Some(frame)
+                    }
+                    Step::Nothing => {
+                        looks -= 1;
+                        None
+                    }
+                    Step::Wait => match slot.queue.pop() {
+                        Some(frame) => Some(frame),
+                        None => break,
+                    },
+                }
+            };
+            taken += frame.as_ref().map_or(0, |frame| frame.topic.len() + frame.payload.len());
+            out.extend(frame);
         }
-        slot.asleep = out.is_empty() && slot.queue.is_empty();
-        if slot.asleep { Taken::Nothing } else { Taken::Frames }
+        slot.asleep = out.is_empty() && slot.queue.is_idle() && slot.joins.is_empty();
+        match out.is_empty() {
+            false => Taken::Frames,
+            true if slot.asleep => Taken::Nothing,
+            true => Taken::Again,
+        }
+    }
+
+    /// What this subscriber lost before the frames just taken, and since when, if it is time to tell. `None` if it does not
+    /// want to know: then it counts as told.
+    pub(super) fn take_losses(&mut self, id: SubscriberId) -> Option<(Mono, LossTable)> {
+        let losses = slot(&mut self.slots, id)?.queue.take_losses()?;
+        self.topics.is_subscribed(id, NOTICE).then_some(losses)
     }
 
     /// Whether this subscriber is to be disconnected for being slow.
-    pub(super) fn is_slow(&self, id: SubscriberId) -> bool {
-        self.slots[id.0 as usize].as_ref().is_some_and(|slot| slot.slow)
+    pub(super) fn check_slow(&mut self, id: SubscriberId, now: Mono) -> Option<Slow> {
+        let slot = slot(&mut self.slots, id)?;
+        slot.slow = slot.slow.or_else(|| slot.queue.overdue(now, self.limits.slow));
+        slot.slow
     }
 
     pub(super) fn counters(&self) -> HubCounters {
@@ -214,19 +280,42 @@ impl Hub {
         !self.topics.is_empty()
     }
 
-    /// Frames queued for all subscribers together.
+    /// Frames queued for all subscribers together, but those about to be disconnected.
     pub(super) fn queued(&self) -> usize {
-        self.slots.iter().flatten().map(|slot| slot.queue.len()).sum()
+        let staying = self.slots.iter().flatten().filter(|slot| slot.slow.is_none());
+        staying.map(|slot| slot.queue.len()).sum()
     }
 
     /// The topics kept for joiners, in order.
     pub(super) fn topics_kept(&self) -> Vec<Bytes> {
-        self.kept.topics().cloned().collect()
+        self.catalog.topics_kept().cloned().collect()
     }
 
     /// Topics kept for joiners.
     pub(super) fn kept_topics(&self) -> usize {
-        self.kept.len()
+        self.catalog.kept_count()
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.time += 1;
+        self.time
+    }
+}
+
+impl Slot {
+    /// Queues a frame; whether the writer is to be woken. A slow one's queue stays as it is until it leaves, because
+    /// dropping so many frames takes long.
+    fn offer(&mut self, frame: Frame, now: Mono, limits: SlowLimits, counters: &mut HubCounters) -> bool {
+        if self.slow.is_some() {
+            return false;
+        }
+        let pushed = self.queue.push(frame, now);
+        counters.count(pushed);
+        self.slow = match pushed.refused {
+            true => Some(Slow::NoRoom { queued: self.queue.len() }),
+            false => self.queue.overdue(now, limits),
+        };
+        std::mem::take(&mut self.asleep) || self.slow.is_some()
     }
 }
 
@@ -237,7 +326,7 @@ impl HubCounters {
     }
 }
 
-fn slot(slots: &mut [Option<Slot>], id: SubscriberId) -> Option<&mut Slot> {
+pub(super) fn slot(slots: &mut [Option<Slot>], id: SubscriberId) -> Option<&mut Slot> {
     slots.get_mut(id.0 as usize)?.as_mut()
 }
 

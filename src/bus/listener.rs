@@ -13,24 +13,33 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::bind::{BindError, Listener};
 use super::connection::Connection;
+use super::crowds::Crowds;
 use super::faults::{Fault, FaultLog};
 
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What all connections of one server share: counters, and the signal to finish.
+/// What all connections of one server share: counters, places, and the signal to finish.
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) faults: FaultLog,
     pub(super) accepted: AtomicU64,
     /// Connections per endpoint, with those in the handshake.
     pub(super) most: usize,
+    crowds: Option<Crowds>,
     draining: watch::Sender<bool>,
 }
 
 impl Door {
-    pub(super) fn new(most: usize) -> Self {
-        Self { faults: FaultLog::default(), accepted: AtomicU64::new(0), most, draining: watch::Sender::new(false) }
+    /// Lets in `most` connections an endpoint, and `most_per_address` from one address if that is limited.
+    pub(super) fn new(most: usize, most_per_address: Option<usize>) -> Self {
+        Self {
+            faults: FaultLog::default(),
+            accepted: AtomicU64::new(0),
+            most,
+            crowds: most_per_address.map(Crowds::new),
+            draining: watch::Sender::new(false),
+        }
     }
 
     pub(super) fn draining(&self) -> Draining {
@@ -62,10 +71,10 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds all endpoints, or none; then accepts, and runs `serve` for each connection.
+    /// Binds all endpoints, or none; then accepts, and runs `serve` for each connection and the number of its endpoint.
     pub(super) async fn start<S, F>(endpoints: &[String], door: Arc<Door>, serve: S) -> Result<Self, BindError>
     where
-        S: Fn(Connection) -> F + Clone + Send + 'static,
+        S: Fn(Connection, usize) -> F + Clone + Send + 'static,
         F: Future<Output = Result<(), Fault>> + Send + 'static,
     {
         let mut bound = Vec::new();
@@ -76,7 +85,11 @@ impl Listeners {
             actual.push(listener.endpoint().map_err(refused)?);
             bound.push(listener);
         }
-        let tasks = bound.into_iter().map(|listener| tokio::spawn(accept(listener, Arc::clone(&door), serve.clone())));
+        let tasks = bound.into_iter().enumerate().map(|(number, listener)| {
+            let serve = serve.clone();
+            let serve = move |connection| serve(connection, number);
+            tokio::spawn(accept(listener, Arc::clone(&door), serve))
+        });
         let tasks = Mutex::new(tasks.collect());
         Ok(Self { door, endpoints: actual, tasks })
     }
@@ -140,6 +153,13 @@ where
         door.faults.record(&Fault::Full(door.most), &peer);
         return;
     }
+    let place = match (&door.crowds, peer.address()) {
+        (Some(crowds), Some(address)) => match crowds.enter(address) {
+            Some(place) => Some(place),
+            None => return door.faults.record(&Fault::Crowd(crowds.most), &peer),
+        },
+        _ => None,
+    };
     door.accepted.fetch_add(1, Ordering::Relaxed);
     tracing::debug!(%peer, "bus peer accepted");
     let serving = serve(connection);
@@ -148,6 +168,7 @@ where
         if let Err(fault) = serving.await {
             door.faults.record(&fault, &peer);
         }
+        drop(place);
     });
 }
 

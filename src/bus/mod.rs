@@ -2,16 +2,21 @@
 
 mod bind;
 mod burst;
+mod catalog;
 mod connection;
+mod crowds;
 mod endpoint;
 mod faults;
 mod heartbeat;
 mod hub;
-mod kept;
+mod joins;
+mod last_seqs;
 mod listener;
+pub mod losses;
 mod publisher;
 pub mod queue;
 mod requests;
+mod stats;
 mod subscriber;
 pub mod topics;
 
@@ -19,7 +24,9 @@ pub use bind::BindError;
 pub use endpoint::Endpoint;
 pub use faults::Refused;
 pub use heartbeat::HeartbeatOptions;
-pub use publisher::{BusStats, Publisher, PublisherOptions};
+pub use publisher::{Publisher, PublisherOptions};
+pub use queue::{Policy, SlowLimits};
 pub use requests::{Reply, RequestHandler, RequestOptions, RequestServer, RequestStats};
+pub use stats::{BusStats, SubscriberStats};
 
 pub use crate::frame::{Frame, Outgoing, Retain};

@@ -1,11 +1,15 @@
 //! One subscriber's queue: bounded in frames and in bytes. A full queue keeps what is newest, counts what it loses, and
 //! remembers which kept topics it owes. Pure.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
+use super::losses::{LossTable, Losses};
 use super::{Frame, Retain};
 use crate::model::Mono;
 
@@ -18,6 +22,58 @@ pub struct QueueLimits {
     pub bytes: usize,
 }
 
+/// What happens to a frame that finds no room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    /// A `book` or `bbo` frame takes the place of the older one of its topic; for any other the oldest are dropped.
+    #[default]
+    Conflate,
+    /// The oldest are dropped.
+    Drop,
+    /// The subscriber is disconnected.
+    Disconnect,
+}
+
+impl Policy {
+    /// Its name in the config.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflate => "conflate",
+            Self::Drop => "drop",
+            Self::Disconnect => "disconnect",
+        }
+    }
+}
+
+/// How long a queue may stay full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowLimits {
+    /// Since a frame found no room, without once being half empty; `None` for ever.
+    pub time: Option<Duration>,
+    /// Frames dropped within that; `None` for any number.
+    pub drops: Option<u64>,
+}
+
+/// Why a subscriber is to be disconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Slow {
+    /// Its queue stayed full.
+    #[error("its queue was full for {time:?}, and {dropped} frames were dropped")]
+    Full {
+        /// For how long.
+        time: Duration,
+        /// Frames dropped meanwhile.
+        dropped: u64,
+    },
+    /// Its queue was full, and the policy of its endpoint is to disconnect.
+    #[error("a frame found no room in its queue of {queued} frames")]
+    NoRoom {
+        /// Frames in the queue.
+        queued: usize,
+    },
+}
+
 /// What became of a pushed frame and of those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
@@ -25,6 +81,8 @@ pub struct Pushed {
     pub dropped: u64,
     /// The frame took the place of an older one of its topic.
     pub conflated: bool,
+    /// There was no room, and the policy is to disconnect: nothing was changed.
+    pub refused: bool,
 }
 
 /// Frames on their way to one subscriber, oldest first.
@@ -33,91 +91,137 @@ pub struct Queue {
     frames: VecDeque<Frame>,
     bytes: usize,
     limits: QueueLimits,
-    /// Frames allowed beyond the limit until the queue is next empty: what joining put there at once.
-    joined: usize,
+    policy: Policy,
     /// How many frames have left from the front: the number of the frame that is now in front.
     gone: u64,
     full: Option<Full>,
-    /// Kept topics whose newest frame was dropped, so that what the subscriber last saw of them may be untrue.
-    owed: HashSet<Bytes>,
+    /// Kept topics of which frames were dropped, with the `seq` of the last of these: if the topic has no newer frame, what
+    /// the subscriber last saw of it may be untrue.
+    owed: BTreeMap<Bytes, u64>,
+    losses: Losses,
 }
 
 /// From when a frame found no room until the queue is half empty.
 #[derive(Debug)]
 struct Full {
     since: Mono,
-    /// The number of the newest queued frame of each kept topic. Entries below `gone` are void.
+    dropped: u64,
+    /// Whether its first losses were told.
+    told: bool,
+    /// The number of the newest queued frame of each topic that can be conflated. Entries below `gone` are void.
     newest: HashMap<Bytes, u64>,
 }
 
 impl Queue {
     /// An empty queue.
-    pub fn new(limits: QueueLimits) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, limits, joined: 0, gone: 0, full: None, owed: HashSet::new() }
+    pub fn new(limits: QueueLimits, policy: Policy) -> Self {
+        Self {
+            frames: VecDeque::new(),
+            bytes: 0,
+            limits,
+            policy,
+            gone: 0,
+            full: None,
+            owed: BTreeMap::new(),
+            losses: Losses::default(),
+        }
     }
 
-    /// Adds a frame. When there is no room, a [`Retain::Conflate`] frame replaces the queued one of its topic, in its
-    /// place in the order; otherwise the oldest frames are dropped.
+    /// Adds a frame; when there is no room, as the policy says.
     pub fn push(&mut self, frame: Frame, now: Mono) -> Pushed {
         let size = size_of(&frame);
         if self.has_room(size) {
             self.append(frame);
             return Pushed::default();
         }
+        if self.policy == Policy::Disconnect {
+            return Pushed { refused: true, ..Pushed::default() };
+        }
         if self.full.is_none() {
-            self.full = Some(Full { since: now, newest: self.index() });
+            self.full = Some(Full { since: now, dropped: 0, told: false, newest: self.index() });
         }
-        if frame.retain == Retain::Conflate
-            && let Some(at) = self.newest_of(&frame.topic)
-        {
+        let place = match self.policy {
+            Policy::Conflate if frame.retain == Retain::Conflate => self.newest_of(&frame.topic),
+            _ => None,
+        };
+        let mut pushed = Pushed { conflated: place.is_some(), ..Pushed::default() };
+        if let Some(at) = place {
             self.bytes = self.bytes - size_of(&self.frames[at]) + size;
-            self.frames[at] = frame;
-            return Pushed { dropped: self.shrink(0), conflated: true };
-        }
-        let mut dropped = self.shrink(size);
-        if self.has_room(size) {
-            self.append(frame);
+            let older = std::mem::replace(&mut self.frames[at], frame);
+            self.losses.conflated(&older, now);
+            pushed.dropped = self.shrink(0, now);
         } else {
-            self.owe(&frame);
-            dropped += 1;
-        }
-        Pushed { dropped, conflated: false }
-    }
-
-    /// Adds a kept frame for a joiner. It does not count against the limit of frames (but of bytes), so that a queue
-    /// shorter than the number of topics cannot make a joiner miss any; `most` is the number of kept topics.
-    pub fn push_joined(&mut self, frame: Frame, most: usize, now: Mono) -> Pushed {
-        self.joined = (self.joined + 1).min(most);
-        self.push(frame, now)
-    }
-
-    /// Moves frames from the front to `out`: up to `frames`, and until `bytes` are reached.
-    pub fn take(&mut self, out: &mut Vec<Frame>, frames: usize, bytes: usize) {
-        let mut taken = 0;
-        for _ in 0..frames {
-            if taken >= bytes {
-                break;
+            pushed.dropped = self.shrink(size, now);
+            if self.has_room(size) {
+                self.append(frame);
+            } else {
+                self.lose(&frame, now);
+                pushed.dropped += 1;
             }
-            let Some(frame) = self.pop() else { break };
-            taken += size_of(&frame);
-            out.push(frame);
         }
-        if self.frames.is_empty() {
-            self.joined = 0;
+        match &mut self.full {
+            // What it lost was too large for it.
+            _ if self.frames.is_empty() => self.full = None,
+            Some(full) => full.dropped += pushed.dropped,
+            None => {}
         }
+        pushed
+    }
+
+    /// Takes the frame in front.
+    pub fn pop(&mut self) -> Option<Frame> {
+        let frame = self.remove_front()?;
         if self.frames.len() <= self.limits.frames / 2 && self.bytes <= self.limits.bytes / 2 {
             self.full = None;
         }
+        Some(frame)
     }
 
-    /// Once there is room again: the kept topics whose last frame was dropped, which are to be sent anew.
-    pub fn take_owed(&mut self) -> Option<HashSet<Bytes>> {
-        (self.full.is_none() && !self.owed.is_empty()).then(|| std::mem::take(&mut self.owed))
+    /// Once there is room again: a kept topic of which frames were dropped, and the `seq` of the last of them. If that is
+    /// still the topic's newest, it is to be sent, before the queue.
+    pub fn pop_owed(&mut self) -> Option<(Bytes, u64)> {
+        if self.is_full() { None } else { self.owed.pop_first() }
     }
 
-    /// Whether the queue has been full, without once being half empty, for `limit`.
-    pub fn is_overdue(&self, now: Mono, limit: Duration) -> bool {
-        self.full.as_ref().is_some_and(|full| now.since(full.since) >= limit)
+    /// What was lost before the frames that are still queued, and since when. It is told only once: at the first call while
+    /// the queue is full, and when it is full no more, so that telling is little beside what is delivered.
+    pub fn take_losses(&mut self) -> Option<(Mono, LossTable)> {
+        match &mut self.full {
+            Some(full) if full.told => None,
+            Some(full) => {
+                full.told = true;
+                self.losses.take_untold()
+            }
+            None => self.losses.take_untold(),
+        }
+    }
+
+    /// All that was lost.
+    pub fn losses(&self) -> LossTable {
+        self.losses.all()
+    }
+
+    /// Whether a frame found no room and the queue has not been half empty since.
+    pub fn is_full(&self) -> bool {
+        self.full.is_some()
+    }
+
+    /// Whether the queue has been full beyond a limit.
+    pub fn overdue(&self, now: Mono, limits: SlowLimits) -> Option<Slow> {
+        let &Full { since, dropped, .. } = self.full.as_ref()?;
+        let time = now.since(since);
+        let over = limits.time.is_some_and(|limit| time >= limit) || limits.drops.is_some_and(|limit| dropped >= limit);
+        over.then_some(Slow::Full { time, dropped })
+    }
+
+    /// The number of the frame in front: how many have left.
+    pub fn front_number(&self) -> u64 {
+        self.gone
+    }
+
+    /// The number that the next frame will have.
+    pub fn next_number(&self) -> u64 {
+        self.gone + self.frames.len() as u64
     }
 
     /// Frames queued.
@@ -125,27 +229,30 @@ impl Queue {
         self.frames.len()
     }
 
-    /// Whether nothing is queued.
-    pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+    /// Bytes queued.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing is queued or owed.
+    pub fn is_idle(&self) -> bool {
+        self.frames.is_empty() && self.owed.is_empty()
     }
 
     fn has_room(&self, size: usize) -> bool {
-        self.frames.len() < self.limits.frames + self.joined && self.bytes + size <= self.limits.bytes
+        self.frames.len() < self.limits.frames && self.bytes + size <= self.limits.bytes
     }
 
     fn append(&mut self, frame: Frame) {
-        if frame.retain != Retain::Stream
-            && let Some(full) = &mut self.full
-        {
-            full.newest.insert(frame.topic.clone(), self.gone + self.frames.len() as u64);
-            self.owed.remove(&frame.topic);
+        let number = self.next_number();
+        if let Some(full) = self.full.as_mut().filter(|_| frame.retain == Retain::Conflate) {
+            full.newest.insert(frame.topic.clone(), number);
         }
         self.bytes += size_of(&frame);
         self.frames.push_back(frame);
     }
 
-    fn pop(&mut self) -> Option<Frame> {
+    fn remove_front(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.gone += 1;
         self.bytes -= size_of(&frame);
@@ -153,24 +260,21 @@ impl Queue {
     }
 
     /// Drops the oldest frames until `size` more bytes and one more frame fit (with 0: until the bounds hold).
-    fn shrink(&mut self, size: usize) -> u64 {
+    fn shrink(&mut self, size: usize, now: Mono) -> u64 {
         let mut dropped = 0;
         let spare = usize::from(size > 0);
-        while self.frames.len() + spare > self.limits.frames + self.joined || self.bytes + size > self.limits.bytes {
-            let number = self.gone;
-            let Some(frame) = self.pop() else { break };
+        while self.frames.len() + spare > self.limits.frames || self.bytes + size > self.limits.bytes {
+            let Some(frame) = self.remove_front() else { break };
             dropped += 1;
-            let newest = self.full.as_ref().and_then(|full| full.newest.get(&frame.topic));
-            if newest == Some(&number) {
-                self.owe(&frame);
-            }
+            self.lose(&frame, now);
         }
         dropped
     }
 
-    fn owe(&mut self, frame: &Frame) {
+    fn lose(&mut self, frame: &Frame, now: Mono) {
+        self.losses.dropped(frame, now);
         if frame.retain != Retain::Stream {
-            self.owed.insert(frame.topic.clone());
+            self.owed.insert(frame.topic.clone(), frame.seq);
         }
     }
 
@@ -181,7 +285,7 @@ impl Queue {
 
     fn index(&self) -> HashMap<Bytes, u64> {
         let numbered = (self.gone..).zip(&self.frames);
-        numbered.filter(|(_, f)| f.retain != Retain::Stream).map(|(n, f)| (f.topic.clone(), n)).collect()
+        numbered.filter(|(_, f)| f.retain == Retain::Conflate).map(|(n, f)| (f.topic.clone(), n)).collect()
     }
 }
 
@@ -190,158 +294,5 @@ fn size_of(frame: &Frame) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const LIMITS: QueueLimits = QueueLimits { frames: 4, bytes: 100 };
-
-    fn frame(topic: &str, payload: &str, retain: Retain) -> Frame {
-        Frame {
-            topic: Bytes::copy_from_slice(topic.as_bytes()),
-            payload: Bytes::copy_from_slice(payload.as_bytes()),
-            retain,
-        }
-    }
-
-    fn trade(n: u32) -> Frame {
-        frame("trade.", &n.to_string(), Retain::Stream)
-    }
-
-    fn drain(queue: &mut Queue) -> Vec<String> {
-        let mut out = Vec::new();
-        queue.take(&mut out, usize::MAX, usize::MAX);
-        out.iter()
-            .map(|f| format!("{}{}", String::from_utf8_lossy(&f.topic), String::from_utf8_lossy(&f.payload)))
-            .collect()
-    }
-
-    #[test]
-    fn the_oldest_are_dropped_and_counted() {
-        let mut queue = Queue::new(LIMITS);
-        let dropped: u64 = (0..7).map(|n| queue.push(trade(n), Mono(0)).dropped).sum();
-        assert_eq!(dropped, 3);
-        assert_eq!(drain(&mut queue), ["trade.3", "trade.4", "trade.5", "trade.6"]);
-        assert_eq!(queue.take_owed(), None);
-    }
-
-    #[test]
-    fn bytes_are_bounded_too() {
-        let mut queue = Queue::new(LIMITS);
-        queue.push(trade(1), Mono(0));
-        let big = "x".repeat(90);
-        assert_eq!(queue.push(frame("a.", &big, Retain::Stream), Mono(0)), Pushed::default());
-        assert_eq!(queue.push(frame("b.", &big, Retain::Stream), Mono(0)).dropped, 2);
-        assert_eq!(queue.push(frame("c.", &"x".repeat(101), Retain::Stream), Mono(0)).dropped, 2);
-        assert!(queue.is_empty() && queue.bytes == 0);
-    }
-
-    #[test]
-    fn a_full_queue_conflates_books_in_place() {
-        let mut queue = Queue::new(LIMITS);
-        let book = |n: u32| frame("book.", &n.to_string(), Retain::Conflate);
-        queue.push(trade(1), Mono(0));
-        queue.push(book(1), Mono(0));
-        queue.push(book(2), Mono(0));
-        queue.push(trade(2), Mono(0));
-        assert_eq!(queue.push(book(3), Mono(0)), Pushed { dropped: 0, conflated: true });
-        assert_eq!(queue.push(book(4), Mono(0)), Pushed { dropped: 0, conflated: true });
-        assert_eq!(drain(&mut queue), ["trade.1", "book.1", "book.4", "trade.2"]);
-    }
-
-    #[test]
-    fn a_dropped_kept_topic_is_owed_once_there_is_room() {
-        let mut queue = Queue::new(LIMITS);
-        queue.push(frame("status.", "stale", Retain::Latest), Mono(0));
-        queue.push(frame("ticker.", "1", Retain::Latest), Mono(0));
-        for n in 0..5 {
-            queue.push(trade(n), Mono(0));
-        }
-        // The ticker's later frame takes its debt away.
-        queue.push(frame("ticker.", "2", Retain::Latest), Mono(0));
-        assert_eq!(queue.take_owed(), None);
-        drain(&mut queue);
-        assert_eq!(queue.take_owed(), Some(HashSet::from([Bytes::from_static(b"status.")])));
-        assert_eq!(queue.take_owed(), None);
-    }
-
-    #[test]
-    fn joining_may_exceed_the_limit_of_frames() {
-        let mut queue = Queue::new(LIMITS);
-        for n in 0..10 {
-            let pushed = queue.push_joined(frame(&format!("s.{n}."), "", Retain::Latest), 10, Mono(0));
-            assert_eq!(pushed, Pushed::default());
-        }
-        assert_eq!((0..4).map(|n| queue.push(trade(n), Mono(0)).dropped).sum::<u64>(), 0);
-        assert_eq!(queue.push(trade(4), Mono(0)).dropped, 1);
-        drain(&mut queue);
-        assert_eq!((0..5).map(|n| queue.push(trade(n), Mono(0)).dropped).sum::<u64>(), 1);
-    }
-
-    #[test]
-    fn slowness_lasts_until_the_queue_is_half_empty() {
-        let mut queue = Queue::new(LIMITS);
-        let limit = Duration::from_nanos(100);
-        for n in 0..5 {
-            queue.push(trade(n), Mono(50));
-        }
-        assert!(!queue.is_overdue(Mono(149), limit));
-        assert!(queue.is_overdue(Mono(150), limit));
-        queue.take(&mut Vec::new(), 1, usize::MAX);
-        assert!(queue.is_overdue(Mono(150), limit));
-        queue.take(&mut Vec::new(), 1, usize::MAX);
-        assert!(!queue.is_overdue(Mono(150), limit));
-    }
-
-    fn any_frame() -> impl Strategy<Value = Frame> {
-        let retain = prop_oneof![Just(Retain::Stream), Just(Retain::Conflate), Just(Retain::Latest)];
-        (0..3_u8, 0..40_usize, retain).prop_map(|(topic, length, retain)| {
-            // A topic is always kept, or never.
-            frame(&format!("{topic}{retain:?}."), &"x".repeat(length), retain)
-        })
-    }
-
-    proptest! {
-        /// The bounds always hold, every frame is accounted for, and after recovery the last frame of every kept topic
-        /// was either delivered or is owed.
-        #[test]
-        fn nothing_is_lost_unseen(steps in proptest::collection::vec((any_frame(), 0..3_usize), 0..80)) {
-            let mut queue = Queue::new(LIMITS);
-            let (mut lost, mut out) = (0, Vec::new());
-            let mut last: HashMap<Bytes, Bytes> = HashMap::new();
-            let pushes = steps.len();
-            for (number, (mut frame, taken)) in steps.into_iter().enumerate() {
-                let mut payload = format!("{number:04}").into_bytes();
-                payload.extend_from_slice(&frame.payload);
-                frame.payload = payload.into();
-                if frame.retain != Retain::Stream {
-                    last.insert(frame.topic.clone(), frame.payload.clone());
-                }
-                let pushed = queue.push(frame, Mono(0));
-                lost += pushed.dropped + u64::from(pushed.conflated);
-                prop_assert!(queue.frames.len() <= LIMITS.frames && queue.bytes <= LIMITS.bytes);
-                prop_assert_eq!(queue.bytes, queue.frames.iter().map(size_of).sum::<usize>());
-                queue.take(&mut out, taken, usize::MAX);
-                if let Some(owed) = queue.take_owed() {
-                    for topic in owed {
-                        let payload = last[&topic].clone();
-                        prop_assert!(!out.iter().any(|f| f.topic == topic && f.payload == payload));
-                        out.push(Frame { topic, payload, retain: Retain::Latest });
-                        lost -= 1;
-                    }
-                }
-            }
-            queue.take(&mut out, usize::MAX, usize::MAX);
-            for topic in queue.take_owed().unwrap_or_default() {
-                let payload = last[&topic].clone();
-                out.push(Frame { topic, payload, retain: Retain::Latest });
-                lost -= 1;
-            }
-            prop_assert_eq!(out.len() as u64 + lost, pushes as u64);
-            for (topic, payload) in last {
-                prop_assert_eq!(out.iter().rev().find(|f| f.topic == topic).map(|f| f.payload.clone()), Some(payload));
-            }
-        }
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use super::bind::BindError;
-use super::connection::{Connection, READ_BYTES};
+use super::connection::{Connection, Greeted, READ_BYTES};
 use super::faults::{Fault, Refused};
 use super::heartbeat::{Beat, Heartbeat, HeartbeatOptions};
 use super::listener::{Door, Draining, Listeners};
-use crate::zmtp::{self, Command, Decoder, Role};
+use crate::zmtp::{self, Command, Decoder, Encoder, Peer, Role, ServerSecurity};
 
 /// Frames of one request at most, with its envelope.
 const MAX_FRAMES: usize = 16;
@@ -37,12 +37,16 @@ pub struct RequestOptions {
     pub max_request: usize,
     /// Connections at a time (256).
     pub max_connections: usize,
+    /// Connections at a time from one address (any number).
+    pub max_per_address: Option<usize>,
     /// Time for a peer's handshake (5 s).
     pub handshake: Duration,
     /// A client that has not read its reply within this time is disconnected (10 s).
     pub reply_within: Duration,
     /// Heartbeats towards peers of ZMTP 3.1.
     pub heartbeat: HeartbeatOptions,
+    /// What peers must show (nothing).
+    pub security: ServerSecurity,
 }
 
 impl Default for RequestOptions {
@@ -50,9 +54,11 @@ impl Default for RequestOptions {
         Self {
             max_request: 64 << 10,
             max_connections: 256,
+            max_per_address: None,
             handshake: Duration::from_secs(5),
             reply_within: Duration::from_secs(10),
             heartbeat: HeartbeatOptions::default(),
+            security: ServerSecurity::Null,
         }
     }
 }
@@ -92,11 +98,11 @@ impl RequestServer {
         options: RequestOptions,
         handler: Arc<dyn RequestHandler>,
     ) -> Result<Self, BindError> {
-        let door = Arc::new(Door::new(options.max_connections));
+        let door = Arc::new(Door::new(options.max_connections, options.max_per_address));
         let shared = Arc::new(Shared { options, handler, door: Arc::clone(&door), answered: AtomicU64::new(0) });
         let serve = {
             let shared = Arc::clone(&shared);
-            move |connection| serve(Arc::clone(&shared), connection)
+            move |connection, _| serve(Arc::clone(&shared), connection)
         };
         let listeners = Listeners::start(&[endpoint.to_owned()], door, serve).await?;
         Ok(Self { shared, listeners })
@@ -125,14 +131,16 @@ impl RequestServer {
 async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault> {
     let options = &shared.options;
     let mut draining = shared.door.draining();
-    let (peer, decoder) = tokio::select! {
-        greeted = connection.handshake(Role::REPLIER, options.max_request, options.handshake) => greeted?,
+    let Greeted { peer, decoder, encoder } = tokio::select! {
+        greeted = connection.handshake(Role::REPLIER, options.max_request, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
     let client = Client {
         shared: &shared,
         connection: &connection,
+        peer,
         decoder,
+        encoder,
         heartbeat: Heartbeat::new(options.heartbeat, peer.minor),
         buffer: vec![0; READ_BYTES],
         parts: Vec::new(),
@@ -149,7 +157,9 @@ async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault>
 struct Client<'a> {
     shared: &'a Shared,
     connection: &'a Connection,
+    peer: Peer,
     decoder: Decoder,
+    encoder: Encoder,
     heartbeat: Heartbeat,
     buffer: Vec<u8>,
     /// The frames so far of a message that is not complete.
@@ -194,12 +204,19 @@ impl Client<'_> {
     }
 
     fn look(&mut self) -> Result<(), Fault> {
+        self.check_key()?;
         match self.heartbeat.look() {
             Beat::Wait => {}
-            Beat::Ping => zmtp::put_ping(&mut self.commands, 0),
+            Beat::Ping => self.encoder.put_ping(&mut self.commands, 0),
             Beat::Dead => return Err(Fault::Silent(self.shared.options.heartbeat.drop_after)),
         }
         Ok(())
+    }
+
+    /// A key may have been taken off the list since the peer showed it.
+    fn check_key(&self) -> Result<(), Fault> {
+        let allowed = self.shared.options.security.still_allows(self.peer.key.as_ref());
+        if allowed { Ok(()) } else { Err(Fault::Revoked) }
     }
 
     /// Takes complete frames until they make up a request.
@@ -218,12 +235,12 @@ impl Client<'_> {
                 continue;
             }
             match zmtp::parse_command(frame.body)? {
-                Command::Ping(context) => {
+                Command::Ping { context, .. } => {
                     // Only the latest is answered, so that a peer that never reads gains nothing.
                     self.commands.clear();
-                    zmtp::put_pong(&mut self.commands, context);
+                    self.encoder.put_pong(&mut self.commands, context);
                 }
-                Command::Error => return Err(Fault::Closed),
+                Command::Error(_) => return Err(Fault::Closed),
                 _ => {}
             }
         }
@@ -241,18 +258,19 @@ impl Client<'_> {
     }
 
     async fn answer(&mut self, mut message: Vec<Bytes>) -> Result<(), Fault> {
+        self.check_key()?;
         let request = message.pop().unwrap_or_default();
         let reply = self.wait_for_reply(request).await?;
         let mut out = Vec::new();
         for envelope in &message {
-            zmtp::put_frame(&mut out, true, envelope);
+            self.encoder.put_frame(&mut out, true, envelope);
         }
         // A reply without frames would leave a REQ socket waiting for ever.
         let (last, rest) = reply.split_last().map_or((&[][..], &[][..]), |(last, rest)| (&last[..], rest));
         for frame in rest {
-            zmtp::put_frame(&mut out, true, frame);
+            self.encoder.put_frame(&mut out, true, frame);
         }
-        zmtp::put_frame(&mut out, false, last);
+        self.encoder.put_frame(&mut out, false, last);
         self.shared.answered.fetch_add(1, Ordering::Relaxed);
         self.send(&out).await
     }

@@ -10,15 +10,18 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::Frame;
 use super::burst::{Burst, MAX_SLICES};
-use super::connection::{Connection, READ_BYTES};
+use super::connection::{Connection, Greeted, READ_BYTES};
 use super::faults::Fault;
 use super::heartbeat::{Beat, Heartbeat};
-use super::hub::{Hub, Taken};
+use super::hub::{Guest, Hub, Taken};
 use super::listener::Draining;
+use super::losses::LossTable;
 use super::publisher::Shared;
 use super::topics::SubscriberId;
 use crate::clock;
-use crate::zmtp::{self, Command, Decoder, Role};
+use crate::frame::{Notice, notice};
+use crate::model::{Mono, UnixNanos};
+use crate::zmtp::{self, Command, Decoder, Encoder, Peer, Role};
 
 /// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
 const BURST_FRAMES: usize = 1024;
@@ -27,26 +30,30 @@ const BURST_BYTES: usize = 128 * 1024;
 /// Subscriptions removed per turn of the lock when a subscriber leaves.
 const LEAVE_STEP: usize = 256;
 
-/// Serves one connection until it ends.
-pub(super) async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault> {
+/// Serves one connection, which came in at the endpoint with this number, until it ends.
+pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint: usize) -> Result<(), Fault> {
     let options = &shared.options;
     let mut draining = shared.door.draining();
     let greeted = tokio::select! {
-        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, options.handshake) => greeted?,
+        greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let (peer, decoder) = greeted;
-    let Some((id, wake)) = shared.hub().join() else { return Err(Fault::Full(options.max_subscribers)) };
+    let Greeted { peer, decoder, encoder } = greeted;
+    let guest = Guest { peer: connection.peer().to_string(), since: clock::wall(), policy: shared.policy_of(endpoint) };
+    let Some((id, wake)) = shared.hub().join(guest) else { return Err(Fault::Full(options.max_subscribers)) };
     let mut place = Place { shared: &shared, id, left: false };
     let subscriber = Subscriber {
         place: &place,
         connection: &connection,
+        peer,
         decoder,
+        encoder,
         heartbeat: Heartbeat::new(options.heartbeat, peer.minor),
         burst: Burst::default(),
         frames: Vec::new(),
         commands: Vec::new(),
         pong: None,
+        notices: 0,
     };
     let ended = subscriber.run(&wake, draining).await;
     place.leave().await;
@@ -75,7 +82,10 @@ impl Place<'_> {
     }
 
     fn leave_step(&mut self) -> bool {
-        self.left = self.left || self.hub().leave(self.id, LEAVE_STEP);
+        // Its frames are dropped when the lock is free again.
+        let slot = self.hub().vacate(self.id);
+        drop(slot);
+        self.left = self.left || self.hub().remove_some(self.id, LEAVE_STEP);
         self.left
     }
 }
@@ -89,7 +99,9 @@ impl Drop for Place<'_> {
 struct Subscriber<'a> {
     place: &'a Place<'a>,
     connection: &'a Connection,
+    peer: Peer,
     decoder: Decoder,
+    encoder: Encoder,
     heartbeat: Heartbeat,
     burst: Burst,
     frames: Vec<Frame>,
@@ -97,6 +109,8 @@ struct Subscriber<'a> {
     commands: Vec<u8>,
     /// The PONG to send: only the latest, so that a peer that sends PINGs and never reads gains nothing.
     pong: Option<Vec<u8>>,
+    /// Notices sent.
+    notices: u64,
 }
 
 impl Subscriber<'_> {
@@ -104,9 +118,9 @@ impl Subscriber<'_> {
     async fn run(mut self, wake: &Notify, mut draining: Draining) -> Result<(), Fault> {
         let mut looks = self.looks();
         let mut buffer = vec![0; READ_BYTES];
-        self.take_commands().await?;
+        self.take_commands()?;
         loop {
-            self.fill()?;
+            self.fill().await?;
             if self.burst.is_done() && draining.has_begun() {
                 return Ok(());
             }
@@ -114,7 +128,7 @@ impl Subscriber<'_> {
                 read = self.connection.read(&mut buffer) => {
                     let count = read?;
                     self.decoder.feed(&buffer[..count]);
-                    self.take_commands().await?;
+                    self.take_commands()?;
                 }
                 writable = self.connection.writable(), if !self.burst.is_done() => {
                     writable.map_err(|_| Fault::Closed)?;
@@ -135,22 +149,48 @@ impl Subscriber<'_> {
     }
 
     /// Takes the next frames from the queue, if the last burst is through.
-    fn fill(&mut self) -> Result<(), Fault> {
+    async fn fill(&mut self) -> Result<(), Fault> {
         if !self.burst.is_done() {
             return Ok(());
         }
-        let now = clock::now().mono;
-        let taken = self.place.hub().take(self.place.id, &mut self.frames, BURST_FRAMES, BURST_BYTES, now);
-        if taken == Taken::Slow {
-            return Err(Fault::Slow(self.place.shared.options.slow_limit));
+        let lost = loop {
+            let (taken, lost) = {
+                let (mut hub, id) = (self.place.hub(), self.place.id);
+                (hub.take(id, &mut self.frames, BURST_FRAMES, BURST_BYTES), hub.take_losses(id))
+            };
+            match taken {
+                Taken::Slow(slow) => return Err(Fault::Slow(slow)),
+                Taken::Again if lost.is_none() => yield_now().await,
+                _ => break lost,
+            }
+        };
+        if let Some((since, losses)) = lost {
+            self.add_notice(since, &losses);
         }
         if let Some(context) = self.pong.take() {
-            zmtp::put_pong(&mut self.commands, &context);
+            self.encoder.put_pong(&mut self.commands, &context);
         }
         self.place.shared.frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
-        self.burst.fill(&self.commands, &mut self.frames);
+        self.burst.fill(&self.commands, &mut self.frames, &mut self.encoder);
         self.commands.clear();
         Ok(())
+    }
+
+    /// Says what was lost, before the frames that were taken and came after it. It takes no place in the queue.
+    fn add_notice(&mut self, since: Mono, losses: &LossTable) {
+        let now = clock::now();
+        let ago = u64::try_from(now.mono.since(since).as_nanos()).unwrap_or(u64::MAX);
+        self.notices += 1;
+        self.place.shared.notices.fetch_add(1, Ordering::Relaxed);
+        let told = Notice {
+            epoch: self.place.shared.options.epoch,
+            seq: self.notices,
+            ts_pub: now.wall,
+            since: UnixNanos(now.wall.0.saturating_sub(ago)),
+            topics: &losses.rows(),
+            other: losses.other(),
+        };
+        self.frames.insert(0, notice(self.place.shared.options.encoding, told));
     }
 
     fn write(&mut self) -> Result<(), Fault> {
@@ -164,42 +204,38 @@ impl Subscriber<'_> {
     }
 
     fn check_slow(&self) -> Result<(), Fault> {
-        if self.place.hub().is_slow(self.place.id) {
-            return Err(Fault::Slow(self.place.shared.options.slow_limit));
-        }
-        Ok(())
+        let now = clock::now().mono;
+        self.place.hub().check_slow(self.place.id, now).map_or(Ok(()), |slow| Err(Fault::Slow(slow)))
     }
 
     fn look(&mut self) -> Result<(), Fault> {
+        // A key may have been taken off the list since the peer showed it.
+        if !self.place.shared.options.security.still_allows(self.peer.key.as_ref()) {
+            return Err(Fault::Revoked);
+        }
+        self.check_slow()?;
         if !self.burst.is_done() {
             self.heartbeat.busy();
         }
         match self.heartbeat.look() {
             Beat::Wait => {}
-            Beat::Ping => zmtp::put_ping(&mut self.commands, 0),
+            Beat::Ping => self.encoder.put_ping(&mut self.commands, 0),
             Beat::Dead => return Err(Fault::Silent(self.place.shared.options.heartbeat.drop_after)),
         }
         Ok(())
     }
 
     /// Does what the peer's complete frames say.
-    async fn take_commands(&mut self) -> Result<(), Fault> {
+    fn take_commands(&mut self) -> Result<(), Fault> {
         self.heartbeat.heard();
         while let Some(frame) = self.decoder.next_frame()? {
             let command =
                 if frame.command { zmtp::parse_command(frame.body)? } else { zmtp::parse_subscription(frame.body) };
             match command {
-                Command::Subscribe(prefix) => {
-                    let now = clock::now().mono;
-                    let joined = self.place.hub().subscribe(self.place.id, prefix, now)?;
-                    // Joining costs the most: a flood of it shares its thread with the rest of the process.
-                    if joined > 0 {
-                        yield_now().await;
-                    }
-                }
+                Command::Subscribe(prefix) => self.place.hub().subscribe(self.place.id, prefix)?,
                 Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
-                Command::Ping(context) => self.pong = Some(context.to_vec()),
-                Command::Error => return Err(Fault::Closed),
+                Command::Ping { context, .. } => self.pong = Some(context.to_vec()),
+                Command::Error(_) => return Err(Fault::Closed),
                 Command::Ready(_) | Command::Pong | Command::Other => {}
             }
         }

@@ -1,8 +1,9 @@
 //! Which subscribers want a topic: a radix tree of their prefixes, so that a publish costs the topic's length and not
 //! the number of subscriptions. Pure.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 /// A subscriber's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,15 +27,25 @@ pub enum SubscribeError {
 #[derive(Debug)]
 pub struct Topics {
     root: Node,
-    held: HashMap<SubscriberId, HashMap<Box<[u8]>, u32>>,
+    held: HashMap<SubscriberId, BTreeMap<Box<[u8]>, Held>>,
     limit: usize,
+    version: u64,
+}
+
+/// A subscriber's hold on one prefix.
+#[derive(Debug)]
+struct Held {
+    /// How often it subscribed to it.
+    count: u32,
+    since: u64,
 }
 
 /// A node stands for the labels from the root to it. Its subscribers are those whose prefix ends exactly here.
 #[derive(Debug, Default)]
 struct Node {
     label: Box<[u8]>,
-    subscribers: Vec<SubscriberId>,
+    /// Sorted, each with the time since when.
+    subscribers: Vec<(SubscriberId, u64)>,
     /// Sorted by the first byte of their labels, which differ.
     children: Vec<Node>,
 }
@@ -42,42 +53,45 @@ struct Node {
 impl Topics {
     /// No subscriptions yet; each subscriber may have `limit` different prefixes.
     pub fn new(limit: usize) -> Self {
-        Self { root: Node::default(), held: HashMap::new(), limit }
+        Self { root: Node::default(), held: HashMap::new(), limit, version: 1 }
     }
 
-    /// Adds a subscription; true if the subscriber did not hold this very prefix before.
+    /// Adds a subscription; true if the subscriber did not hold this very prefix before. `since` is the caller's count of
+    /// what happened; it tells a subscriber's subscriptions apart.
     ///
     /// # Errors
     /// The prefix is too long or the subscriber holds too many.
-    pub fn subscribe(&mut self, id: SubscriberId, prefix: &[u8]) -> Result<bool, SubscribeError> {
+    pub fn subscribe(&mut self, id: SubscriberId, prefix: &[u8], since: u64) -> Result<bool, SubscribeError> {
         if prefix.len() > MAX_PREFIX {
             return Err(SubscribeError::TooLong(prefix.len()));
         }
         let held = self.held.entry(id).or_default();
-        if let Some(count) = held.get_mut(prefix) {
-            *count = count.saturating_add(1);
+        if let Some(held) = held.get_mut(prefix) {
+            held.count = held.count.saturating_add(1);
             return Ok(false);
         }
         if held.len() >= self.limit {
             return Err(SubscribeError::TooMany(self.limit));
         }
-        held.insert(prefix.into(), 1);
-        self.root.insert(id, prefix);
+        held.insert(prefix.into(), Held { count: 1, since });
+        self.version += 1;
+        self.root.insert((id, since), prefix);
         Ok(true)
     }
 
     /// Takes one subscription back; true if it was the last to this prefix. Unknown ones are ignored.
     pub fn cancel(&mut self, id: SubscriberId, prefix: &[u8]) -> bool {
         let Entry::Occupied(mut held) = self.held.entry(id) else { return false };
-        let Some(count) = held.get_mut().get_mut(prefix) else { return false };
-        *count -= 1;
-        if *count > 0 {
+        let Some(place) = held.get_mut().get_mut(prefix) else { return false };
+        place.count -= 1;
+        if place.count > 0 {
             return false;
         }
         held.get_mut().remove(prefix);
         if held.get().is_empty() {
             held.remove();
         }
+        self.version += 1;
         self.root.remove(id, prefix);
         true
     }
@@ -86,10 +100,10 @@ impl Topics {
     /// holds a lock that publishing needs.
     pub fn remove_some(&mut self, id: SubscriberId, count: usize) -> bool {
         let Entry::Occupied(mut held) = self.held.entry(id) else { return true };
-        let prefixes: Vec<Box<[u8]>> = held.get().keys().take(count).cloned().collect();
-        for prefix in &prefixes {
-            held.get_mut().remove(prefix);
-            self.root.remove(id, prefix);
+        self.version += 1;
+        for _ in 0..count {
+            let Some((prefix, _)) = held.get_mut().pop_first() else { break };
+            self.root.remove(id, &prefix);
         }
         if !held.get().is_empty() {
             return false;
@@ -101,13 +115,40 @@ impl Topics {
     /// Calls `found` for each prefix that the topic begins with: once or more for a subscriber that holds several.
     pub fn matching(&self, topic: &[u8], mut found: impl FnMut(SubscriberId)) {
         for node in self.root.path(topic) {
-            node.subscribers.iter().for_each(|&id| found(id));
+            node.subscribers.iter().for_each(|&(id, _)| found(id));
         }
     }
 
     /// Whether any prefix of this subscriber matches the topic.
     pub fn is_subscribed(&self, id: SubscriberId, topic: &[u8]) -> bool {
-        self.held.contains_key(&id) && self.root.path(topic).any(|node| node.subscribers.binary_search(&id).is_ok())
+        self.root.path(topic).any(|node| node.place(id).is_ok())
+    }
+
+    /// Since when this subscriber has been getting the topic: the earliest of its subscriptions that match.
+    pub fn subscribed_since(&self, id: SubscriberId, topic: &[u8]) -> Option<u64> {
+        let since = |node: &Node| node.place(id).ok().map(|at| node.subscribers[at].1);
+        self.root.path(topic).filter_map(since).min()
+    }
+
+    /// Since when this subscriber has held this very prefix.
+    pub fn held_since(&self, id: SubscriberId, prefix: &[u8]) -> Option<u64> {
+        self.held.get(&id)?.get(prefix).map(|held| held.since)
+    }
+
+    /// The subscriber's first prefix after `after`, in the order of bytes.
+    pub fn next_prefix(&self, id: SubscriberId, after: &[u8]) -> Option<&[u8]> {
+        let after = (Bound::Excluded(after), Bound::Unbounded);
+        self.held.get(&id)?.range::<[u8], _>(after).next().map(|(prefix, _)| &**prefix)
+    }
+
+    /// How many different prefixes the subscriber holds.
+    pub fn held(&self, id: SubscriberId) -> usize {
+        self.held.get(&id).map_or(0, BTreeMap::len)
+    }
+
+    /// Changes whenever what [`Self::matching`] finds may have changed; never 0.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// Whether nobody is subscribed to anything.
@@ -117,8 +158,12 @@ impl Topics {
 }
 
 impl Node {
-    fn leaf(label: &[u8], id: SubscriberId) -> Self {
-        Self { label: label.into(), subscribers: vec![id], children: Vec::new() }
+    fn leaf(label: &[u8], who: (SubscriberId, u64)) -> Self {
+        Self { label: label.into(), subscribers: vec![who], children: Vec::new() }
+    }
+
+    fn place(&self, id: SubscriberId) -> Result<usize, usize> {
+        self.subscribers.binary_search_by_key(&id, |(id, _)| *id)
     }
 
     fn child(&self, first: u8) -> Result<usize, usize> {
@@ -134,20 +179,20 @@ impl Node {
         })
     }
 
-    fn insert(&mut self, id: SubscriberId, prefix: &[u8]) {
+    fn insert(&mut self, who: (SubscriberId, u64), prefix: &[u8]) {
         let Some(&first) = prefix.first() else {
-            if let Err(at) = self.subscribers.binary_search(&id) {
-                self.subscribers.insert(at, id);
+            if let Err(at) = self.place(who.0) {
+                self.subscribers.insert(at, who);
             }
             return;
         };
         match self.child(first) {
-            Err(at) => self.children.insert(at, Self::leaf(prefix, id)),
+            Err(at) => self.children.insert(at, Self::leaf(prefix, who)),
             Ok(at) => {
                 let child = &mut self.children[at];
                 let shared = child.label.iter().zip(prefix).take_while(|(a, b)| a == b).count();
                 child.split(shared);
-                child.insert(id, &prefix[shared..]);
+                child.insert(who, &prefix[shared..]);
             }
         }
     }
@@ -168,7 +213,7 @@ impl Node {
 
     fn remove(&mut self, id: SubscriberId, prefix: &[u8]) {
         let Some(&first) = prefix.first() else {
-            if let Ok(at) = self.subscribers.binary_search(&id) {
+            if let Ok(at) = self.place(id) {
                 self.subscribers.remove(at);
             }
             return;
@@ -217,8 +262,8 @@ mod tests {
     #[test]
     fn a_prefix_with_its_dot_does_not_match_a_longer_symbol() {
         let mut topics = Topics::new(10);
-        topics.subscribe(A, b"trade.bybit.linear.BTCUSD.").unwrap();
-        topics.subscribe(B, b"trade.").unwrap();
+        topics.subscribe(A, b"trade.bybit.linear.BTCUSD.", 1).unwrap();
+        topics.subscribe(B, b"trade.", 2).unwrap();
         assert_eq!(who(&topics, b"trade.bybit.linear.BTCUSD."), [A, B]);
         assert_eq!(who(&topics, b"trade.bybit.linear.BTCUSDT."), [B]);
         assert_eq!(who(&topics, b"trade"), []);
@@ -227,8 +272,8 @@ mod tests {
     #[test]
     fn subscribing_twice_needs_cancelling_twice() {
         let mut topics = Topics::new(10);
-        assert_eq!(topics.subscribe(A, b"t."), Ok(true));
-        assert_eq!(topics.subscribe(A, b"t."), Ok(false));
+        assert_eq!(topics.subscribe(A, b"t.", 1), Ok(true));
+        assert_eq!(topics.subscribe(A, b"t.", 2), Ok(false));
         assert!(!topics.cancel(A, b"t."));
         assert_eq!(who(&topics, b"t.x."), [A]);
         assert!(topics.cancel(A, b"t."));
@@ -239,20 +284,20 @@ mod tests {
     #[test]
     fn limits_hold() {
         let mut topics = Topics::new(2);
-        topics.subscribe(A, b"a").unwrap();
-        topics.subscribe(A, b"b").unwrap();
-        assert_eq!(topics.subscribe(A, b"c"), Err(SubscribeError::TooMany(2)));
-        assert_eq!(topics.subscribe(A, b"a"), Ok(false));
-        assert_eq!(topics.subscribe(B, &[7; 256]), Err(SubscribeError::TooLong(256)));
+        topics.subscribe(A, b"a", 1).unwrap();
+        topics.subscribe(A, b"b", 2).unwrap();
+        assert_eq!(topics.subscribe(A, b"c", 3), Err(SubscribeError::TooMany(2)));
+        assert_eq!(topics.subscribe(A, b"a", 4), Ok(false));
+        assert_eq!(topics.subscribe(B, &[7; 256], 5), Err(SubscribeError::TooLong(256)));
     }
 
     #[test]
     fn a_subscriber_is_removed_in_steps() {
         let mut topics = Topics::new(100);
         for n in 0..50_u8 {
-            topics.subscribe(A, &[n, n]).unwrap();
+            topics.subscribe(A, &[n, n], n.into()).unwrap();
         }
-        topics.subscribe(B, b"").unwrap();
+        topics.subscribe(B, b"", 50).unwrap();
         assert!(!topics.remove_some(A, 30));
         assert!(topics.remove_some(A, 30));
         assert!(topics.root.children.is_empty());
@@ -287,16 +332,20 @@ mod tests {
         #[test]
         fn equals_a_plain_list(steps in steps(), topic in proptest::collection::vec(0..3_u8, 0..8)) {
             let mut topics = Topics::new(1000);
-            let mut model: Vec<(u32, Vec<u8>)> = Vec::new();
-            for step in steps {
+            let mut model: Vec<(u32, Vec<u8>, u64)> = Vec::new();
+            for (now, step) in (1..).zip(steps) {
+                let version = topics.version();
+                let before = who(&topics, &topic);
                 match step {
                     Step::Subscribe(id, prefix) => {
-                        topics.subscribe(SubscriberId(id), &prefix).unwrap();
-                        model.push((id, prefix));
+                        topics.subscribe(SubscriberId(id), &prefix, now).unwrap();
+                        let held = model.iter().find(|held| (held.0, &held.1) == (id, &prefix));
+                        let since = held.map_or(now, |held| held.2);
+                        model.push((id, prefix, since));
                     }
                     Step::Cancel(id, prefix) => {
                         topics.cancel(SubscriberId(id), &prefix);
-                        if let Some(at) = model.iter().position(|held| *held == (id, prefix.clone())) {
+                        if let Some(at) = model.iter().position(|held| (held.0, &held.1) == (id, &prefix)) {
                             model.remove(at);
                         }
                     }
@@ -312,7 +361,17 @@ mod tests {
                 prop_assert_eq!(who(&topics, &topic), &*expected);
                 for id in (0..4).map(SubscriberId) {
                     prop_assert_eq!(topics.is_subscribed(id, &topic), expected.contains(&id));
+                    let of = || model.iter().filter(|held| SubscriberId(held.0) == id);
+                    let matching = of().filter(|held| topic.starts_with(&held.1));
+                    prop_assert_eq!(topics.subscribed_since(id, &topic), matching.map(|held| held.2).min());
+                    let exactly = of().find(|held| held.1 == topic);
+                    prop_assert_eq!(topics.held_since(id, &topic), exactly.map(|held| held.2));
+                    let after = of().map(|held| &held.1[..]).filter(|prefix| *prefix > &topic[..]).min();
+                    prop_assert_eq!(topics.next_prefix(id, &topic), after);
+                    let prefixes: std::collections::BTreeSet<_> = of().map(|held| &held.1).collect();
+                    prop_assert_eq!(topics.held(id), prefixes.len());
                 }
+                prop_assert!(version != topics.version() || before == expected);
                 prop_assert!(is_minimal(&topics.root));
                 prop_assert_eq!(topics.is_empty(), model.is_empty());
             }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::ConfigArgs;
 use crate::config::Config;
-use crate::config::schema::Encoding;
+use crate::config::schema::{Bind, Bus, Encoding};
 
 /// Arguments of `tickbus check`.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ fn summary(config: &Config) -> String {
     let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
     let mut text = format!(
         "bus        {} ({encoding})\nsnapshots  {}\ncontrol    {}\nadmin      {}\n",
-        bus.bind.join(", "),
+        binds(bus),
         bus.snapshot_bind,
         off(&config.control.bind),
         off(&config.admin.listen),
@@ -62,6 +62,12 @@ fn summary(config: &Config) -> String {
         }
     }
     text
+}
+
+/// The bus's endpoints, each with its policy.
+fn binds(bus: &Bus) -> String {
+    let bind = |bind: &Bind| format!("{} {}", bind.endpoint(), bind.policy().unwrap_or(bus.policy).as_str());
+    bus.bind.iter().map(bind).collect::<Vec<_>>().join(", ")
 }
 
 fn counted(count: usize, what: &str) -> String {

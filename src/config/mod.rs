@@ -12,6 +12,7 @@ mod problem;
 pub mod schema;
 mod shape;
 mod streams;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -4,9 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::bus::Policy;
+
+use super::terminal::Terminal;
 
 /// Configuration of the tickbus market-data gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,25 +40,46 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct Bus {
     /// Endpoints that subscribers connect to: `tcp://127.0.0.1:5555`, `tcp://*:5555`, `ipc:///run/tickbus/bus`.
-    /// Port 0 takes any free port.
+    /// Port 0 takes any free port. An entry may also be an object with a policy of its own:
+    /// `{"endpoint": "tcp://127.0.0.1:5558", "policy": "disconnect"}`.
     #[schemars(length(min = 1, max = 16))]
-    pub bind: Vec<String>,
+    pub bind: Vec<Bind>,
+    /// What happens to a frame that finds no room in the queue of a subscriber that reads too slowly, at every endpoint
+    /// that has no policy of its own.
+    pub policy: Policy,
     /// Endpoint of the snapshot socket, where a late joiner asks for a book.
     pub snapshot_bind: String,
     /// How payloads are encoded. The fields are the same.
     pub encoding: Encoding,
-    /// Frames kept for a subscriber that reads too slowly; what is over is dropped, counted and told.
+    /// Frames kept for a subscriber that reads too slowly; what is over is dealt with by `policy`, counted and told.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub queue_frames: u32,
     /// Bytes kept for a subscriber that reads too slowly.
     #[schemars(range(min = 1_048_576, max = 4_294_967_296_u64))]
     pub queue_bytes: u64,
+    /// Milliseconds that a queue may stay full, without once being half empty, before its subscriber is disconnected;
+    /// 0 never disconnects for it. Memory is bounded either way: this is for subscribers that had better join anew.
+    #[schemars(range(min = 0, max = 3_600_000))]
+    pub slow_ms: u32,
+    /// Frames that a subscriber may lose while its queue stays full before it is disconnected; 0 for any number.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub slow_drops: u32,
     /// Subscribers at one time; more are refused.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_subscribers: u32,
-    /// Subscriptions (topic prefixes) of one subscriber; more are refused.
+    /// Connections at one time from one address, so that one host cannot take all places; 0 for any number. Connections
+    /// over `ipc` have no address.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub max_per_address: u32,
+    /// Subscriptions (topic prefixes) of one subscriber: at one more it is disconnected. Each takes up to a kilobyte.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_subscriptions: u32,
+    /// Bytes of one frame that a subscriber may send (a subscription, a heartbeat): who announces more is disconnected.
+    #[schemars(range(min = 512, max = 16_777_216))]
+    pub max_frame: u32,
+    /// Milliseconds within which a subscriber or a client of the snapshot socket must complete its handshake.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub handshake_ms: u32,
     /// Needed to bind `bind` or `snapshot_bind` to anything but loopback: whoever reaches the port reads the data.
     pub public: bool,
 }
@@ -62,15 +87,74 @@ pub struct Bus {
 impl Default for Bus {
     fn default() -> Self {
         Self {
-            bind: vec!["tcp://127.0.0.1:5555".to_owned()],
+            bind: vec![Bind::Endpoint("tcp://127.0.0.1:5555".to_owned())],
+            policy: Policy::Conflate,
             snapshot_bind: "tcp://127.0.0.1:5556".to_owned(),
             encoding: Encoding::Json,
             queue_frames: 10_000,
             queue_bytes: 64 * 1024 * 1024,
+            slow_ms: 30_000,
+            slow_drops: 0,
             max_subscribers: 256,
+            max_per_address: 0,
             max_subscriptions: 10_000,
+            max_frame: 64 * 1024,
+            handshake_ms: 5000,
             public: false,
         }
+    }
+}
+
+/// Where subscribers connect to: an endpoint, alone or with a policy of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Bind {
+    /// The endpoint; its policy is the bus's.
+    Endpoint(String),
+    /// With what differs.
+    Own(OwnBind),
+}
+
+/// An endpoint of the bus and its policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["endpoint"]))]
+pub struct OwnBind {
+    /// The endpoint.
+    pub endpoint: String,
+    /// What happens to a frame that finds no room in the queue of a subscriber here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Policy", extend("default" = "conflate"))]
+    pub policy: Option<Policy>,
+}
+
+impl Bind {
+    /// The endpoint.
+    pub fn endpoint(&self) -> &str {
+        match self {
+            Self::Endpoint(endpoint) | Self::Own(OwnBind { endpoint, .. }) => endpoint,
+        }
+    }
+
+    /// Its own policy.
+    pub const fn policy(&self) -> Option<Policy> {
+        match self {
+            Self::Endpoint(_) => None,
+            Self::Own(own) => own.policy,
+        }
+    }
+}
+
+impl JsonSchema for Bind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Bind".into()
+    }
+
+    /// That of [`OwnBind`], which a text may stand for.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = OwnBind::json_schema(generator);
+        schema.insert("type".to_owned(), json!(["string", "object"]));
+        schema
     }
 }
 
@@ -192,6 +276,16 @@ pub struct Feed {
     /// Milliseconds without data after which a stream counts as stale. `null` leaves it to the venue's default.
     #[schemars(range(min = 1_000, max = 86_400_000))]
     pub silence_ms: Option<u64>,
+    /// A terminal's RPC socket, `tcp://127.0.0.1:5560`.
+    pub rpc: Option<String>,
+    /// A terminal's second RPC socket, for history and parameters. `null`: `rpc` takes these calls too.
+    pub data: Option<String>,
+    /// A terminal's events socket, `tcp://127.0.0.1:5561`. `null`: everything is polled.
+    pub events: Option<String>,
+    /// A terminal's current parameters to poll for every symbol: name and milliseconds between two polls.
+    pub params: BTreeMap<String, u32>,
+    /// How a terminal is treated.
+    pub terminal: Terminal,
 }
 
 /// What is published from a feed's data.

@@ -7,9 +7,10 @@ use url::Url;
 
 use super::problem::{Findings, quoted};
 use super::schema::Feed;
-use super::{FeedPlan, hint};
+use super::{FeedPlan, hint, terminal};
 use crate::model::{Channel, Stream};
 use crate::venue::{ChannelSpec, VenueDef};
+use crate::zmtp::ClientSecurity;
 
 /// The most streams of one feed; no venue takes as many on one connection.
 const MAX_STREAMS: usize = 10_000;
@@ -29,7 +30,10 @@ pub(super) fn resolve(
     let symbols = check_symbols(path, feed, venue, market, findings);
     let mut table = Table::new(path, venue, market);
     table.fill(feed, &symbols, findings);
-    let endpoints = (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref());
+    let (terminal, endpoints) = match terminal::resolve(path, feed, venue, ClientSecurity::Null, findings) {
+        Some((terminal, endpoints)) => (Some(terminal), endpoints),
+        None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
+    };
     table.notes.extend(endpoints.note.clone());
     let plan = FeedPlan {
         name: name.to_owned(),
@@ -40,7 +44,7 @@ pub(super) fn resolve(
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
         silence: feed.silence_ms.map(Duration::from_millis),
-        terminal: None,
+        terminal,
         notes: table.notes,
     };
     Some((plan, table.entries))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::problem::{Findings, member, quoted};
-use super::schema::Settings;
+use super::schema::{Bind, Settings};
 use super::{Config, FeedPlan, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
@@ -38,7 +38,10 @@ fn is_feed_name(name: &str) -> bool {
 fn check_sockets(settings: &Settings, findings: &mut Findings) {
     let mut bound: Vec<(String, Endpoint)> = Vec::new();
     let bus = &settings.bus;
-    let binds = bus.bind.iter().enumerate().map(|(at, text)| (format!("bus.bind[{at}]"), text));
+    let binds = bus.bind.iter().enumerate().map(|(at, bind)| match bind {
+        Bind::Endpoint(text) => (format!("bus.bind[{at}]"), text),
+        Bind::Own(own) => (format!("bus.bind[{at}].endpoint"), &own.endpoint),
+    });
     for (path, text) in binds.chain([("bus.snapshot_bind".to_owned(), &bus.snapshot_bind)]) {
         let advice = "set bus.public to true if others may read the data, or bind 127.0.0.1";
         check_socket(path, text.parse(), (!bus.public).then_some(advice), &mut bound, findings);

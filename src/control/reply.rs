@@ -4,7 +4,10 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{FeedHandle, Running};
+use crate::bus::SubscriberStats;
+use crate::frame::Loss;
 use crate::io::command::DriverReport;
+use crate::io::terminal::TerminalReport;
 
 /// A good answer with these fields.
 pub(super) fn ok(fields: &Value) -> Vec<Bytes> {
@@ -20,7 +23,10 @@ pub(super) fn error(message: &str) -> Vec<Bytes> {
     vec![json!({"ok": false, "error": message}).to_string().into()]
 }
 
-/// The bus's counters.
+/// Subscribers listed at most: those that lost the most.
+const MOST_PEERS: usize = 100;
+
+/// The bus's counters, and its subscribers.
 pub(super) fn stats(running: &Running) -> Value {
     let stats = running.publisher.stats();
     json!({
@@ -36,7 +42,28 @@ pub(super) fn stats(running: &Running) -> Value {
         "conflated_frames": stats.conflated_frames,
         "slow_disconnects": stats.slow_disconnects,
         "not_kept_frames": stats.not_kept_frames,
+        "notices": stats.notices,
         "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
+        "peers": running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect::<Vec<_>>(),
+    })
+}
+
+fn peer(stats: &SubscriberStats) -> Value {
+    let lost = |(topic, loss): &(String, Loss)| {
+        let counts = json!({"dropped": loss.dropped, "conflated": loss.conflated});
+        (topic.clone(), counts)
+    };
+    json!({
+        "peer": stats.peer,
+        "since": stats.since.0,
+        "policy": stats.policy.as_str(),
+        "subscriptions": stats.subscriptions,
+        "queued_frames": stats.queued_frames,
+        "queued_bytes": stats.queued_bytes,
+        "full": stats.full,
+        "dropped_frames": stats.dropped,
+        "conflated_frames": stats.conflated,
+        "lost_topics": Value::Object(stats.lost_topics.iter().map(lost).collect()),
     })
 }
 
@@ -69,10 +96,13 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     if let Some(failure) = &report.link.last_failure {
         fields["last_failure"] = json!(failure);
     }
+    if let Some(of_terminal) = &report.link.terminal {
+        fields["terminal"] = terminal(of_terminal);
+    }
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
-        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed,
+        "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
         "late": counters.late,
@@ -80,6 +110,41 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));
         fields["symbols"] = Value::Object(all.map(of).collect());
+    }
+    fields
+}
+
+/// A terminal's connections and calls.
+fn terminal(report: &TerminalReport) -> Value {
+    let TerminalReport { pool, events } = report;
+    let hosts = pool.hosts.iter().map(|host| {
+        let mut fields = json!({
+            "endpoint": host.endpoint.as_ref(), "open": host.open, "connects": host.connects,
+            "failures": host.failures,
+        });
+        if let Some(trouble) = &host.trouble {
+            fields["trouble"] = json!(trouble);
+        }
+        fields
+    });
+    let counters = pool.counters;
+    let mut fields = json!({
+        "pool": pool.terminal.as_ref(), "hosts": hosts.collect::<Vec<_>>(),
+        "in_flight": pool.in_flight, "waiting": pool.waiting,
+        "calls": counters.calls, "refused": counters.refused, "sent": counters.sent,
+        "answered": counters.answered, "failed": counters.failed, "timed_out": counters.timed_out,
+        "retried": counters.retried, "expired": counters.expired, "stray": counters.stray,
+        "throttled": counters.throttled,
+    });
+    if let Some(events) = events {
+        fields["events"] = json!({
+            "endpoint": events.endpoint.as_ref(), "connected": events.connected, "connects": events.connects,
+            "failures": events.failures, "events": events.events, "dropped": events.dropped,
+            "skipped": events.skipped,
+        });
+        if let Some(failure) = events.last_failure.as_ref().filter(|_| !events.connected) {
+            fields["events"]["trouble"] = json!(failure);
+        }
     }
     fields
 }

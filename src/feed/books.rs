@@ -4,7 +4,7 @@ use super::core::{Command, Core};
 use super::event::{BookView, Event, FeedOutput, Levels, Reason, State};
 use super::stream::{Check, StreamState};
 use crate::book::{BookSync, Loss, SyncUpdate, Verdict};
-use crate::model::{BookDepth, Channel, Stamp, StreamId};
+use crate::model::{Channel, Stamp, StreamId};
 use crate::venue::BookUpdate;
 
 impl Core {
@@ -17,7 +17,10 @@ impl Core {
         let verdict = sync.update(SyncUpdate {
             snapshot: update.snapshot,
             seq: update.seq,
+            first: update.first,
+            previous: update.previous,
             cross_seq: update.cross_seq,
+            checksum: update.checksum,
             bids: update.bids,
             asks: update.asks,
         });
@@ -75,6 +78,10 @@ impl Core {
                 self.counters.crossed += 1;
                 (Reason::Crossed, "best bid at or above best ask".to_owned())
             }
+            Loss::Checksum { expected, got } => {
+                self.counters.checksums_bad += 1;
+                (Reason::Checksum, format!("the venue's checksum is {expected:08x}, the book's {got:08x}"))
+            }
             Loss::Invalid(error) => {
                 self.counters.errors += 1;
                 (Reason::Invalid, error.to_string())
@@ -102,7 +109,8 @@ impl Core {
         let reason = stream.status.reason;
         let detail = stream.status.detail.clone();
         let id = StreamId(at as u32);
-        let by_image = stream.stream.channel == Channel::Book(BookDepth::Full) && reason != Some(Reason::Silence);
+        let from_image = stream.book.as_ref().is_some_and(|book| book.rule().is_from_image());
+        let by_image = from_image && reason != Some(Reason::Silence);
         if by_image {
             stream.image_sent(now.mono);
         }

@@ -55,6 +55,8 @@ pub enum Reason {
     Gap,
     /// The best bid reached the best ask.
     Crossed,
+    /// The venue's checksum is not the book's.
+    Checksum,
     /// No data for longer than the limit.
     Silence,
     /// The connection is gone.
@@ -89,6 +91,7 @@ impl Reason {
             | Self::Shutdown => true,
             Self::Gap
             | Self::Crossed
+            | Self::Checksum
             | Self::Silence
             | Self::Rejected
             | Self::Invalid
@@ -103,6 +106,7 @@ impl Reason {
             Self::Starting => "starting",
             Self::Gap => "gap",
             Self::Crossed => "crossed",
+            Self::Checksum => "checksum",
             Self::Silence => "silence",
             Self::Disconnected => "disconnected",
             Self::Rejected => "rejected",

@@ -19,6 +19,8 @@ pub struct Counters {
     pub gaps: u64,
     /// Crossed books found.
     pub crossed: u64,
+    /// Checksums of the venue's that were not the book's.
+    pub checksums_bad: u64,
     /// Resyncs asked for.
     pub resyncs: u64,
     /// Trades seen.

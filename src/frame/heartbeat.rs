@@ -27,17 +27,24 @@ pub struct Heartbeat {
     pub dropped: u64,
 }
 
-/// Encodes a heartbeat; its topic is `heartbeat.`.
-pub fn heartbeat(encoding: Encoding, beat: Heartbeat) -> Frame {
+/// Topics in one heartbeat at most, so that its size is bounded.
+pub const MOST_TOPICS: usize = 1000;
+
+/// Encodes a heartbeat; its topic is `heartbeat.`. `topics` are the last `seq` of topics that its receiver is subscribed
+/// to, without which its last frames, if lost, would not be missed while the topic is silent; only the first
+/// [`MOST_TOPICS`] are taken.
+pub fn heartbeat(encoding: Encoding, beat: Heartbeat, topics: &[(Bytes, u64)]) -> Frame {
+    let topics = &topics[..topics.len().min(MOST_TOPICS)];
     let payload = match encoding {
-        Encoding::Json => encode::<Json>(beat),
-        Encoding::MessagePack => encode::<MessagePack>(beat),
+        Encoding::Json => encode::<Json>(beat, topics),
+        Encoding::MessagePack => encode::<MessagePack>(beat, topics),
     };
-    Frame { topic: Bytes::from_static(b"heartbeat."), payload: payload.into(), retain: Retain::Stream }
+    let topic = Bytes::from_static(b"heartbeat.");
+    Frame { topic, payload: payload.into(), retain: Retain::Stream, seq: beat.seq }
 }
 
-fn encode<P: Payload>(beat: Heartbeat) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+fn encode<P: Payload>(beat: Heartbeat, topics: &[(Bytes, u64)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + 64 * topics.len());
     P::begin(&mut out);
     P::integer(&mut out, "v", VERSION);
     P::text(&mut out, "type", "heartbeat");
@@ -54,6 +61,13 @@ fn encode<P: Payload>(beat: Heartbeat) -> Vec<u8> {
     for (key, value) in numbers {
         P::integer(&mut out, key, value);
     }
-    P::end(&mut out, 0, 2 + numbers.len() as u16);
+    if !topics.is_empty() {
+        let start = P::begin_member(&mut out, "topics");
+        for (topic, seq) in topics {
+            P::count(&mut out, &String::from_utf8_lossy(topic), *seq);
+        }
+        P::end(&mut out, start, topics.len() as u16);
+    }
+    P::end(&mut out, 0, 2 + numbers.len() as u16 + u16::from(!topics.is_empty()));
     out
 }

@@ -159,6 +159,7 @@ impl<'a, P: Payload> Map<'a, P> {
     #[inline]
     pub(super) fn finish(self, retain: Retain) -> Frame {
         P::end(self.out, 0, self.fields);
-        Frame { topic: self.topic.name.clone(), payload: Bytes::copy_from_slice(self.out), retain }
+        let (topic, payload) = (self.topic.name.clone(), Bytes::copy_from_slice(self.out));
+        Frame { topic, payload, retain, seq: self.topic.seq }
     }
 }

@@ -4,6 +4,7 @@ mod encode;
 mod heartbeat;
 mod map;
 mod names;
+mod notice;
 mod payload;
 mod rows;
 mod schema;
@@ -15,7 +16,8 @@ mod topic;
 use bytes::Bytes;
 
 pub use encode::Encoder;
-pub use heartbeat::{Heartbeat, heartbeat};
+pub use heartbeat::{Heartbeat, MOST_TOPICS, heartbeat};
+pub use notice::{Loss, Notice, notice};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use spec::EncoderSpec;
@@ -42,6 +44,8 @@ pub struct Frame {
     pub payload: Bytes,
     /// What a sink may do with it besides passing it on.
     pub retain: Retain,
+    /// Its number within its topic, as in the payload; 0 for what is not counted.
+    pub seq: u64,
 }
 
 /// How a frame is treated besides being sent to those subscribed.

@@ -33,6 +33,10 @@ pub(super) trait Payload {
     fn texts(out: &mut Vec<u8>, key: &str, texts: &[(String, String)]);
     /// Writes JSON as it was written, or what it says.
     fn json(out: &mut Vec<u8>, key: &str, json: &RawValue);
+    /// Writes an unsigned integer under a name that may be any text.
+    fn count(out: &mut Vec<u8>, name: &str, value: u64);
+    /// Starts a map under a name that may be any text, and says where: [`Self::end`] wants to know.
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize;
     /// Ends the map that began at `start` and has `fields` members.
     fn end(out: &mut Vec<u8>, start: usize, fields: u16);
 }
@@ -62,6 +66,14 @@ impl Json {
         let at = level.size.write_at(&mut text, at + 3);
         text[at..at + 3].copy_from_slice(b"\"],");
         out.extend_from_slice(&text[..at + 3]);
+    }
+
+    fn name(out: &mut Vec<u8>, name: &str) {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        Self::string(out, name);
+        out.push(b':');
     }
 
     fn string(out: &mut Vec<u8>, text: &str) {
@@ -146,6 +158,18 @@ impl Payload for Json {
     fn json(out: &mut Vec<u8>, key: &str, json: &RawValue) {
         Self::key(out, key);
         out.extend_from_slice(json.get().as_bytes());
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::name(out, name);
+        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::name(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
     }
 
     #[inline]
@@ -270,6 +294,17 @@ impl Payload for MessagePack {
             // Nested deeper than the reader goes.
             Err(_) => Self::string(out, json.get()),
         }
+    }
+
+    fn count(out: &mut Vec<u8>, name: &str, value: u64) {
+        Self::integer(out, name, value);
+    }
+
+    fn begin_member(out: &mut Vec<u8>, name: &str) -> usize {
+        Self::string(out, name);
+        let start = out.len();
+        Self::begin(out);
+        start
     }
 
     fn end(out: &mut Vec<u8>, start: usize, fields: u16) {

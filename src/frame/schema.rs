@@ -35,7 +35,7 @@ pub enum Payload {
     Status(Status),
     /// An instrument's definition.
     Instrument(Instrument),
-    /// Once a second.
+    /// Once a second, made for each subscriber.
     Heartbeat(Heartbeat),
     /// An order of one's own as it now stands.
     Order(Order),
@@ -47,6 +47,8 @@ pub enum Payload {
     Balance(Balance),
     /// An event of the QUIK terminal, handed on as it is.
     QuikEvent(RawEvent),
+    /// To one subscriber: what it lost.
+    Notice(Notice),
 }
 
 macro_rules! payload {
@@ -359,6 +361,53 @@ pub struct Heartbeat {
     pub frames: u64,
     /// Frames dropped behind slow subscribers since the start.
     pub dropped: u64,
+    /// The last `seq` of topics that this subscriber is subscribed to: at most 1000 a heartbeat, the next ones in the
+    /// next heartbeat.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub topics: BTreeMap<String, u64>,
+}
+
+/// See [`Payload::Notice`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// Version of the wire format: 1.
+    pub v: u64,
+    /// What it is about: `loss`.
+    pub kind: String,
+    /// Milliseconds since 1970 of the gateway run's start.
+    pub epoch: u64,
+    /// Counts the notices of one connection from 1.
+    pub seq: u64,
+    /// When it was published, nanoseconds since 1970.
+    pub ts_pub: u64,
+    /// When the first of these frames found no room, nanoseconds since 1970.
+    pub since: u64,
+    /// Frames of yours that are gone.
+    pub dropped: u64,
+    /// Frames of yours in whose place a newer one of their topic came.
+    pub conflated: u64,
+    /// The losses by topic.
+    pub topics: BTreeMap<String, Loss>,
+    /// What was lost of topics that are not listed, because they are too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<Loss>,
+}
+
+/// What one subscriber lost of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Frames that are gone.
+    pub dropped: u64,
+    /// Frames in whose place a newer one came.
+    pub conflated: u64,
+    /// The lowest `seq` lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seq: Option<u64>,
+    /// The highest `seq` lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seq: Option<u64>,
 }
 
 /// The JSON Schema (draft 2020-12) of every payload.

@@ -9,15 +9,19 @@ pub mod backoff;
 pub mod command;
 pub mod dial;
 pub mod driver;
+mod engine;
 pub mod http;
 pub mod limits;
+mod questions;
 mod repeats;
 mod states;
 pub mod tap;
+pub mod terminal;
 pub mod tls;
 mod watchdog;
 mod wire;
 pub mod ws;
+pub mod zmq;
 
 /// What a driver steps: a [`Pipeline`], or a stand-in for it in tests.
 pub trait Steps: Send {

@@ -26,8 +26,8 @@ fn entry(book: &BookReport) -> Value {
         "crossed": stats.crossed,
         "invalid": stats.invalid,
         "resyncs": stats.resyncs,
-        "checksum_ok": 0,
-        "checksum_bad": 0,
+        "checksum_ok": stats.checksum_ok,
+        "checksum_bad": stats.checksum_bad,
         "trades": book.trades,
         "state": book.status.state.as_str(),
     });

@@ -319,8 +319,14 @@ pub struct BookUpdate<'a> {
     pub snapshot: bool,
     /// The venue's id of this update (the one published as `venue_seq`).
     pub seq: u64,
+    /// The first id that this update covers, where it covers a range (Binance `U`); else 0.
+    pub first: u64,
+    /// The id of the update before it, where the venue names it (OKX `prevSeqId`, Binance `pu`); else 0.
+    pub previous: u64,
     /// A second, coarser id some venues use to place a REST image in the stream (Bybit `seq`).
     pub cross_seq: u64,
+    /// What [`book_checksum`](crate::book::book_checksum) of the book must be after it, where the venue says.
+    pub checksum: Option<u32>,
     /// Bid levels in any order; size zero removes.
     pub bids: &'a [Level],
     /// Ask levels in any order; size zero removes.

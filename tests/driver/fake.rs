@@ -108,7 +108,7 @@ impl Steps for Fake {
 
 fn frame(text: &str) -> Frame {
     let (topic, payload) = (Bytes::from_static(b"t."), Bytes::copy_from_slice(text.as_bytes()));
-    Frame { topic, payload, retain: Retain::Stream }
+    Frame { topic, payload, retain: Retain::Stream, seq: 0 }
 }
 
 struct Remember(mpsc::Sender<Vec<String>>);

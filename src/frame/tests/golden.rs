@@ -127,7 +127,28 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
     ];
     let mut out = all(&mut encoder, events);
     out.extend(rows(&mut encoder, &feed));
-    out.push(("heartbeat", heartbeat(encoding, beat())));
+    out.extend(to_one_subscriber(encoding));
+    out
+}
+
+/// Heartbeats and notices.
+fn to_one_subscriber(encoding: Encoding) -> Vec<(&'static str, Frame)> {
+    let mut out = Vec::new();
+    let topics =
+        ["book.bybit.linear.BTCUSDT.", "trade.bybit.linear.BTCUSDT."].map(|name| Bytes::from_static(name.as_bytes()));
+    let seqs = [(topics[0].clone(), 70_000), (topics[1].clone(), 12)];
+    out.push(("heartbeat", heartbeat(encoding, beat(), &seqs)));
+    out.push(("heartbeat_common", heartbeat(encoding, beat(), &[])));
+    let [book, trade] = topics;
+    let losses = [
+        (book, Loss { dropped: 0, conflated: 311, first_seq: 69_000, last_seq: 69_310 }),
+        (trade, Loss { dropped: 5120, conflated: 0, first_seq: 7, last_seq: 5126 }),
+    ];
+    let other = Loss { dropped: 40, ..Loss::default() };
+    let (seq, ts_pub) = (1, CLOCKS.recv.expect("a stamp"));
+    let lost = Notice { epoch: beat().epoch, seq, ts_pub, since: UnixNanos(ts_pub.0 - 5), topics: &losses, other };
+    out.push(("notice", notice(encoding, lost)));
+    out.push(("notice_listed", notice(encoding, Notice { other: Loss::default(), ..lost })));
     out
 }
 
@@ -161,7 +182,7 @@ fn rows(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
     let order =
         [("id", Text("19")), ("side", Text("buy")), ("state", Text("open")), ("created", Integer(1_783_284_617))];
     let fill = [("id", Text("7")), ("order_id", Text("19")), ("price", Text("112480")), ("size", Text("1"))];
-    let position = [("size", Text("-2")), ("entry_price", Text("112480.5"))];
+    let position = [("size", Text("-2")), ("sold_today", Integer(2)), ("entry_price", Text("112480.5"))];
     let balance = [("total", Text("1000.50")), ("kind", Text("T0")), ("removed", Boolean(true))];
     let row = |kind, symbol, fields| AccountUpdate {
         kind,

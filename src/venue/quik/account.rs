@@ -51,7 +51,7 @@ const SHAPES: &[Shape] = &[
             ("price", "price", As::Number),
             ("size", "qty", As::Number),
             ("remaining", "balance", As::Number),
-            ("avg_price", "awg_price", As::Number),
+            ("average_price", "awg_price", As::Number),
             ("value", "value", As::Number),
             ("filled_value", "filled_value", As::Number),
             ("min_size", "min_qty", As::Number),
@@ -61,7 +61,7 @@ const SHAPES: &[Shape] = &[
             ("client_code", "client_code", As::Text),
             ("firm", "firmid", As::Text),
             ("comment", "brokerref", As::Text),
-            ("reject_reason", "reject_reason", As::Text),
+            ("reason", "reject_reason", As::Text),
             ("withdrawn_at", "withdraw_datetime", As::Time),
         ],
     },
@@ -123,12 +123,12 @@ const SHAPES: &[Shape] = &[
         time: "",
         fields: &[
             ("size", "totalnet", As::Number),
-            ("avg_price", "avrposnprice", As::Number),
+            ("entry_price", "avrposnprice", As::Number),
             ("value", "positionvalue", As::Number),
             ("variation_margin", "varmargin", As::Number),
             ("real_variation_margin", "real_varmargin", As::Number),
             ("total_variation_margin", "total_varmargin", As::Number),
-            ("margin_used", "cbplused", As::Number),
+            ("margin", "cbplused", As::Number),
             ("margin_planned", "cbplplanned", As::Number),
             ("open_buys", "openbuys", As::Number),
             ("open_sells", "opensells", As::Number),
@@ -155,7 +155,7 @@ const SHAPES: &[Shape] = &[
             ("locked_sell", "locked_sell", As::Number),
             ("locked_buy_value", "locked_buy_value", As::Number),
             ("locked_sell_value", "locked_sell_value", As::Number),
-            ("avg_price", "wa_position_price", As::Number),
+            ("entry_price", "wa_position_price", As::Number),
             ("limit_kind", "limit_kind", As::Count),
             ("client_code", "client_code", As::Text),
             ("firm", "firmid", As::Text),
@@ -187,8 +187,8 @@ const SHAPES: &[Shape] = &[
         symbol: "currcode",
         time: "",
         fields: &[
-            ("amount", "currentpos", As::Number),
-            ("amount_before", "openbal", As::Number),
+            ("total", "currentpos", As::Number),
+            ("total_before", "openbal", As::Number),
             ("planned", "plannedbal", As::Number),
             ("planned_position", "plannedpos", As::Number),
             ("limit", "limit1", As::Number),
@@ -243,8 +243,8 @@ const SHAPES: &[Shape] = &[
         symbol: "currcode",
         time: "",
         fields: &[
-            ("amount", "currentbal", As::Number),
-            ("amount_before", "openbal", As::Number),
+            ("total", "currentbal", As::Number),
+            ("total_before", "openbal", As::Number),
             ("limit", "currentlimit", As::Number),
             ("limit_before", "openlimit", As::Number),
             ("locked", "locked", As::Number),
@@ -279,7 +279,7 @@ const LIMIT: i64 = 0x8;
 /// A field's value that is not borrowed from the event.
 enum Value<'a> {
     Text(Cow<'a, str>),
-    Integer(i64),
+    Integer(u64),
     Boolean(bool),
 }
 
@@ -323,12 +323,11 @@ fn read<'a>(event: &Fields<'a>, ours: &'static str, theirs: &str, kind: As, row:
     let Some(raw) = event.get(theirs) else { return };
     match kind {
         As::Time => {
-            let at = time::datetime(raw).and_then(|at| i64::try_from(at.0).ok());
-            row.extend(at.map(|at| (ours, Value::Integer(at))));
+            row.extend(time::datetime(raw).map(|at| (ours, Value::Integer(at.0))));
         }
         As::Number => row.extend(event.decimal(theirs).map(|value| (ours, Value::Text(value.to_string().into())))),
         As::Count => {
-            let value = event.integer(theirs).and_then(Integer::exact);
+            let value = event.integer(theirs).and_then(Integer::exact).and_then(|value| u64::try_from(value).ok());
             row.extend(value.map(|value| (ours, Value::Integer(value))));
         }
         As::Text => {
@@ -350,7 +349,7 @@ fn read<'a>(event: &Fields<'a>, ours: &'static str, theirs: &str, kind: As, row:
 /// What several members say together, or bits of one.
 fn derive(name: &str, event: &Fields<'_>, row: &mut Row<'_>) {
     if name.ends_with("Delete") {
-        return row.push(("deleted", Value::Boolean(true)));
+        return row.push(("removed", Value::Boolean(true)));
     }
     if !matches!(name, "OnOrder" | "OnStopOrder" | "OnTrade") {
         return;
@@ -365,7 +364,7 @@ fn derive(name: &str, event: &Fields<'_>, row: &mut Row<'_>) {
     word(
         "state",
         match (flags & ACTIVE != 0, flags & WITHDRAWN != 0, is_stop) {
-            (true, ..) => "active",
+            (true, ..) => "open",
             (_, true, _) => "cancelled",
             (.., true) => "executed",
             (.., false) => "filled",
@@ -374,7 +373,7 @@ fn derive(name: &str, event: &Fields<'_>, row: &mut Row<'_>) {
     if is_stop {
         return row.push(("stop", Value::Boolean(true)));
     }
-    word("order_kind", if flags & LIMIT != 0 { "limit" } else { "market" });
+    word("order_type", if flags & LIMIT != 0 { "limit" } else { "market" });
     let parts = event.decimal("qty").zip(event.decimal("balance"));
     let filled = parts.and_then(|(size, left)| {
         let scale = size.scale.max(left.scale);
@@ -404,16 +403,16 @@ mod tests {
         assert_eq!(
             told("OnOrder", order),
             [
-                "order SPBFUT00 SPBFUT/RIZ6 id=1925043082672401077 price=112480 size=10 remaining=7 avg_price=0 side=sell \
-             state=active order_kind=limit filled=3 @1795251476001500000"
+                "order SPBFUT00 SPBFUT/RIZ6 id=1925043082672401077 price=112480 size=10 remaining=7 average_price=0 side=sell \
+             state=open order_type=limit filled=3 @1795251476001500000"
             ]
         );
         let state = |flags| {
             let order = format!(r#"{{"order_num":1,"flags":{flags},"qty":"1.0","balance":"0.0","account":"A"}}"#);
             told("OnOrder", &order)[0].clone()
         };
-        assert!(state(2).contains("side=buy state=cancelled order_kind=market"));
-        assert!(state(8).contains("side=buy state=filled order_kind=limit filled=1"));
+        assert!(state(2).contains("side=buy state=cancelled order_type=market"));
+        assert!(state(8).contains("side=buy state=filled order_type=limit filled=1"));
         assert!(
             told("OnStopOrder", r#"{"order_num":1,"flags":4,"account":"A"}"#)[0].contains("state=executed stop=true")
         );
@@ -434,13 +433,13 @@ mod tests {
             r#"{"firmid":"F","trdaccid":"T","sec_code":"RIZ6","type":0,"totalnet":"-2.0","avrposnprice":"1.5"}"#;
         assert_eq!(
             told("OnFuturesClientHolding", holding),
-            ["position T -/RIZ6 size=-2 avg_price=1.5 limit_kind=0 firm=F"]
+            ["position T -/RIZ6 size=-2 entry_price=1.5 limit_kind=0 firm=F"]
         );
         let money =
             r#"{"currcode":"SUR","client_code":"C","firmid":"F","limit_kind":2,"currentbal":"10.50","tag":"EQTV"}"#;
-        assert_eq!(told("OnMoneyLimit", money), ["balance C -/SUR amount=10.5 limit_kind=2 tag=EQTV firm=F"]);
+        assert_eq!(told("OnMoneyLimit", money), ["balance C -/SUR total=10.5 limit_kind=2 tag=EQTV firm=F"]);
         let gone = r#"{"firmid":"F","limit_type":0}"#;
-        assert_eq!(told("OnFuturesLimitDelete", gone), ["balance F -/ limit_kind=0 firm=F deleted=true"]);
+        assert_eq!(told("OnFuturesLimitDelete", gone), ["balance F -/ limit_kind=0 firm=F removed=true"]);
     }
 
     #[test]

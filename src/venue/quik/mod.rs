@@ -57,15 +57,16 @@ const MARKETS: &[Market] = &[
     Market { id: "INDX", url: RPC, rest_url: RPC, example: "IMOEX" },
 ];
 
-/// Codes of classes are like those of securities.
+/// A terminal has hundreds of classes, which differ from broker to broker.
 fn check_class(class: &str) -> Result<(), String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"' | b'\\');
     if (1..=32).contains(&class.len()) && class.bytes().all(allowed) {
         return Ok(());
     }
     let shown: String = class.chars().take(32).collect();
     Err(format!(
-        "{shown:?} is no QUIK class code: up to 32 ASCII letters, digits and underscores; for example \"SPBFUT\""
+        "{shown:?} is no QUIK class code: up to 32 ASCII characters without spaces, commas, quotes and backslashes, \
+         spelled as in the terminal; for example \"SPBFUT\""
     ))
 }
 

@@ -139,7 +139,7 @@ mod tests {
             assert_eq!(bodies, [r#"{"args":{"index":1},"method":"getItem"}"#, r#"{"method":"isConnected"}"#]);
             assert!(said.calls.iter().all(|call| call.idempotent && call.host == Host::Data));
         }
-        assert_eq!((super::part(0), super::part(8 << 56)), (None, None));
+        assert_eq!((part(0), part(8 << 56)), (None, None));
     }
 
     #[test]
