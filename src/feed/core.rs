@@ -328,6 +328,12 @@ impl Core {
                     self.lose(at, Reason::NoSnapshot, detail, now, out);
                 }
             }
+            Update::Unchanged(stream) => {
+                let is_known = self.streams.get(stream.0 as usize).is_some_and(|stream| !stream.has_book());
+                if is_known {
+                    self.data(stream, now, out);
+                }
+            }
             Update::Ignored(Ignored::Control) => {}
             Update::Ignored(Ignored::UnknownTopic | Ignored::UnknownKind) => self.counters.ignored += 1,
         }

@@ -261,6 +261,9 @@ pub enum Update<'a> {
         /// What went wrong.
         detail: &'a str,
     },
+    /// A stream that is polled was asked for and nothing changed: it is well, and there is nothing to publish. Not
+    /// for books, which say so with a snapshot that repeats its number.
+    Unchanged(StreamId),
     /// A message that carries nothing for us was skipped.
     Ignored(Ignored),
     /// Levels of a book.

@@ -202,3 +202,26 @@ fn instruments_name_their_symbols() {
     desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
     assert_eq!(desk.lines(), ["BTCUSDT instrument BTC-USDT-PERP"]);
 }
+
+#[test]
+fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
+    use crate::venue::{Output, Update};
+    let mut desk = Desk::new(&["book:50 A", "ticker A"]);
+    desk.text(&snapshot("A", 100));
+    let mut silent_after = |unchanged: bool| {
+        for u in 0..8 {
+            desk.pass(Duration::from_secs(9));
+            desk.text(&snapshot("A", 200 + u));
+            if unchanged {
+                let (core, now, out) = (&mut desk.feed.core, desk.now, &mut desk.said);
+                Intake { core, now, out }.update(Update::Unchanged(crate::model::StreamId(1)));
+                Intake { core: &mut desk.feed.core, now, out: &mut desk.said }
+                    .update(Update::Unchanged(crate::model::StreamId(0)));
+            }
+        }
+        desk.settle();
+        desk.said.lines.drain(..).any(|line| line.starts_with("A ticker stale silence"))
+    };
+    assert!(!silent_after(true));
+    assert!(silent_after(false));
+}

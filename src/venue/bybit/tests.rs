@@ -61,6 +61,7 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
+        Update::Unchanged(stream) => format!("unchanged {}", stream.0),
         Update::Terminal(state) => format!("terminal {state:?}"),
         Update::Raw(event) => format!("raw {}", event.name),
         Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
