@@ -4,6 +4,8 @@
 //! A market is a class code of the terminal (`SPBFUT`, `TQBR`), a symbol the security's code in that class.
 
 mod account;
+mod allow;
+mod ask;
 mod books;
 mod channels;
 mod events;

@@ -25,10 +25,6 @@ use super::schedule::Schedule;
 use crate::model::{Channel, Mono, Stamp, Stream, StreamId};
 use crate::venue::{Output, TerminalSpec, Timer, Update};
 
-/// Datasources that may be open, where the config does not say.
-const SOURCES: usize = 20;
-/// How long an answer from memory is taken for fresh, where the config does not say.
-const FRESH: Duration = Duration::from_millis(200);
 /// Bars kept of all series together, in 56 bytes each.
 const ALL_BARS_MAX: usize = 1_000_000;
 /// Most series known at one time, most of them waiting for a datasource.
@@ -64,8 +60,8 @@ impl History {
     pub(super) fn new(class: &str, streams: &[Stream], terminal: &TerminalSpec) -> Self {
         let mut history = Self {
             calls: Calls::new(class, terminal.call_timeout),
-            fresh: if terminal.history_fresh.is_zero() { FRESH } else { terminal.history_fresh },
-            sources: if terminal.history_sources == 0 { SOURCES } else { terminal.history_sources },
+            fresh: terminal.history_fresh,
+            sources: terminal.history_sources.max(1),
             slots: Vec::new(),
             places: HashMap::new(),
             due: Schedule::default(),
@@ -195,7 +191,7 @@ impl History {
             && let Some(slot) = self.slots[place].as_mut()
         {
             let words =
-                format!("the candle channels need all {} datasources that history_sources allows", self.sources);
+                format!("the candle channels need all {} datasources that terminal.datasources allows", self.sources);
             slot.fail(&Failure::Failed(words), out);
         } else if !self.queued.contains(&place) {
             self.queued.push_back(place);
@@ -322,8 +318,8 @@ impl Machine for History {
             pinned += usize::from(!slot.streams.is_empty());
             if !slot.streams.is_empty() && pinned > self.sources {
                 let detail = format!(
-                    "no datasource is left: history_sources allows {} of them, and each instrument and interval of \
-                     the candle channels needs its own",
+                    "no datasource is left: terminal.datasources allows {} of them, and each instrument and interval \
+                     of the candle channels needs its own",
                     self.sources
                 );
                 slot.refuse(&detail, out);

@@ -193,7 +193,7 @@ impl Slot {
         for Waiter { id, want, .. } in over {
             let Source { symbol, span, tail, size, .. } = &self.source;
             let of = want.bars_needed(tail, *size, *span);
-            let why = queued.then(|| format!("all {sources} datasources that history_sources allows are in use"));
+            let why = queued.then(|| format!("all {sources} datasources that terminal.datasources allows are in use"));
             let bars = (self.source.bars_read() as u64).min(of);
             out.answer(id, loading(symbol, *span, bars, of, why.as_deref()));
             self.wants.retain(|(other, _)| *other != want);

@@ -183,7 +183,8 @@ impl Desk {
             channel: Channel::Candle(Interval::parse(interval).expect("an interval")),
         };
         let streams: Vec<Stream> = streams.iter().map(stream).collect();
-        let terminal = TerminalSpec { history_sources: sources, ..TerminalSpec::default() };
+        let history_fresh = Duration::from_millis(200);
+        let terminal = TerminalSpec { history_sources: sources, history_fresh, ..TerminalSpec::default() };
         let history = History::new("SPBFUT", &streams, &terminal);
         Self { history, terminal: Terminal::default(), said: Said::default(), ms: 0, asked: 0 }
     }

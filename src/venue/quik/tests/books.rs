@@ -159,7 +159,16 @@ fn events_of_other_classes_and_securities_are_none_of_ours() {
 
 #[test]
 fn the_rule_lets_a_repeated_image_count_as_heard() {
-    let image = crate::book::SyncUpdate { snapshot: true, seq: 4, cross_seq: 0, bids: &[], asks: &[] };
+    let image = crate::book::SyncUpdate {
+        snapshot: true,
+        seq: 4,
+        first: 0,
+        previous: 0,
+        cross_seq: 0,
+        checksum: None,
+        bids: &[],
+        asks: &[],
+    };
     let mut sync = crate::book::BookSync::new(SyncRule::SnapshotOnly, 10);
     assert_eq!(sync.update(image), crate::book::Verdict::Replaced);
     assert_eq!(sync.update(image), crate::book::Verdict::Confirmed);

@@ -43,7 +43,9 @@ impl Desk {
             Step::Bar(price) => self.series().next(price),
             Step::Bars(count) => (0..count).for_each(|n| self.series().next(1000 + i64::from(n))),
             Step::Pass(ms) => self.run(u64::from(ms), 0),
-            Step::Answers(count) => (0..count).for_each(|_| drop(self.answer_one())),
+            Step::Answers(count) => (0..count).for_each(|_| {
+                self.answer_one();
+            }),
             Step::Lose => {
                 if let Some(call) = self.said.calls.pop_front() {
                     self.answered(call.id, &Reply::Lost("lost"));
@@ -65,7 +67,9 @@ impl Desk {
                 self.down();
                 self.live();
             }
-            Step::Ask(n) => drop(self.ask_for(usize::from(n))),
+            Step::Ask(n) => {
+                self.ask_for(usize::from(n));
+            }
         }
     }
 

@@ -142,7 +142,7 @@ fn more_streams_than_datasources_are_refused_by_name() {
     let told = desk.said.take();
     let refused: Vec<_> = told.iter().filter(|told| matches!(told, Told::Rejected(..))).collect();
     let [Told::Rejected(2, detail)] = refused[..] else { panic!("{refused:?}") };
-    assert!(detail.contains("history_sources allows 2"), "{detail}");
+    assert!(detail.contains("terminal.datasources allows 2"), "{detail}");
     assert_eq!(desk.terminal.open(), 2);
     let answer = desk.fetch(&json!({"op": "history", "symbol": "SiZ6", "interval": "1m"}));
     assert_eq!(answer["reason"], "failed", "and no question can have one: {answer}");
