@@ -136,7 +136,7 @@ fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity
 }
 
 const fn is_encrypted(security: &ClientSecurity) -> bool {
-    !matches!(security, ClientSecurity::Null)
+    matches!(security, ClientSecurity::Curve { .. })
 }
 
 fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {

@@ -12,4 +12,5 @@ mod live;
 mod operating;
 mod python;
 mod recording;
+mod security;
 mod watcher;
