@@ -14,11 +14,24 @@ use super::topics::{SubscriberId, Topics};
 const FIRST: [&[u8]; 2] = [b"status.", b"instrument."];
 /// Joins that may wait besides those of subscriptions still held.
 const SPARE: usize = 64;
+/// Cancelled subscriptions that are remembered; of more, a frame may come twice.
+const MOST_PAST: usize = 16;
 
 /// The joins of one subscriber, in the order of its subscriptions.
 #[derive(Debug, Default)]
 pub(super) struct Joins {
+    /// In the order of their times.
     waiting: VecDeque<Join>,
+    /// What was cancelled while others waited, and had brought its frames.
+    past: VecDeque<Past>,
+}
+
+/// A subscription that is held no more.
+#[derive(Debug)]
+struct Past {
+    prefix: Box<[u8]>,
+    since: u64,
+    until: u64,
 }
 
 /// One subscription's way through the kept frames: first those of [`FIRST`], then the rest, each in topic order.
@@ -66,6 +79,17 @@ impl Joins {
         self.waiting.push_back(Join { prefix: prefix.into(), since, after, pass: 0, at: None });
     }
 
+    /// Takes note that a subscription is cancelled: what it brought is not brought again by those that wait.
+    pub(super) fn cancelled(&mut self, prefix: &[u8], since: u64, until: u64) {
+        if self.waiting.front().is_none_or(|first| first.since <= since) {
+            return;
+        }
+        if self.past.len() == MOST_PAST {
+            self.past.pop_front();
+        }
+        self.past.push_back(Past { prefix: prefix.into(), since, until });
+    }
+
     /// Looks at one more topic. `front` is the number of the frame in front of the subscriber's queue.
     pub(super) fn step(&mut self, id: SubscriberId, front: u64, catalog: &Catalog, topics: &Topics) -> Step {
         let Some(join) = self.waiting.front_mut().filter(|join| join.after <= front) else { return Step::Wait };
@@ -75,14 +99,29 @@ impl Joins {
             return match &entry.kept {
                 // Changed since: then it was queued as a live frame, and this one would be a repetition. Subscribed to
                 // before: then an earlier join brings it, or did.
-                Some(kept) if entry.changed <= join.since && topics.subscribed_since(id, topic) == Some(join.since) => {
+                Some(kept)
+                    if entry.changed <= join.since
+                        && topics.subscribed_since(id, topic) == Some(join.since)
+                        && !self.past.iter().any(|past| past.brought(topic, join.since)) =>
+                {
                     Step::Frame(kept.clone())
                 }
                 _ => Step::Nothing,
             };
         }
         self.waiting.pop_front();
-        if self.waiting.is_empty() { Step::Wait } else { Step::Nothing }
+        if self.waiting.is_empty() {
+            self.past.clear();
+            return Step::Wait;
+        }
+        Step::Nothing
+    }
+}
+
+impl Past {
+    /// Whether it brought the topic's frame before another subscription was made at `since`.
+    fn brought(&self, topic: &[u8], since: u64) -> bool {
+        self.since < since && since < self.until && topic.starts_with(&self.prefix)
     }
 }
 

@@ -176,7 +176,7 @@ impl Subscriber<'_> {
         Ok(())
     }
 
-    /// Says what was lost, after the frames that are being sent. It takes no place in the queue.
+    /// Says what was lost, before the frames that were taken and came after it. It takes no place in the queue.
     fn add_notice(&mut self, since: Mono, losses: &LossTable) {
         let now = clock::now();
         let ago = u64::try_from(now.mono.since(since).as_nanos()).unwrap_or(u64::MAX);
@@ -190,7 +190,7 @@ impl Subscriber<'_> {
             topics: &losses.rows(),
             other: losses.other(),
         };
-        self.frames.push(notice(self.place.shared.options.encoding, told));
+        self.frames.insert(0, notice(self.place.shared.options.encoding, told));
     }
 
     fn write(&mut self) -> Result<(), Fault> {

@@ -105,6 +105,7 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
         "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
+        "late": counters.late,
     });
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));

@@ -144,6 +144,7 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums that were not the book's."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
+    metric("tickbus_feed_late_polls_total", Counter, Feed(|r| r.feed.counters.late), "Polls left out because the venue or its call budget did not keep up."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
     metric("tickbus_feed_deltas_total", Counter, Feed(|r| r.feed.counters.deltas), "Deltas applied to books."),
     metric("tickbus_feed_trades_total", Counter, Feed(|r| r.feed.counters.trades), "Trades seen."),
