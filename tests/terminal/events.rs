@@ -178,5 +178,5 @@ async fn events_are_guarded_like_calls() {
     }
     let mut refused = start(&terminal, &curve(stranger));
     let told = refused.next().await;
-    assert!(told.starts_with("[\"EventsLost\",\"the server does not accept our"), "{told}");
+    assert!(told.starts_with("[\"EventsLost\",\"the server does not accept this client key"), "{told}");
 }

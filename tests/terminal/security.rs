@@ -51,7 +51,7 @@ async fn curve_works_and_every_wrong_key_is_told() {
         ask(&mut caller, request(id)).await.unwrap();
     }
     let error = refusal(&terminal, &curve(&server, &stranger)).await;
-    assert!(error.contains("does not accept our"), "{error}");
+    assert!(error.contains("does not accept this client key"), "{error}");
     let error = refusal(&terminal, &curve(&stranger, &client)).await;
     assert!(error.contains("expected key") || error.contains("server's public key"), "{error}");
     let error = refusal(&terminal, &ClientSecurity::Null).await;
