@@ -299,6 +299,11 @@ impl Core {
             Update::Terminal(state) => self.terminal(state, now, out),
             Update::Notice { stream, detail } => self.notice(stream, detail, out),
             Update::Late { polls } => self.counters.late = self.counters.late.saturating_add(polls),
+            Update::Unchanged(stream) => {
+                if let Some(stream) = self.streams.get_mut(stream.0 as usize) {
+                    stream.heard = now.mono;
+                }
+            }
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
