@@ -15,6 +15,7 @@ pub mod completions;
 mod config_args;
 pub mod ctl;
 pub mod demo;
+mod progress;
 pub mod record;
 pub mod replay;
 pub mod run;
