@@ -32,6 +32,7 @@ Operations:
   topics                             topics whose current frame a joiner gets
   stats                              the bus's counters
   resync feed=NAME symbol=SYMBOL     ask the venue for one book anew
+  reload                             read the lists of client keys again
   shutdown                           end the gateway
 
 Of feeds from a QUIK terminal:

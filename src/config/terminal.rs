@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TerminalPlan;
+use super::auth::Mechanism;
 use super::problem::{Findings, member, quoted};
 use super::schema::Feed;
+use super::secret::Environment;
+use super::terminal_auth::TerminalAuth;
 use crate::bus::Endpoint;
 use crate::venue::{Endpoints, TerminalSpec, Transport, VenueDef};
-use crate::zmtp::ClientSecurity;
 
 /// Least and most milliseconds between two polls of a parameter.
 const PERIODS: std::ops::RangeInclusive<u32> = 50..=3_600_000;
@@ -81,7 +83,7 @@ pub(super) fn resolve(
     path: &str,
     feed: &Feed,
     venue: &VenueDef,
-    security: ClientSecurity,
+    environment: &Environment,
     findings: &mut Findings,
 ) -> Option<(TerminalPlan, Endpoints)> {
     let is_terminal = venue.transport == Transport::Terminal;
@@ -92,6 +94,7 @@ pub(super) fn resolve(
             ("rpc", feed.rpc.is_some()),
             ("data", feed.data.is_some()),
             ("events", feed.events.is_some()),
+            ("auth", feed.auth != TerminalAuth::default()),
             ("params", !feed.params.is_empty()),
             ("terminal", feed.terminal != Terminal::default()),
         ]
@@ -103,10 +106,11 @@ pub(super) fn resolve(
     if !is_terminal {
         return None;
     }
+    let security = feed.auth.resolve(&member(path, "auth"), environment, findings);
     let rpc = feed.rpc.clone().unwrap_or_else(|| venue.markets.first().map_or("", |market| market.rest_url).to_owned());
     for (key, endpoint) in [("rpc", Some(&rpc)), ("data", feed.data.as_ref()), ("events", feed.events.as_ref())] {
         if let Some(endpoint) = endpoint {
-            check_endpoint(&format!("{path}.{key}"), endpoint, feed, &security, findings);
+            check_endpoint(&format!("{path}.{key}"), endpoint, feed, findings);
         }
     }
     let endpoints = Endpoints { url: feed.events.clone().unwrap_or_default(), rest_url: rpc.clone(), note: None };
@@ -123,12 +127,12 @@ pub(super) fn resolve(
     Some((plan, endpoints))
 }
 
-fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity, findings: &mut Findings) {
+fn check_endpoint(path: &str, text: &str, feed: &Feed, findings: &mut Findings) {
     match text.parse::<Endpoint>() {
         Err(message) => findings.add(path, message),
         Ok(Endpoint::Tcp { port: 0, .. }) => findings.add(path, "port 0 cannot be connected to"),
         Ok(Endpoint::Tcp { host, .. }) if host == "*" => findings.add(path, "needs a host to connect to"),
-        Ok(endpoint) if !endpoint.is_loopback() && !is_encrypted(security) && !feed.terminal.insecure => findings.add(
+        Ok(endpoint) if !endpoint.is_loopback() && !is_encrypted(feed) && !feed.terminal.insecure => findings.add(
             path,
             format!(
                 "{endpoint} is another machine, and whoever can read or reach that port can trade and run code; use \
@@ -139,8 +143,8 @@ fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity
     }
 }
 
-const fn is_encrypted(security: &ClientSecurity) -> bool {
-    matches!(security, ClientSecurity::Curve { .. })
+fn is_encrypted(feed: &Feed) -> bool {
+    feed.auth.mechanism == Mechanism::Curve
 }
 
 fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {

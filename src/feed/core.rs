@@ -299,6 +299,11 @@ impl Core {
             Update::Terminal(state) => self.terminal(state, now, out),
             Update::Notice { stream, detail } => self.notice(stream, detail, out),
             Update::Late { polls } => self.counters.late = self.counters.late.saturating_add(polls),
+            Update::Unchanged(stream) => {
+                if let Some(stream) = self.streams.get_mut(stream.0 as usize) {
+                    stream.heard = now.mono;
+                }
+            }
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
@@ -321,12 +326,6 @@ impl Core {
                 let at = stream.0 as usize;
                 if self.streams.get(at).is_some_and(|stream| !stream.is_book_live()) {
                     self.lose(at, Reason::NoSnapshot, detail, now, out);
-                }
-            }
-            Update::Unchanged(stream) => {
-                let is_known = self.streams.get(stream.0 as usize).is_some_and(|stream| !stream.has_book());
-                if is_known {
-                    self.data(stream, now, out);
                 }
             }
             Update::Ignored(Ignored::Control) => {}

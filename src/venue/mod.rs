@@ -261,9 +261,6 @@ pub enum Update<'a> {
         /// What went wrong.
         detail: &'a str,
     },
-    /// A stream that is polled was asked for and nothing changed: it is well, and there is nothing to publish. Not
-    /// for books, which say so with a snapshot that repeats its number.
-    Unchanged(StreamId),
     /// A message that carries nothing for us was skipped.
     Ignored(Ignored),
     /// Levels of a book.
@@ -284,6 +281,8 @@ pub enum Update<'a> {
     Raw(RawEvent<'a>),
     /// A row of an account.
     Account(AccountUpdate<'a>),
+    /// The venue was asked, and what was published last of this stream still holds.
+    Unchanged(StreamId),
     /// Something to be told with a state that it does not change; empty when there is nothing to tell any more.
     Notice {
         /// Of which stream; of the feed as a whole when `None`.

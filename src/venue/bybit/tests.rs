@@ -61,10 +61,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
-        Update::Unchanged(stream) => format!("unchanged {}", stream.0),
         Update::Terminal(state) => format!("terminal {state:?}"),
         Update::Raw(event) => format!("raw {}", event.name),
-        Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
+        Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
         Update::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
         Update::Book(book) => {
             let kind = if book.snapshot { "snapshot" } else { "delta" };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::terminal::{NOON, Terminal, book};
-use crate::book::SyncRule;
 use crate::venue::{Input, TerminalSpec};
 
 const MS: Duration = Duration::from_millis(1);
@@ -155,21 +154,4 @@ fn events_of_other_classes_and_securities_are_none_of_ours() {
     }
     terminal.pass(MS * 200);
     assert_eq!(terminal.called("getQuoteLevel2"), 0);
-}
-
-#[test]
-fn the_rule_lets_a_repeated_image_count_as_heard() {
-    let image = crate::book::SyncUpdate {
-        snapshot: true,
-        seq: 4,
-        first: 0,
-        previous: 0,
-        cross_seq: 0,
-        checksum: None,
-        bids: &[],
-        asks: &[],
-    };
-    let mut sync = crate::book::BookSync::new(SyncRule::SnapshotOnly, 10);
-    assert_eq!(sync.update(image), crate::book::Verdict::Replaced);
-    assert_eq!(sync.update(image), crate::book::Verdict::Confirmed);
 }
