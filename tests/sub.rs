@@ -5,8 +5,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +47,21 @@ async fn publish_until<T>(socket: &mut PubSocket, done: impl Future<Output = T>)
             let heartbeat = b"\x83\xa4type\xa9heartbeat\xa5epoch\x07\xa3seq\x01";
             socket.send(message("heartbeat.", heartbeat)).await.unwrap();
             socket.send(message("broken.", b"{\"seq\":")).await.unwrap();
+        }
+    };
+    tokio::select! {
+        result = done => result,
+        () = publishing => unreachable!("publishing never ends"),
+    }
+}
+
+/// Publishes the same frame again and again until `done` is.
+async fn repeat_until<T>(socket: &mut PubSocket, topic: &str, payload: &str, done: impl Future<Output = T>) -> T {
+    let publishing = async {
+        let mut every = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            every.tick().await;
+            socket.send(message(topic, payload.as_bytes())).await.unwrap();
         }
     };
     tokio::select! {
@@ -163,29 +178,78 @@ async fn a_gateway_that_restarts_is_found_again_and_told() {
     let (_, stderr) = line_with("trying again", stderr).await;
     let mut socket = PubSocket::new();
     socket.bind(&endpoint).await.unwrap();
-    let restarted = async {
-        let mut every = tokio::time::interval(Duration::from_millis(2));
-        loop {
-            every.tick().await;
-            socket.send(message(TRADES, br#"{"type":"trade","epoch":8,"seq":1}"#)).await.unwrap();
-        }
-    };
-    let (line, _) = tokio::select! {
-        found = line_with("gateway restarted: ", stderr) => found,
-        () = restarted => unreachable!("publishing never ends"),
-    };
+    let found = line_with("gateway restarted: ", stderr);
+    let (line, _) = repeat_until(&mut socket, TRADES, r#"{"type":"trade","epoch":8,"seq":1}"#, found).await;
     assert!(line.contains("epoch 8 after 7"), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// Reads up to the line that contains `text`; the subscriber's own timeout ends a vain wait.
-async fn line_with(text: &'static str, mut lines: BufReader<ChildStderr>) -> (String, BufReader<ChildStderr>) {
+async fn line_with<R: Read + Send + 'static>(text: &'static str, mut lines: BufReader<R>) -> (String, BufReader<R>) {
     let search = move || {
         let found = lines.by_ref().lines().map(Result::unwrap).find(|line| line.contains(text));
         (found.unwrap_or_else(|| panic!("the subscriber ended without {text:?}")), lines)
     };
     spawn_blocking(search).await.unwrap()
+}
+
+/// A subscriber to trades that has printed trade 5 of run 7. Its stdout stays open, or it would end.
+async fn subscribed(socket: &mut PubSocket, endpoint: &str) -> (Printing, BufReader<ChildStderr>) {
+    let args = ["-t", "trade.", "--format", "raw", "--stats", "--count", NEVER, "--timeout", "60"];
+    let mut child = command(endpoint, &args).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (_, stdout) = repeat_until(socket, TRADES, r#"{"epoch":7,"seq":5}"#, line_with(TRADES, stdout)).await;
+    (Printing { child, _stdout: stdout }, stderr)
+}
+
+/// Killed on drop.
+struct Printing {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_nothing_follows_is_told_by_the_heartbeat() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let beat = r#"{"type":"heartbeat","epoch":7,"seq":1,"topics":{"trade.bybit.linear.BTCUSDT.":8}}"#;
+    let (line, stderr) = repeat_until(&mut socket, "heartbeat.", beat, line_with("silent gap in ", stderr)).await;
+    assert!(line.contains(r#""trade.bybit.linear.BTCUSDT.": 3 missing after 5"#), "{line}");
+    let (line, stderr) = repeat_until(&mut socket, "heartbeat.", beat, line_with("frames/s", stderr)).await;
+    assert!(line.contains("1 gaps (3 missing), 1 silent"), "{line}");
+    // A restart too, although no topic that was asked for says it.
+    let beat = r#"{"type":"heartbeat","epoch":8,"seq":1}"#;
+    let (line, _) = repeat_until(&mut socket, "heartbeat.", beat, line_with("gateway restarted: ", stderr)).await;
+    assert!(line.contains("epoch 8 after 7"), "{line}");
+}
+
+#[tokio::test]
+async fn a_notice_is_told_and_no_frame() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let notice = r#"{"type":"notice","kind":"loss","epoch":7,"seq":1,"dropped":5,"conflated":2,
+        "topics":{"trade.bybit.linear.BTCUSDT.":{"dropped":5,"conflated":2,"first_seq":6,"last_seq":12}}}"#;
+    let (line, stderr) = repeat_until(&mut socket, "notice.loss.", notice, line_with("too slow: ", stderr)).await;
+    let expected = r#"5 frames dropped, 2 conflated; "trade.bybit.linear.BTCUSDT." 7 of 6..=12"#;
+    assert!(line.ends_with(expected), "{line}");
+    let (line, _) = repeat_until(&mut socket, "notice.loss.", notice, line_with(" notices (", stderr)).await;
+    assert!(line.contains("1 topics, 0 gaps (0 missing)"), "{line}");
+}
+
+#[tokio::test]
+async fn a_gateway_without_heartbeats_is_told() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    line_with("no heartbeat for 5s", stderr).await;
 }
 
 #[tokio::test]

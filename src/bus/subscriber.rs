@@ -87,7 +87,8 @@ impl Place<'_> {
             // Its frames are dropped when the lock is free again.
             let slot = self.hub().vacate(self.id);
             drop(slot);
-            self.left = self.hub().remove_some(self.id, LEAVE_STEP);
+            let left = self.hub().remove_some(self.id, LEAVE_STEP);
+            self.left = left;
         }
         self.left
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
-use crate::client::request;
+use super::Usage;
+use crate::client::{AccessArgs, request_secured};
 
 /// Arguments of `tickbus ctl`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,7 @@ Operations:
   topics                             topics whose current frame a joiner gets
   stats                              the bus's counters
   resync feed=NAME symbol=SYMBOL     ask the venue for one book anew
+  reload                             read the lists of client keys again
   shutdown                           end the gateway
 
 Examples:
@@ -31,6 +33,9 @@ pub struct Args {
     /// Seconds to wait for the answer.
     #[arg(long, value_name = "SECS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub timeout: u64,
+    #[allow(missing_docs, reason = "described there")]
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// What to do.
     #[arg(value_name = "OP")]
     pub op: String,
@@ -50,7 +55,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         fields.insert(key.to_owned(), Value::String(value.to_owned()));
     }
     let body = Value::Object(fields).to_string();
-    let frames = request(&args.endpoint, &body, Duration::from_secs(args.timeout)).await?;
+    let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
+    let frames = request_secured(&args.endpoint, &security, &body, Duration::from_secs(args.timeout)).await?;
     let answer = frames.last().context("the gateway's answer is empty")?;
     let json = crate::client::as_json(answer)?;
     super::print(&format!("{json}\n"))?;

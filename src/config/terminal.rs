@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TerminalPlan;
-use super::problem::{Findings, member};
+use super::problem::{Findings, member, quoted};
 use super::schema::Feed;
 use crate::bus::Endpoint;
 use crate::venue::{Endpoints, TerminalSpec, Transport, VenueDef};
@@ -47,6 +47,9 @@ pub struct Terminal {
     /// Instruments and intervals whose history is held open in the terminal at one time.
     #[schemars(range(min = 1, max = 1_000))]
     pub datasources: u32,
+    /// When the terminal's clock is expected to move, Monday to Friday, in the exchange's own time: `"08:50-18:50"`.
+    /// Empty: the venue's usual hours. A clock that stands still within them makes the feed stale.
+    pub trading_hours: Vec<String>,
     /// Functions that `tickbus ctl rpc` may call beyond the harmless ones that read market data. Whoever reaches the
     /// control socket can then trade, or run code in the terminal.
     pub allow_methods: Vec<String>,
@@ -65,6 +68,7 @@ impl Default for Terminal {
             heartbeat_ms: 2_000,
             cache_min_update_ms: 200,
             datasources: 50,
+            trading_hours: Vec::new(),
             allow_methods: Vec::new(),
             insecure: false,
         }
@@ -136,7 +140,7 @@ fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity
 }
 
 const fn is_encrypted(security: &ClientSecurity) -> bool {
-    !matches!(security, ClientSecurity::Null)
+    matches!(security, ClientSecurity::Curve { .. })
 }
 
 fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {
@@ -150,6 +154,8 @@ fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {
         history_fresh: millis(feed.terminal.cache_min_update_ms),
         history_sources: feed.terminal.datasources as usize,
         heartbeat: millis(feed.terminal.heartbeat_ms),
+        calls_per_second: feed.terminal.calls_per_second,
+        trading_hours: trading_hours(path, &feed.terminal.trading_hours, findings),
     }
 }
 
@@ -170,4 +176,26 @@ fn params(path: &str, given: &BTreeMap<String, u32>, findings: &mut Findings) ->
         }
     }
     given.iter().map(|(name, period)| (name.clone(), Duration::from_millis((*period).into()))).collect()
+}
+
+fn trading_hours(path: &str, given: &[String], findings: &mut Findings) -> Vec<(u32, u32)> {
+    let mut hours = Vec::new();
+    for (at, text) in given.iter().enumerate() {
+        match text.split_once('-').and_then(|(from, to)| Some((second(from)?, second(to)?))) {
+            Some((from, to)) if from < to => hours.push((from, to)),
+            _ => findings.add(
+                format!("{path}.terminal.trading_hours[{at}]"),
+                format!("{} is no part of a day; allowed: HH:MM-HH:MM, such as 08:50-18:50", quoted(text)),
+            ),
+        }
+    }
+    hours
+}
+
+/// The second of the day of `HH:MM`, up to `24:00`.
+fn second(text: &str) -> Option<u32> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() == 2);
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    (minutes < 60 && hours * 60 + minutes <= 24 * 60).then_some((hours * 60 + minutes) * 60)
 }

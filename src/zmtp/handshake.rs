@@ -130,7 +130,8 @@ impl Handshake {
     /// Returns the peer when the handshake is complete; then go on with [`Self::into_codec`].
     ///
     /// # Errors
-    /// The peer is no ZMTP 3.x socket of a type and a mechanism that fit ours, or one side refuses the other.
+    /// The peer is no ZMTP 3.x socket of a type and a mechanism that fit ours, or one side refuses the other. The
+    /// connection is then to be closed.
     pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<Peer>, WireError> {
         self.decoder.feed(input);
         let minor = match self.minor {

@@ -4,6 +4,7 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod examples;
 mod faults;
 mod gateway;
 mod hostile;
@@ -12,4 +13,7 @@ mod live;
 mod operating;
 mod python;
 mod recording;
+mod relay;
+#[path = "../script/mod.rs"]
+mod script;
 mod watcher;
