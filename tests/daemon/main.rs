@@ -16,4 +16,5 @@ mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
 mod script;
+mod sub;
 mod watcher;
