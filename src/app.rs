@@ -14,7 +14,7 @@ use crate::bus::{
     BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer, SlowLimits,
 };
 use crate::clock;
-use crate::config::schema::{Bus, Encoding as ConfigEncoding};
+use crate::config::schema::Encoding as ConfigEncoding;
 use crate::config::{Config, FeedPlan};
 use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, SnapshotDoor};
 use crate::feed::{FeedSpec, State};
@@ -74,7 +74,7 @@ impl Gateway {
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
         let epoch = clock::wall().as_ms();
-        let publisher = Publisher::bind(publisher_options(&config.bus, epoch)).await?;
+        let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
         let shared = Arc::new(Shared {
             epoch,
@@ -95,7 +95,13 @@ impl Gateway {
             feeds.push(handle);
             receivers.push(receiver);
         }
-        let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
+        let running = Running {
+            epoch: shared.epoch,
+            publisher,
+            feeds: feeds.into(),
+            key_lists: config.security.lists.clone().into(),
+            shutdown: Arc::new(shutdown),
+        };
         let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
         let admin = match &config.admin.listen {
             Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
@@ -108,6 +114,9 @@ impl Gateway {
             })
             .collect();
         let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
+        for note in &config.security.notes {
+            warn!("{note}");
+        }
         let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
@@ -182,7 +191,8 @@ fn limit(value: u32) -> Option<u32> {
     (value > 0).then_some(value)
 }
 
-fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
+fn publisher_options(config: &Config, epoch: u64) -> PublisherOptions {
+    let bus = &config.bus;
     let own = bus.bind.iter().filter_map(|bind| Some((bind.endpoint().to_owned(), bind.policy()?)));
     PublisherOptions {
         endpoints: bus.bind.iter().map(|bind| bind.endpoint().to_owned()).collect(),
@@ -197,6 +207,7 @@ fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
         max_per_address: limit(bus.max_per_address).map(|most| most as usize),
         max_frame: bus.max_frame as usize,
         handshake: Duration::from_millis(bus.handshake_ms.into()),
+        security: config.security.bus.clone(),
         queue_frames: bus.queue_frames as usize,
         queue_bytes: usize::try_from(bus.queue_bytes).unwrap_or(usize::MAX),
         max_subscribers: bus.max_subscribers as usize,
@@ -210,13 +221,15 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
     let options = RequestOptions {
         max_per_address: limit(config.bus.max_per_address).map(|most| most as usize),
         handshake: Duration::from_millis(config.bus.handshake_ms.into()),
+        security: config.security.bus.clone(),
         ..RequestOptions::default()
     };
     let server = RequestServer::bind(&config.bus.snapshot_bind, options, snapshots).await?;
     let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
-        let server = RequestServer::bind(endpoint, RequestOptions::default(), control).await?;
+        let options = RequestOptions { security: config.security.control.clone(), ..RequestOptions::default() };
+        let server = RequestServer::bind(endpoint, options, control).await?;
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)

@@ -36,3 +36,8 @@ fn book_sync() {
 fn decimal() {
     replay("decimal", targets::decimal);
 }
+
+#[test]
+fn zmtp() {
+    replay("zmtp", targets::zmtp);
+}

@@ -1,12 +1,18 @@
 //! The bodies of the fuzz targets. The stable test `tests/fuzz_corpus.rs` runs the same on the committed corpus.
 #![allow(dead_code, unreachable_pub, reason = "each target is a program that uses one of them")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
+use tickbus::secret::Secret;
 use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit};
+use tickbus::zmtp::{
+    AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
+    Users, parse_command, parse_subscription,
+};
 
 /// Holds a feed to its word: nothing of a book while it is not live, nothing crossed.
 #[derive(Default)]
@@ -136,5 +142,92 @@ pub fn decimal(data: &[u8]) {
     assert!(tickbus::model::decimal_text(&text).is_some(), "{text}");
     if let Some(mantissa) = value.rescaled(18) {
         assert_eq!(Decimal::new(mantissa, 18).trimmed(), value.trimmed());
+    }
+}
+
+/// One side of a ZeroMQ connection: what it has said and the other has not heard yet, and what it is by now.
+struct Side {
+    handshake: Option<Handshake>,
+    codec: (Decoder, Encoder),
+    said: Vec<u8>,
+}
+
+impl Side {
+    fn new(handshake: Handshake) -> Self {
+        let said = handshake.greeting().to_vec();
+        Self { handshake: Some(handshake), codec: (Decoder::new(0), Encoder::default()), said }
+    }
+
+    /// Whether the connection goes on.
+    fn hear(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        if let Some(handshake) = &mut self.handshake {
+            match handshake.step(bytes, &mut self.said) {
+                Ok(None) => return true,
+                Ok(Some(_)) => rest = &[],
+                Err(_) => return false,
+            }
+        }
+        if let Some(handshake) = self.handshake.take() {
+            self.codec = handshake.into_codec();
+        }
+        let decoder = &mut self.codec.0;
+        decoder.feed(rest);
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) if frame.command => drop(parse_command(frame.body)),
+                Ok(Some(frame)) => drop(parse_subscription(frame.body)),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// Both sides of a mechanism, always with the same keys and random bytes: the first is to be tried, the second honest.
+fn sides(which: u8) -> (Side, Side) {
+    let pair = |byte| KeyPair::from_secret(SecretKey::from_bytes([byte; 32]));
+    let secret = || Secret::new("secret".to_owned());
+    let (server, client) = match which % 3 {
+        0 => (ServerSecurity::Null, ClientSecurity::Null),
+        1 => (
+            ServerSecurity::Plain(Users::new(BTreeMap::from([("alice".to_owned(), secret())]))),
+            ClientSecurity::Plain { username: "alice".to_owned(), password: secret() },
+        ),
+        _ => (
+            ServerSecurity::Curve { own: pair(1), allowed: AllowList::new(Clients::Any) },
+            ClientSecurity::Curve { server: pair(1).public(), own: pair(2) },
+        ),
+    };
+    let (listening, connecting) =
+        if which & 8 == 0 { (Role::PUBLISHER, Role::SUBSCRIBER) } else { (Role::REPLIER, Role::DEALER) };
+    let listening = Side::new(Handshake::server(listening, 4096, &server, Entropy::from_bytes(&[3; 144])));
+    let connecting = Side::new(Handshake::client(connecting, 4096, &client, Entropy::from_bytes(&[4; 144])));
+    if which & 16 == 0 { (listening, connecting) } else { (connecting, listening) }
+}
+
+/// The first byte chooses mechanism and side, the second how bytes are split. Then each byte is a step: below 64 so
+/// many raw bytes, below 128 so many bytes as an honest frame, from 128 what an honest peer says next.
+pub fn zmtp(data: &[u8]) {
+    let [which, chunk, rest @ ..] = data else { return };
+    let ((mut tried, mut honest), mut rest) = (sides(*which), rest);
+    while let Some((&step, after)) = rest.split_first() {
+        let (raw, after) = after.split_at(if step < 128 { usize::from(step % 64).min(after.len()) } else { 0 });
+        rest = after;
+        let bytes = match step {
+            0..64 => raw.to_vec(),
+            64..128 if honest.handshake.is_none() => {
+                let mut sealed = Vec::new();
+                honest.codec.1.put_frame(&mut sealed, step & 1 == 1, raw);
+                sealed
+            }
+            _ => {
+                honest.hear(&std::mem::take(&mut tried.said));
+                std::mem::take(&mut honest.said)
+            }
+        };
+        if !bytes.chunks(usize::from(*chunk).max(1)).all(|bytes| tried.hear(bytes)) {
+            return;
+        }
     }
 }

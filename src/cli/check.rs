@@ -38,12 +38,19 @@ fn summary(config: &Config) -> String {
     };
     let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
     let mut text = format!(
-        "bus        {} ({encoding})\nsnapshots  {}\ncontrol    {}\nadmin      {}\n",
+        "bus        {} ({encoding}, {})\nsnapshots  {} ({})\ncontrol    {} ({})\nadmin      {}\n",
         binds(bus),
+        bus.auth.shown(),
         bus.snapshot_bind,
+        bus.auth.shown(),
         off(&config.control.bind),
+        config.control.auth.shown(),
         off(&config.admin.listen),
     );
+    for note in &config.security.notes {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "note       {note}");
+    }
     for feed in &config.feeds {
         let (symbols, streams) = (feed.symbol_count(), feed.streams.len());
         // Writing to a String cannot fail.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use super::Usage;
-use crate::client::{AccessArgs, request_secured};
+use crate::client::{SecurityArgs, request_secured};
 
 /// Arguments of `tickbus ctl`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,7 @@ Operations:
   topics                             topics whose current frame a joiner gets
   stats                              the bus's counters
   resync feed=NAME symbol=SYMBOL     ask the venue for one book anew
+  reload                             read the lists of client keys again
   shutdown                           end the gateway
 
 Examples:
@@ -34,7 +35,7 @@ pub struct Args {
     pub timeout: u64,
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
-    pub access: AccessArgs,
+    pub security: SecurityArgs,
     /// What to do.
     #[arg(value_name = "OP")]
     pub op: String,
@@ -54,7 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         fields.insert(key.to_owned(), Value::String(value.to_owned()));
     }
     let body = Value::Object(fields).to_string();
-    let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
+    let security = args.security.load().map_err(|error| Usage(error.to_string()))?;
     let frames = request_secured(&args.endpoint, &security, &body, Duration::from_secs(args.timeout)).await?;
     let answer = frames.last().context("the gateway's answer is empty")?;
     let json = crate::client::as_json(answer)?;

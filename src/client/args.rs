@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::access::AccessArgs;
+use super::security_args::SecurityArgs;
 use super::subscribe::check_endpoint;
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,7 @@ pub struct SubArgs {
     pub ladder: Option<String>,
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
-    pub access: AccessArgs,
+    pub security: SecurityArgs,
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

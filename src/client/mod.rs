@@ -49,7 +49,6 @@
 //! # }
 //! ```
 
-mod access;
 mod args;
 mod book;
 mod delivery;
@@ -61,12 +60,12 @@ mod payload;
 mod print;
 mod request;
 mod run;
+mod security_args;
 mod stats;
 mod subscribe;
 mod tracker;
 mod view;
 
-pub use access::{AccessArgs, AccessError};
 pub use args::{Format, SubArgs};
 pub use book::{JoinedBook, Need, Step};
 pub use delivery::{Heartbeat, Loss, Notice};
@@ -75,6 +74,7 @@ pub use payload::{DecodeError, as_json};
 pub use print::Printer;
 pub use request::{RequestError, request, request_secured};
 pub use run::run;
+pub use security_args::{SecurityArgs, SecurityArgsError};
 pub use stats::Stats;
 pub use subscribe::{EndpointError, Incoming, ReceivedFrame, Subscriber, subscribe};
 pub use tracker::{Counts, Observation, SilentLoss, Told, Tracker};

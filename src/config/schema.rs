@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::bus::Policy;
 
+use super::auth::Auth;
 use super::terminal::Terminal;
 
 /// Configuration of the tickbus market-data gateway.
@@ -80,7 +81,10 @@ pub struct Bus {
     /// Milliseconds within which a subscriber or a client of the snapshot socket must complete its handshake.
     #[schemars(range(min = 100, max = 60_000))]
     pub handshake_ms: u32,
-    /// Needed to bind `bind` or `snapshot_bind` to anything but loopback: whoever reaches the port reads the data.
+    /// What subscribers and clients of the snapshot socket must show.
+    pub auth: Auth,
+    /// Needed to bind `bind` or `snapshot_bind` to anything but loopback without an `auth` that keeps strangers out:
+    /// whoever reaches the port then reads the data.
     pub public: bool,
 }
 
@@ -100,6 +104,7 @@ impl Default for Bus {
             max_subscriptions: 10_000,
             max_frame: 64 * 1024,
             handshake_ms: 5000,
+            auth: Auth::default(),
             public: false,
         }
     }
@@ -173,14 +178,16 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
-    /// Endpoint of the control socket; loopback or `ipc` only, because it changes what the gateway does.
-    /// `null` turns it off.
+    /// Endpoint of the control socket, which changes what the gateway does: beyond loopback and `ipc` it needs an `auth`
+    /// that keeps strangers out. `null` turns it off.
     pub bind: Option<String>,
+    /// What clients of the control socket must show.
+    pub auth: Auth,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()) }
+        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()), auth: Auth::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use super::reply;
 use super::{FeedHandle, Running};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
+use crate::zmtp::PublicKey;
 
 /// Which door a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ struct Request {
 }
 
 const READING: &str = "snapshot, topics, stats";
-const ALL: &str = "snapshot, topics, stats, feeds, status, resync, shutdown";
+const ALL: &str = "snapshot, topics, stats, feeds, status, resync, reload, shutdown";
 
 /// Carries out one request and answers it, with an error that says what is wrong where it cannot.
 pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {
@@ -51,6 +52,7 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
         ("feeds", Door::Control) => feeds(running).await,
         ("status", Door::Control) => Ok(reply::ok(&status(running, request.feed.as_deref()).await?)),
         ("resync", Door::Control) => resync(running, request.feed.as_deref(), request.symbol.as_deref()).await,
+        ("reload", Door::Control) => reload(running).await,
         ("shutdown", Door::Control) => {
             running.request_shutdown();
             Ok(reply::ok(&json!({})))
@@ -116,4 +118,17 @@ async fn resync(running: &Running, name: Option<&str>, symbol: Option<&str>) -> 
         Some(false) => Err(format!("feed {} has no book of {name:?} to resync now", feed.name)),
         None => Err(format!("feed {} does not answer", feed.name)),
     }
+}
+
+/// Reads the lists of client keys again.
+async fn reload(running: &Running) -> Result<Vec<Bytes>, String> {
+    if running.key_lists.is_empty() {
+        return Err("there is nothing to read again: no list of clients is kept in a file".to_owned());
+    }
+    let keys = |keys: &[PublicKey]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let lists = running.reload().await?.into_iter().map(|list| {
+        let (added, removed) = (keys(&list.change.added), keys(&list.change.removed));
+        json!({"list": list.path, "clients": list.keys, "added": added, "removed": removed})
+    });
+    Ok(reply::ok(&json!({"lists": lists.collect::<Vec<_>>()})))
 }

@@ -5,7 +5,6 @@ mod codec;
 mod commands;
 mod curve;
 mod error;
-mod fuzz;
 mod greeting;
 mod handshake;
 mod key_files;
@@ -17,12 +16,13 @@ pub use codec::{Decoder, Encoder, MORE, WireFrame, put_frame, put_header};
 pub use commands::{Command, parse_command, parse_subscription, put_ping, put_pong};
 pub use curve::Entropy;
 pub use error::WireError;
-pub use fuzz::fuzz_decode;
 pub use handshake::{Handshake, Peer, Role};
 pub use key_files::{KeyFileError, PUBLIC_END, is_readable_by_others};
 pub use keys::{KeyError, KeyPair, PublicKey, SecretKey};
 pub use plain::LONGEST_CREDENTIAL;
 pub use security::{AllowList, ClientSecurity, Clients, ListChange, ServerSecurity, Users};
 
+#[cfg(test)]
+mod handshake_tests;
 #[cfg(test)]
 mod tests;

@@ -16,5 +16,6 @@ mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
 mod script;
+mod security;
 mod sub;
 mod watcher;
