@@ -16,6 +16,7 @@ pub mod secret;
 mod shape;
 mod streams;
 mod terminal;
+mod terminal_auth;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -12,6 +12,7 @@ use crate::bus::Policy;
 
 use super::auth::Auth;
 use super::terminal::Terminal;
+use super::terminal_auth::TerminalAuth;
 
 /// Configuration of the tickbus market-data gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -289,6 +290,8 @@ pub struct Feed {
     pub data: Option<String>,
     /// A terminal's events socket, `tcp://127.0.0.1:5561`. `null`: everything is polled.
     pub events: Option<String>,
+    /// What a terminal's sockets are shown.
+    pub auth: TerminalAuth,
     /// A terminal's current parameters to poll for every symbol: name and milliseconds between two polls.
     pub params: BTreeMap<String, u32>,
     /// How a terminal is treated.

@@ -30,7 +30,7 @@ pub(super) fn check(
         if !is_feed_name(name) {
             findings.add(&path, "is not a feed name; allowed: lower case letters, digits and single underscores");
         }
-        if let Some((plan, entries)) = streams::resolve(name, &path, feed, venues, findings) {
+        if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, venues, findings) {
             check_owners(&plan, &entries, &path, &mut owners, findings);
             feeds.push(plan);
         }

@@ -27,8 +27,10 @@ struct Request {
     symbol: Option<String>,
 }
 
+/// Commands that a venue's session answers itself, from the whole request.
+const OF_SESSIONS: [&str; 2] = ["history", "rpc"];
 const READING: &str = "snapshot, topics, stats";
-const ALL: &str = "snapshot, topics, stats, feeds, status, resync, reload, shutdown";
+const ALL: &str = "snapshot, topics, stats, feeds, status, resync, history, rpc, reload, shutdown";
 
 /// Carries out one request and answers it, with an error that says what is wrong where it cannot.
 pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {
@@ -43,6 +45,11 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
     // Serde would also read an array, by position.
     if request.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("it must be a JSON object"));
+    }
+    if door == Door::Control
+        && let Some(feed_name) = of_session(request)
+    {
+        return ask_session(running, feed_name.as_deref(), request).await;
     }
     let request: Request = serde_json::from_slice(request).map_err(|error| wrong(&error.to_string()))?;
     match (request.op.as_str(), door) {
@@ -60,6 +67,25 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
         (op, Door::Snapshot) => Err(format!("unknown op {op:?}; allowed here: {READING}")),
         (op, Door::Control) => Err(format!("unknown op {op:?}; allowed: {ALL}")),
     }
+}
+
+/// The feed that a request names, if its session is to answer it.
+fn of_session(request: &[u8]) -> Option<Option<String>> {
+    #[derive(Deserialize)]
+    struct Head {
+        op: String,
+        feed: Option<String>,
+    }
+    let head: Head = serde_json::from_slice(request).ok()?;
+    OF_SESSIONS.contains(&head.op.as_str()).then_some(head.feed)
+}
+
+async fn ask_session(running: &Running, name: Option<&str>, request: &[u8]) -> Result<Vec<Bytes>, String> {
+    let feed = feed(running, name)?;
+    // What serde has read is UTF-8.
+    let question = String::from_utf8_lossy(request).into_owned();
+    let answer = feed.ask(|reply| Command::Ask { question, reply }).await;
+    answer.map(|text| vec![text.into()]).ok_or_else(|| format!("feed {} does not answer", feed.name))
 }
 
 /// The current book frame of a topic, full depth, as it would come over the bus: topic and payload.

@@ -72,7 +72,8 @@ impl Feed {
                 self.core.disconnected(now, out);
             }
             Input::Timeout => self.check(now, out),
-            Input::Http { .. } | Input::Rpc { .. } | Input::Ask { .. } | Input::Resync(_) | Input::Image(_) => {}
+            Input::Http { .. } | Input::Rpc { .. } | Input::Ask { .. } => {}
+            Input::Resync(_) | Input::Image(_) | Input::Shutdown => {}
         }
         self.session.handle(input, now, &mut Intake { core: &mut self.core, now, out });
         self.obey(now, out);

@@ -23,12 +23,17 @@ impl Encoder {
             [("venue", &*self.spec.venue), ("market", &market), ("account", row.account), ("symbol", row.symbol)];
         let head = write_head::<P>(kind, &head, self.spec.epoch);
         let mut map = self.begin_row::<P>(name, head, row.clocks)?;
-        for (key, value) in row.fields {
-            match *value {
+        let (common, own): (Vec<_>, Vec<_>) = row.fields.iter().partition(|(key, _)| row.kind.fields().contains(key));
+        for (key, value) in common {
+            match value {
                 FieldValue::Text(text) => map.text(key, text),
                 FieldValue::Integer(value) => map.integer(key, value),
                 FieldValue::Boolean(value) => map.boolean(key, value),
             }
+        }
+        if !own.is_empty() {
+            let params: Vec<_> = own.into_iter().map(|(key, value)| (key.to_owned(), value.to_string())).collect();
+            map.texts("params", &params);
         }
         // An order or a fill is one of many of its topic; a position or a balance is the latest of its own.
         Some(map.finish(match row.kind {

@@ -1,5 +1,7 @@
 //! What happens to an account: orders, fills, positions and balances, in tickbus's words.
 
+use std::fmt;
+
 use crate::model::Clocks;
 
 /// Kind of an account's frame: its channel.
@@ -25,6 +27,41 @@ impl AccountKind {
             Self::Balance => "balance",
         }
     }
+
+    /// The fields that every venue's rows share, by their names on the wire. What else a venue says is told under
+    /// `params`, by names of its own.
+    pub const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Order => &[
+                "id",
+                "client_id",
+                "side",
+                "order_type",
+                "price",
+                "size",
+                "filled",
+                "remaining",
+                "average_price",
+                "state",
+                "reason",
+                "created",
+                "updated",
+            ],
+            Self::Fill => &["id", "order_id", "side", "price", "size", "value", "fee", "fee_currency", "liquidity"],
+            Self::Position => &[
+                "size",
+                "entry_price",
+                "margin",
+                "unrealised_pnl",
+                "open_buys",
+                "open_sells",
+                "leverage",
+                "liquidation_price",
+                "kind",
+            ],
+            Self::Balance => &["total", "available", "locked", "unrealised_pnl", "kind", "removed"],
+        }
+    }
 }
 
 /// A field's value. Decimals are texts, as everywhere.
@@ -38,6 +75,16 @@ pub enum FieldValue<'a> {
     Boolean(bool),
 }
 
+impl fmt::Display for FieldValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Integer(value) => value.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+        }
+    }
+}
+
 /// One row of an account. Published as `kind.venue.account.symbol.`; only what the venue said is in `fields`.
 #[derive(Clone, Copy, Debug)]
 pub struct AccountUpdate<'a> {
@@ -49,7 +96,7 @@ pub struct AccountUpdate<'a> {
     pub market: Option<&'a str>,
     /// The symbol, or for a balance the currency; may be empty.
     pub symbol: &'a str,
-    /// The rest, by the names of `docs/WIRE.md`.
+    /// The rest: those of [`AccountKind::fields`], and any others by names of the venue's own.
     pub fields: &'a [(&'static str, FieldValue<'a>)],
     /// The row's clocks.
     pub clocks: Clocks,

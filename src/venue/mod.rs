@@ -12,13 +12,14 @@ mod account;
 pub mod bybit;
 mod bybit_v2;
 pub mod kit;
+pub mod quik;
 mod terminal;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE];
+pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -181,6 +182,9 @@ pub enum Input<'a> {
     Timeout,
     /// The connection is gone.
     Disconnected,
+    /// The process ends: what was taken at the venue is to be given back now. For a short while the answers to the
+    /// calls of this step still come in; then nothing does.
+    Shutdown,
 }
 
 /// When a session wants to be woken, and why (for logs).
@@ -277,6 +281,20 @@ pub enum Update<'a> {
     Raw(RawEvent<'a>),
     /// A row of an account.
     Account(AccountUpdate<'a>),
+    /// The venue was asked, and what was published last of this stream still holds.
+    Unchanged(StreamId),
+    /// Something to be told with a state that it does not change; empty when there is nothing to tell any more.
+    Notice {
+        /// Of which stream; of the feed as a whole when `None`.
+        stream: Option<StreamId>,
+        /// In words.
+        detail: &'a str,
+    },
+    /// Polls that were to be made and could not, as the venue or its call budget did not keep up.
+    Late {
+        /// How many since the last time.
+        polls: u64,
+    },
 }
 
 /// Why a message was skipped.

@@ -59,6 +59,11 @@ pub struct TerminalSpec {
     pub history_sources: usize,
     /// How often the terminal's clock is read.
     pub heartbeat: Duration,
+    /// Calls a second the whole terminal is given; a session's own polling takes a part of it.
+    pub calls_per_second: u32,
+    /// When the terminal's clock is expected to move, Monday to Friday: first and last second of the exchange's
+    /// day. Empty: the venue's own hours.
+    pub trading_hours: Vec<(u32, u32)>,
 }
 
 /// What the session knows of the terminal behind the connection.

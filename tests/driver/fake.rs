@@ -76,6 +76,7 @@ impl Steps for Fake {
             Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
+            Input::Shutdown => "shutdown".to_owned(),
         };
         self.steps.try_send(what).unwrap();
     }

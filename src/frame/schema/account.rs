@@ -1,5 +1,7 @@
 //! The payloads of an account's channels and of raw events, as types.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +37,9 @@ macro_rules! row {
             pub ts_recv: Option<u64>,
             /// When the gateway published it, nanoseconds since 1970.
             pub ts_pub: u64,
+            /// What the venue says beyond these fields, by names of its own.
+            #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+            pub params: BTreeMap<String, String>,
             $(
                 $(#[$fdoc])*
                 #[serde(default, skip_serializing_if = "Option::is_none")]

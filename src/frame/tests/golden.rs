@@ -182,7 +182,7 @@ fn rows(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
     let order =
         [("id", Text("19")), ("side", Text("buy")), ("state", Text("open")), ("created", Integer(1_783_284_617))];
     let fill = [("id", Text("7")), ("order_id", Text("19")), ("price", Text("112480")), ("size", Text("1"))];
-    let position = [("size", Text("-2")), ("entry_price", Text("112480.5"))];
+    let position = [("size", Text("-2")), ("sold_today", Integer(2)), ("entry_price", Text("112480.5"))];
     let balance = [("total", Text("1000.50")), ("kind", Text("T0")), ("removed", Boolean(true))];
     let row = |kind, symbol, fields| AccountUpdate {
         kind,

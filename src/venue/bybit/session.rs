@@ -305,8 +305,8 @@ impl Session for BybitSession {
                     out.http(self.rest.image(stream, &symbol));
                 }
             }
-            // No terminal: nothing was called, and no question is its own.
-            Input::Rpc { .. } => {}
+            // No terminal: nothing was called, no question is its own, and what was subscribed to ends by itself.
+            Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
             }
