@@ -1,9 +1,11 @@
-//! `tickbus-sub` on a real gateway: through a restart, a loss that nothing follows, and a stop that fills its queue.
+//! `tickbus-sub` and `tickbus ctl` on a real gateway: through a restart, a loss that nothing follows, a stop that fills the
+//! queue; and with keys.
 
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tickbus::client::request;
+use tickbus::zmtp::{KeyPair, PublicKey};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout;
 
@@ -123,4 +125,30 @@ async fn a_subscriber_that_was_stopped_is_told_what_it_lost() {
     let told = sub.says("too slow: ").await;
     assert!(told.contains("\"delta.bybit.linear.BTCUSDT.\" "), "{told}");
     sub.says(" notices (").await;
+}
+
+#[tokio::test]
+async fn sub_and_ctl_show_their_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let [gateway_key, mine] = ["gateway", "mine"].map(|name| {
+        let pair = KeyPair::generate().unwrap();
+        let (public, secret) = pair.write(folder.path(), name).unwrap();
+        [public, secret].map(|path| path.to_str().unwrap().to_owned())
+    });
+    let venue = venue(0, &[]).await;
+    let mut config = config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:200"])}));
+    let allowed = PublicKey::read(mine[0].as_ref()).unwrap().to_string();
+    let auth = json!({"mechanism": "CURVE", "key": {"file": gateway_key[1]}, "clients": [allowed]});
+    config["bus"]["auth"] = auth.clone();
+    config["control"]["auth"] = auth;
+    let gateway = Gateway::start(&config).await;
+    let keys = ["--server-key", &gateway_key[0], "--key", &mine[1]];
+    let (code, answer) = gateway.ctl(&[&["feeds"], &keys[..]].concat()).await;
+    assert!(code == 0 && answer["ok"] == true, "{code}: {answer}");
+    for wrong in [&keys[..2], &[]] {
+        assert_eq!(gateway.ctl(&[&["feeds"], wrong].concat()).await, (1, Value::Null), "{wrong:?}");
+    }
+    let mut sub = Sub::start(&gateway.bus, &[&["-t", "status.", "--format", "raw"], &keys[..]].concat());
+    sub.prints("status.bybit.linear.BTCUSDT.").await;
+    Sub::start(&gateway.bus, &["-t", "status."]).says("give the server's public key").await;
 }
