@@ -8,7 +8,7 @@ use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
-use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit};
+use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -19,6 +19,7 @@ use tickbus::zmtp::{
 struct Judge {
     is_live: Vec<bool>,
     requests: Vec<u64>,
+    calls: Vec<RpcRequest>,
 }
 
 impl FeedOutput for Judge {
@@ -30,7 +31,10 @@ impl FeedOutput for Judge {
         self.requests.push(request.id);
     }
 
-    fn rpc(&mut self, _: RpcRequest) {}
+    fn rpc(&mut self, request: RpcRequest) {
+        assert!(self.calls.len() < 10_000, "calls without end");
+        self.calls.push(request);
+    }
 
     fn answer(&mut self, _: u64, _: String) {}
 
@@ -93,6 +97,82 @@ pub fn bybit_session(data: &[u8]) {
             [b'!', b'h', body @ ..] => Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body },
             [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
             [b'!', b'b', rest @ ..] => Input::Binary(rest),
+            text => Input::Text(text),
+        };
+        feed.handle(input, stamp(now), &mut judge);
+        let _ = (feed.next_timeout(), feed.report());
+    }
+    let _ = feed.book_reports();
+}
+
+/// What a sound terminal answers.
+fn answer_of_terminal(body: &str) -> &'static [u8] {
+    const ANSWERS: [(&str, &[u8]); 8] = [
+        ("getInfoParam", br#"{"result":{"info_param":"12:00:00"}}"#),
+        ("isConnected", br#"{"result":{"is_connected":1}}"#),
+        ("getSecurityInfo", br#"{"result":{"security_info":{"min_price_step":"10.0","mat_date":"20261217"}}}"#),
+        ("getNumberOf", br#"{"result":{"result":3}}"#),
+        (
+            "getQuoteLevel2",
+            br#"{"result":{"bids":[{"price":"1.50","quantity":"2"}],"offers":[{"price":"1.6","quantity":"3"}]}}"#,
+        ),
+        ("getParamEx2", br#"{"result":{"param_ex":{"param_type":"1","param_value":"305.700000","result":"1"}}}"#),
+        ("datasource.Size", br#"{"result":{"value":2}}"#),
+        ("CreateDataSource", br#"{"result":{"datasource_uuid":"u","is_error":false}}"#),
+    ];
+    let found = ANSWERS.iter().find(|(method, _)| body.contains(method));
+    found.map_or(br#"{"result":{"result":true,"value":"1.0"}}"#, |(_, answer)| answer)
+}
+
+/// Lines of text are events; a first byte of `!` makes one of the other inputs, `!a` the answer to the oldest call that
+/// waits for one, `!l` its loss. `!A` has all of them answered as a sound terminal would.
+pub fn quik_session(data: &[u8]) {
+    let channels = [
+        Channel::Book(BookDepth::Levels(20)),
+        Channel::Trade,
+        Channel::Ticker,
+        Channel::Candle(Interval { count: 1, unit: 'm' }),
+    ];
+    let of = |symbol: &str| channels.map(|channel| Stream { symbol: symbol.to_owned(), channel });
+    let discover = data.first() == Some(&b'?');
+    let spec = FeedSpec {
+        market: "SPBFUT".to_owned(),
+        streams: if discover { Vec::new() } else { ["A", "B"].into_iter().flat_map(of).collect() },
+        discover,
+        silence: Duration::from_secs(5),
+        terminal: TerminalSpec {
+            events: data.first() != Some(&b'-'),
+            params: vec![("LAST".to_owned(), Duration::from_secs(1))],
+            history_sources: 2,
+            ..TerminalSpec::default()
+        },
+    };
+    let (mut feed, mut judge, mut now) =
+        (Feed::new(&quik::VENUE, spec), Judge::default(), 1_795_165_200_000_000_000_u64);
+    for line in data.split(|byte| *byte == b'\n').take(500) {
+        now += 40_000_000;
+        let stamp = |now| Stamp { mono: Mono(now), wall: UnixNanos(now) };
+        if line.starts_with(b"!A") {
+            for call in std::mem::take(&mut judge.calls) {
+                let answer = answer_of_terminal(&call.body);
+                feed.handle(Input::Rpc { id: call.id, answer: Ok(answer) }, stamp(now), &mut judge);
+            }
+            continue;
+        }
+        let mut answered = || if judge.calls.is_empty() { 0 } else { judge.calls.remove(0).id };
+        let input = match line {
+            [b'!', b'c', ..] => Input::Connected,
+            [b'!', b'd', ..] => Input::Disconnected,
+            [b'!', b's', ..] => Input::Shutdown,
+            [b'!', b't', seconds @ ..] => {
+                now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
+                Input::Timeout
+            }
+            [b'!', b'a', body @ ..] => Input::Rpc { id: answered(), answer: Ok(body) },
+            [b'!', b'l', ..] => Input::Rpc { id: answered(), answer: Err("no answer") },
+            [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
+            [b'!', b'b', rest @ ..] => Input::Binary(rest),
+            [b'!', b'q', rest @ ..] => Input::Ask { id: 7, question: std::str::from_utf8(rest).unwrap_or("{}") },
             text => Input::Text(text),
         };
         feed.handle(input, stamp(now), &mut judge);

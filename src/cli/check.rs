@@ -38,7 +38,7 @@ fn summary(config: &Config) -> String {
     };
     let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
     let mut text = format!(
-        "bus        {} ({encoding}, {})\nsnapshots  {} ({})\ncontrol    {} ({})\nadmin      {}\n",
+        "bus        {} ({encoding}){}\nsnapshots  {}{}\ncontrol    {}{}\nadmin      {}\n",
         binds(bus),
         bus.auth.shown(),
         bus.snapshot_bind,

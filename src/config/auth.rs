@@ -11,7 +11,7 @@ use super::client_keys::{self, KeyList};
 use super::problem::{Findings, member};
 use super::secret::{Environment, SecretSource};
 use crate::zmtp::{
-    AllowList, Clients, KeyPair, LONGEST_CREDENTIAL, PublicKey, ServerSecurity, Users, is_readable_by_others,
+    AllowList, Clients, KeyPair, LONGEST_CREDENTIAL, PublicKey, ServerSecurity, Users, is_readable_by_all,
 };
 
 /// What clients must show.
@@ -119,13 +119,13 @@ impl Of {
 }
 
 impl Auth {
-    /// In words, for a summary.
+    /// What is demanded, for a summary; nothing for everyone.
     pub fn shown(&self) -> &'static str {
         match (self.mechanism, self.keeps_strangers_out()) {
-            (Mechanism::Null, _) => "open to all",
-            (Mechanism::Plain, _) => "PLAIN",
-            (Mechanism::Curve, true) => "CURVE",
-            (Mechanism::Curve, false) => "CURVE, any client",
+            (Mechanism::Null, _) => "",
+            (Mechanism::Plain, _) => "  PLAIN",
+            (Mechanism::Curve, true) => "  CURVE",
+            (Mechanism::Curve, false) => "  CURVE, any client",
         }
     }
 
@@ -251,11 +251,11 @@ fn listed(keys: &[String], path: &str, findings: &mut Findings) -> BTreeSet<Publ
     read
 }
 
-/// Notes a secret's file that others may read. One that cannot be looked at is reported when it is read.
+/// Notes a secret's file that every user may read. One that cannot be looked at is reported when it is read.
 fn note_if_open(source: &SecretSource, path: &str, security: &mut Security) {
     if let Some(file) = &source.file
-        && is_readable_by_others(Path::new(file)).unwrap_or(false)
+        && is_readable_by_all(Path::new(file)).unwrap_or(false)
     {
-        security.notes.push(format!("{path}: others may read {file:?}; let only its owner: chmod 600"));
+        security.notes.push(format!("{path}: every user may read {file:?}; let only its owner: chmod 600"));
     }
 }

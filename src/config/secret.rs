@@ -27,14 +27,14 @@ pub struct SecretSource {
 }
 
 /// The environment that a config is loaded in.
-pub(crate) type Environment = [(OsString, OsString)];
+pub(super) type Environment = [(OsString, OsString)];
 
 impl SecretSource {
     /// Reads the secret.
     ///
     /// # Errors
     /// What is wrong, in words, and never any of the secret.
-    pub(crate) fn read(&self, environment: &Environment) -> Result<Secret, String> {
+    pub(super) fn read(&self, environment: &Environment) -> Result<Secret, String> {
         let text = match (&self.env, &self.file) {
             (Some(name), None) => from_environment(name, environment)?,
             (None, Some(path)) => from_file(Path::new(path)).map_err(|what| format!("the file {path:?} {what}"))?,

@@ -472,12 +472,12 @@ fn beyond_loopback_strangers_are_kept_out_or_the_bus_is_public() {
 }
 
 #[test]
-fn secrets_that_others_may_read_are_noted() {
+fn secrets_that_everyone_may_read_are_noted() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("password");
     std::fs::write(&path, "right").unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let auth = json!({"mechanism": "PLAIN", "users": {"alice": {"file": path}}});
     let config = check(with_auth("control", auth, json!({}))).unwrap();
-    assert!(config.security.notes[0].starts_with("control.auth.users.alice: others may read"));
+    assert!(config.security.notes[0].starts_with("control.auth.users.alice: every user may read"));
 }

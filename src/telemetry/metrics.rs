@@ -302,6 +302,7 @@ pub fn reference() -> String {
 mod tests {
     use super::*;
     use crate::feed::{FeedReport, Status, SymbolReport};
+    use crate::io::terminal::TerminalReport;
     use crate::model::UnixNanos;
 
     fn symbol(name: &str, state: State, book: bool) -> SymbolReport {
@@ -353,5 +354,27 @@ mod tests {
         }
         assert_eq!(text.lines().filter(|line| line.starts_with("tickbus_book_state{")).count(), STATES.len());
         assert!(!text.contains("symbol=\"TRADES\"") && !text.contains("_connected{feed=\"mute\""), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_counted_once_whatever_number_of_feeds_it_has() {
+        let host = HostReport { endpoint: "tcp://127.0.0.1:5560".into(), open: 5, ..HostReport::default() };
+        let pool = PoolReport { terminal: "quik".into(), waiting: 3, hosts: vec![host], ..PoolReport::default() };
+        let feed = |name: &str, events: Option<EventsReport>| {
+            let mut report = DriverReport::default();
+            report.link.terminal = Some(TerminalReport { pool: pool.clone(), events });
+            FeedReading { feed: name.into(), venue: "quik", market: "SPBFUT".into(), report: Some(report) }
+        };
+        let events = EventsReport { events: 7, ..EventsReport::default() };
+        let feeds = vec![feed("quik", Some(events)), feed("polled", None)];
+        let text = text(&Readings { feeds, ..Readings::default() });
+        let lines = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+        assert_eq!(lines("tickbus_terminal_waiting_calls"), ["tickbus_terminal_waiting_calls{terminal=\"quik\"} 3"]);
+        assert_eq!(
+            lines("tickbus_terminal_connections"),
+            ["tickbus_terminal_connections{terminal=\"quik\",endpoint=\"tcp://127.0.0.1:5560\"} 5"]
+        );
+        let only = "tickbus_feed_events_total{feed=\"quik\",venue=\"quik\",market=\"SPBFUT\"} 7";
+        assert_eq!(lines("tickbus_feed_events_total"), [only]);
     }
 }

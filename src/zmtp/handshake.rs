@@ -28,6 +28,8 @@ impl Role {
     pub const PUBLISHER: Self = Self { ours: "PUB", accepts: &["SUB", "XSUB"] };
     /// The side that answers requests.
     pub const REPLIER: Self = Self { ours: "ROUTER", accepts: &["REQ", "DEALER", "ROUTER"] };
+    /// The side that answers one question before it takes the next.
+    pub const REP: Self = Self { ours: "REP", accepts: &["REQ", "DEALER"] };
     /// The side that subscribes.
     pub const SUBSCRIBER: Self = Self { ours: "SUB", accepts: &["PUB", "XPUB"] };
     /// The side that asks, without waiting for one answer before it asks again.

@@ -118,13 +118,13 @@ const PUBLIC_NOTE: &str = "# A public key of CURVE (ZeroMQ), in the layout of py
 const SECRET_NOTE: &str = "# A key pair of CURVE (ZeroMQ), in the layout of pyzmq. Whoever has this file is its owner: \
                            keep it secret.";
 
-/// Whether others than the owner may read the file.
+/// Whether every user of this machine may read the file. A group may be meant to.
 ///
 /// # Errors
 /// The file's metadata cannot be read.
-pub fn is_readable_by_others(path: &Path) -> io::Result<bool> {
+pub fn is_readable_by_all(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt;
-    Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+    Ok(std::fs::metadata(path)?.permissions().mode() & 0o007 != 0)
 }
 
 fn read<T>(path: &Path, from_text: impl FnOnce(&str) -> Result<T, KeyError>) -> Result<T, KeyFileError> {
@@ -202,7 +202,7 @@ mod tests {
         let (public, secret) = pair.write(&inner, "gateway").unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&inner), mode(&secret)), (0o700, 0o600));
-        assert!(!is_readable_by_others(&secret).unwrap() && is_readable_by_others(&public).unwrap());
+        assert!(!is_readable_by_all(&secret).unwrap() && is_readable_by_all(&public).unwrap());
         assert_eq!((PublicKey::read(&public).unwrap(), KeyPair::read(&secret).unwrap()), (pair.public(), pair.clone()));
         let text = std::fs::read_to_string(&public).unwrap();
         assert!(!text.contains(&**pair.secret().to_z85()));

@@ -17,7 +17,7 @@ pub use commands::{Command, parse_command, parse_subscription, put_ping, put_pon
 pub use curve::Entropy;
 pub use error::WireError;
 pub use handshake::{Handshake, Peer, Role};
-pub use key_files::{KeyFileError, PUBLIC_END, is_readable_by_others};
+pub use key_files::{KeyFileError, PUBLIC_END, is_readable_by_all};
 pub use keys::{KeyError, KeyPair, PublicKey, SecretKey};
 pub use plain::LONGEST_CREDENTIAL;
 pub use security::{AllowList, ClientSecurity, Clients, ListChange, ServerSecurity, Users};

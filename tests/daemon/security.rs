@@ -260,6 +260,28 @@ async fn a_list_of_keys_is_read_again_and_a_broken_one_changes_nothing() {
 }
 
 #[tokio::test]
+async fn our_own_programs_show_their_keys_and_say_what_is_wrong() {
+    let keys = Keys::new();
+    let gateway = gateway(&keys.auth(), &keys.auth()).await;
+    let (server, secret) = (keys.dir.path().join("gateway.key"), secret_file(keys.dir.path(), "alice"));
+    let shown = ["--server-key", server.to_str().unwrap(), "--key", secret.to_str().unwrap()];
+    let (code, answer) = gateway.ctl(&[&shown[..], &["stats"]].concat()).await;
+    assert_eq!((code, &answer["ok"]), (0, &json!(true)));
+    let strangers = ["--server-key", server.to_str().unwrap(), "stats"];
+    let refused = tickbus().args(["ctl", "--endpoint", &gateway.control]).args(strangers).output().unwrap();
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && text.contains("does not accept this client key"), "{text}");
+
+    let subscribe = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tickbus-sub"));
+        command.args([&gateway.bus, "-t", "heartbeat.", "--count", "1", "--timeout", "20"]).args(more);
+        command.output().unwrap()
+    };
+    let heard = subscribe(&shown);
+    assert!(heard.status.success() && !heard.stdout.is_empty(), "{heard:?}");
+}
+
+#[tokio::test]
 async fn without_a_list_in_a_file_there_is_nothing_to_read_again() {
     let gateway = gateway(&json!({}), &json!({})).await;
     let (code, answer) = gateway.ctl(&["reload"]).await;

@@ -44,8 +44,6 @@ struct Entry {
     board: usize,
     name: Arc<str>,
     period: Duration,
-    /// Whether it belongs to the ticker, and not to the best bid and offer alone.
-    shown: bool,
     /// `ParamRequest` was answered since the terminal came up.
     requested: bool,
     /// `ParamRequest` was sent and not taken back: the terminal may hold it.
@@ -80,6 +78,8 @@ pub(super) struct Params {
     canceller: Caller,
     calls_per_second: u32,
     boards: Vec<Board>,
+    /// What is polled for every symbol.
+    wanted: Vec<(String, Duration)>,
     entries: Vec<Entry>,
     places: HashMap<(usize, Arc<str>), usize>,
     turns: Turns,
@@ -102,6 +102,7 @@ impl Params {
             canceller: caller(Urgency::Control),
             calls_per_second: terminal.calls_per_second,
             boards: board::of(streams),
+            wanted: Vec::new(),
             entries: Vec::new(),
             places: HashMap::new(),
             turns: Turns::default(),
@@ -118,24 +119,17 @@ impl Params {
 
     /// Makes the list of entries; those that stay keep what is known of them. The dropped ones are returned.
     fn arrange(&mut self, wanted: &[(String, Duration)]) -> Vec<Entry> {
+        self.wanted = wanted.to_vec();
         let mut before: HashMap<(usize, Arc<str>), Entry> =
             self.entries.drain(..).map(|entry| ((entry.board, Arc::clone(&entry.name)), entry)).collect();
         for (at, board) in self.boards.iter_mut().enumerate() {
             let names = names_of(board, wanted);
             board.arrange(names.iter().map(|(name, _, shown)| (Arc::clone(name), *shown)).collect());
-            for (name, period, shown) in names {
+            for (name, period, _) in names {
                 let kept = before.remove(&(at, Arc::clone(&name)));
-                let fresh = Entry {
-                    board: at,
-                    name,
-                    period,
-                    shown,
-                    requested: false,
-                    held: false,
-                    busy: false,
-                    not_before: None,
-                };
-                self.entries.push(kept.map_or(fresh, |kept| Entry { period, shown, ..kept }));
+                let fresh =
+                    Entry { board: at, name, period, requested: false, held: false, busy: false, not_before: None };
+                self.entries.push(kept.map_or(fresh, |kept| Entry { period, ..kept }));
             }
         }
         let place = |(at, entry): (usize, &Entry)| ((entry.board, Arc::clone(&entry.name)), at);
@@ -155,6 +149,11 @@ impl Params {
             self.turns = Turns::new(&self.periods(), now.mono);
             self.pump(now, out);
         }
+    }
+
+    /// What is polled for every symbol, each at its period.
+    pub(super) fn wanted(&self) -> &[(String, Duration)] {
+        &self.wanted
     }
 
     fn periods(&self) -> Vec<Duration> {
