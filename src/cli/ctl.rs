@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 
 use super::Usage;
-use crate::client::{SecurityArgs, request_secured};
+use crate::client::{AccessArgs, request_secured};
 
 /// Arguments of `tickbus ctl`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub struct Args {
     pub timeout: u64,
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
-    pub security: SecurityArgs,
+    pub access: AccessArgs,
     /// What to do.
     #[arg(value_name = "OP")]
     pub op: String,
@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         fields.insert(key.to_owned(), Value::String(value.to_owned()));
     }
     let body = Value::Object(fields).to_string();
-    let security = args.security.load().map_err(|error| Usage(error.to_string()))?;
+    let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
     let frames = request_secured(&args.endpoint, &security, &body, Duration::from_secs(args.timeout)).await?;
     let answer = frames.last().context("the gateway's answer is empty")?;
     let json = crate::client::as_json(answer)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::security_args::SecurityArgs;
+use super::access::AccessArgs;
 use super::subscribe::check_endpoint;
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,7 @@ pub struct SubArgs {
     pub ladder: Option<String>,
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
-    pub security: SecurityArgs,
+    pub access: AccessArgs,
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

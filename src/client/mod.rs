@@ -49,6 +49,7 @@
 //! # }
 //! ```
 
+mod access;
 mod args;
 mod book;
 mod delivery;
@@ -65,6 +66,7 @@ mod subscribe;
 mod tracker;
 mod view;
 
+pub use access::{AccessArgs, AccessError};
 pub use args::{Format, SubArgs};
 pub use book::{JoinedBook, Need, Step};
 pub use delivery::{Heartbeat, Loss, Notice};

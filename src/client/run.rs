@@ -35,7 +35,7 @@ pub(super) const USAGE: u8 = 2;
 
 /// Runs `tickbus-sub` until its count, its timeout, Ctrl-C, SIGTERM or a closed pipe ends it.
 pub async fn run(args: SubArgs) -> ExitCode {
-    let security = match args.security.load() {
+    let security = match args.access.security() {
         Ok(security) => security,
         Err(error) => return wrong(&error),
     };
