@@ -17,4 +17,5 @@ mod relay;
 #[path = "../script/mod.rs"]
 mod script;
 mod security;
+mod sub;
 mod watcher;
