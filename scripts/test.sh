@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Every check and test of the project, as CI runs them: scripts/test.sh
 #
-# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, shellcheck and cargo-nextest where
-# they are there, and says so where they are not. Downloads only crates, and for the Python clients pyzmq and pybit.
+# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, node, shellcheck and cargo-nextest where
+# they are there, and says so where they are not. Downloads only crates, for the Python clients pyzmq and pybit, and for the
+# Node clients zeromq; as root also the Debian packages of node and shellcheck.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Versions that the Python clients in tests/python were written for.
 readonly PYTHON_PACKAGES=(pyzmq==27.3.0 pybit==5.17.0)
 readonly VENV=target/test-venv
+# The version that examples/node and tests/node were written for.
+readonly NODE_PACKAGES=(zeromq@6.8.0)
+readonly NODE_FOLDER=target/test-node
 
 step() {
     printf '\n== %s\n' "$*"
@@ -51,10 +55,41 @@ prepare_python() {
     export TICKBUS_TEST_PYTHON="$PWD/$VENV/bin/python"
 }
 
-check_scripts() {
-    if ! command -v shellcheck >/dev/null && [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
-        { apt-get install --yes --quiet shellcheck || { apt-get update && apt-get install --yes --quiet shellcheck; }; } \
+# Installs Debian packages if we may; whether that worked shows in what is there afterwards.
+install_packages() {
+    if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+        { apt-get install --yes --quiet "$@" || { apt-get update && apt-get install --yes --quiet "$@"; }; } \
             </dev/null >/dev/null 2>&1 || true
+    fi
+}
+
+# Sets TICKBUS_TEST_NODE to a folder with the packages, unless the caller did; tests that need it say that they are skipped
+# without it. The packages bring their own compiled parts: no script of theirs is run.
+prepare_node() {
+    if [[ -n ${TICKBUS_TEST_NODE:-} ]]; then
+        return
+    fi
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        install_packages nodejs npm
+    fi
+    local stamp="$NODE_FOLDER/packages"
+    if [[ ! -f $stamp || $(<"$stamp") != "${NODE_PACKAGES[*]}" ]]; then
+        rm -rf "$NODE_FOLDER"
+        mkdir -p "$NODE_FOLDER"
+        if ! npm install --prefix "$NODE_FOLDER" --ignore-scripts --no-save --no-audit --no-fund "${NODE_PACKAGES[@]}" \
+            >/dev/null 2>&1; then
+            rm -rf "$NODE_FOLDER"
+            skip "tests with Node clients: no node with npm, or no npm registry (apt-get install nodejs npm)"
+            return
+        fi
+        printf '%s' "${NODE_PACKAGES[*]}" >"$stamp"
+    fi
+    export TICKBUS_TEST_NODE="$PWD/$NODE_FOLDER"
+}
+
+check_scripts() {
+    if ! command -v shellcheck >/dev/null; then
+        install_packages shellcheck
     fi
     local scripts=(.ci/run)
     while IFS= read -r -d '' script; do
@@ -96,6 +131,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
 step "tests"
 prepare_python
+prepare_node
 run_tests
 
 step "all passed"

@@ -14,8 +14,8 @@ use crate::bus::{
     BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer, SlowLimits,
 };
 use crate::clock;
-use crate::config::schema::{Bus, Encoding as ConfigEncoding};
-use crate::config::{Config, FeedPlan};
+use crate::config::schema::Encoding as ConfigEncoding;
+use crate::config::{Config, FeedPlan, TerminalPlan};
 use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, SnapshotDoor};
 use crate::feed::{FeedSpec, State};
 use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
@@ -25,8 +25,8 @@ use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
+use crate::io::terminal::{EventsSocket, Pool, PoolLimits, TerminalDriver, TerminalParts};
 use crate::pipeline::Pipeline;
-use crate::venue::TerminalSpec;
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -63,6 +63,8 @@ struct Shared {
     connects: Arc<ConnectBudget>,
     rest: RestClient,
     tap: Option<Tap>,
+    /// The pool of each feed from a terminal, by the feed's name.
+    pools: HashMap<String, Arc<Pool>>,
     /// The sequence of each market's feed-level status topic.
     feed_seqs: HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>,
 }
@@ -74,7 +76,7 @@ impl Gateway {
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
         let epoch = clock::wall().as_ms();
-        let publisher = Publisher::bind(publisher_options(&config.bus, epoch)).await?;
+        let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
         let shared = Arc::new(Shared {
             epoch,
@@ -83,6 +85,7 @@ impl Gateway {
             connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
+            pools: open_pools(&config.feeds),
             feed_seqs: config
                 .feeds
                 .iter()
@@ -95,7 +98,13 @@ impl Gateway {
             feeds.push(handle);
             receivers.push(receiver);
         }
-        let running = Running { epoch: shared.epoch, publisher, feeds: feeds.into(), shutdown: Arc::new(shutdown) };
+        let running = Running {
+            epoch: shared.epoch,
+            publisher,
+            feeds: feeds.into(),
+            key_lists: config.security.lists.clone().into(),
+            shutdown: Arc::new(shutdown),
+        };
         let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
         let admin = match &config.admin.listen {
             Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
@@ -108,6 +117,9 @@ impl Gateway {
             })
             .collect();
         let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
+        for note in &config.security.notes {
+            warn!("{note}");
+        }
         let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
@@ -182,7 +194,8 @@ fn limit(value: u32) -> Option<u32> {
     (value > 0).then_some(value)
 }
 
-fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
+fn publisher_options(config: &Config, epoch: u64) -> PublisherOptions {
+    let bus = &config.bus;
     let own = bus.bind.iter().filter_map(|bind| Some((bind.endpoint().to_owned(), bind.policy()?)));
     PublisherOptions {
         endpoints: bus.bind.iter().map(|bind| bind.endpoint().to_owned()).collect(),
@@ -197,6 +210,7 @@ fn publisher_options(bus: &Bus, epoch: u64) -> PublisherOptions {
         max_per_address: limit(bus.max_per_address).map(|most| most as usize),
         max_frame: bus.max_frame as usize,
         handshake: Duration::from_millis(bus.handshake_ms.into()),
+        security: config.security.bus.clone(),
         queue_frames: bus.queue_frames as usize,
         queue_bytes: usize::try_from(bus.queue_bytes).unwrap_or(usize::MAX),
         max_subscribers: bus.max_subscribers as usize,
@@ -210,13 +224,15 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
     let options = RequestOptions {
         max_per_address: limit(config.bus.max_per_address).map(|most| most as usize),
         handshake: Duration::from_millis(config.bus.handshake_ms.into()),
+        security: config.security.bus.clone(),
         ..RequestOptions::default()
     };
     let server = RequestServer::bind(&config.bus.snapshot_bind, options, snapshots).await?;
     let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
         let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
-        let server = RequestServer::bind(endpoint, RequestOptions::default(), control).await?;
+        let options = RequestOptions { security: config.security.control.clone(), ..RequestOptions::default() };
+        let server = RequestServer::bind(endpoint, options, control).await?;
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
@@ -229,7 +245,7 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         streams: plan.streams.clone(),
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
-        terminal: TerminalSpec::default(),
+        terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
     };
     let encoder = EncoderSpec {
         feed: plan.name.clone(),
@@ -245,6 +261,74 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         clock: clock::wall,
     };
     Pipeline::new(plan.venue, feed, encoder)
+}
+
+/// One pool for each terminal: feeds that name the same RPC endpoints and keys share it.
+fn open_pools(feeds: &[FeedPlan]) -> HashMap<String, Arc<Pool>> {
+    let mut terminals: Vec<(&TerminalPlan, Arc<Pool>)> = Vec::new();
+    let mut pools = HashMap::new();
+    for plan in feeds {
+        let Some(terminal) = &plan.terminal else { continue };
+        let same = |other: &TerminalPlan| {
+            other.rpc == terminal.rpc && other.data == terminal.data && other.security == terminal.security
+        };
+        let known = terminals.iter().find(|(other, _)| same(other)).map(|(_, pool)| Arc::clone(pool));
+        let pool = known.unwrap_or_else(|| {
+            let limits = PoolLimits {
+                connections: terminal.connections,
+                calls_per_second: terminal.calls_per_second,
+                burst: terminal.burst,
+            };
+            let TerminalPlan { rpc, data, security, .. } = terminal;
+            let pool = Pool::connect(&plan.name, rpc, data.as_deref(), security, limits);
+            terminals.push((terminal, Arc::clone(&pool)));
+            pool
+        });
+        pools.insert(plan.name.clone(), pool);
+    }
+    pools
+}
+
+fn terminal_driver(
+    terminal: &TerminalPlan,
+    pool: &Arc<Pool>,
+    handle: &FeedHandle,
+    pipeline: Pipeline,
+    commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+) -> TerminalDriver<Pipeline> {
+    let security = &terminal.security;
+    let events = terminal.events.clone();
+    TerminalDriver::new(TerminalParts {
+        feed: Arc::clone(&handle.name),
+        pipeline,
+        sink: Arc::new(shared.publisher.clone()),
+        commands,
+        tap: shared.tap.clone(),
+        pool: Arc::clone(pool),
+        events: events.map(|endpoint| EventsSocket { endpoint, security: security.clone() }),
+    })
+}
+
+fn websocket_driver(
+    plan: &FeedPlan,
+    handle: &FeedHandle,
+    pipeline: Pipeline,
+    commands: mpsc::Receiver<Command>,
+    shared: &Shared,
+) -> Driver<Pipeline> {
+    Driver::new(DriverParts {
+        feed: Arc::clone(&handle.name),
+        url: plan.endpoints.url.clone(),
+        rest_url: plan.endpoints.rest_url.clone(),
+        pipeline,
+        sink: Arc::new(shared.publisher.clone()),
+        connects: Arc::clone(&shared.connects),
+        rest: shared.rest.clone(),
+        commands,
+        tap: shared.tap.clone(),
+        limits: DriverLimits::default(),
+    })
 }
 
 /// Runs a feed's driver. Should it ever panic, that is a bug and said so, and the feed alone is started again with
@@ -264,19 +348,12 @@ async fn supervise(
         let mut pipeline = pipeline(&plan, &shared, starts.saturating_mul(SEQ_JUMP));
         pipeline.step(crate::venue::Input::Disconnected, clock::now());
         let receiver = commands.take().unwrap_or_else(|| handle.renew());
-        let driver = Driver::new(DriverParts {
-            feed: Arc::clone(&handle.name),
-            url: plan.endpoints.url.clone(),
-            rest_url: plan.endpoints.rest_url.clone(),
-            pipeline,
-            sink: Arc::new(shared.publisher.clone()),
-            connects: Arc::clone(&shared.connects),
-            rest: shared.rest.clone(),
-            commands: receiver,
-            tap: shared.tap.clone(),
-            limits: DriverLimits::default(),
-        });
-        let ended = tokio::spawn(driver.run()).await;
+        let ended = match (&plan.terminal, shared.pools.get(&plan.name)) {
+            (Some(terminal), Some(pool)) => {
+                tokio::spawn(terminal_driver(terminal, pool, &handle, pipeline, receiver, &shared).run()).await
+            }
+            _ => tokio::spawn(websocket_driver(&plan, &handle, pipeline, receiver, &shared).run()).await,
+        };
         if ended.is_ok() || *stop.borrow() {
             return;
         }

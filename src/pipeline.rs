@@ -75,9 +75,12 @@ impl Intake<'_> {
             _ => self.troubled.streams.remove(&key),
         };
         if told {
-            let change = StateChange { symbol: symbol.name.clone(), channel, status: status.clone() };
-            self.outbox.changes.push(change);
+            self.change(symbol, channel, status);
         }
+    }
+
+    fn change(&mut self, symbol: &Symbol, channel: Option<Channel>, status: &Status) {
+        self.outbox.changes.push(StateChange { symbol: symbol.name.clone(), channel, status: status.clone() });
     }
 }
 
@@ -104,8 +107,11 @@ impl FeedOutput for Intake<'_> {
 
     #[inline]
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
-        if let Event::Status { channel, status, .. } = event {
-            self.note(symbol, channel, status);
+        match event {
+            Event::Status { channel, status, .. } => self.note(symbol, channel, status),
+            // The end of what there was to tell is no line.
+            Event::Notice { channel, status, .. } if status.detail.is_some() => self.change(symbol, channel, status),
+            _ => {}
         }
         self.encoder.event(symbol, event, self.now, &mut self.outbox.frames);
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tickbus::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::venue::{
-    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalSpec, Update, VENUES,
-    VenueDef,
+    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalSpec, TerminalState, Update,
+    VENUES, VenueDef,
 };
 
 /// The little that has to be known of a venue's own language.
@@ -20,6 +20,8 @@ struct Script {
     accept: fn(sent: &str) -> String,
     /// The answer to a request that is refused because of one topic.
     refuse: fn(sent: &str, topic: &str) -> String,
+    /// How a terminal's calls are answered; for a venue that is reached by messages alone, nothing is.
+    call: fn(body: &str, refused: Option<&str>) -> Option<String>,
     /// A message of a topic nobody asked for.
     unknown: &'static str,
     /// Topics a request may have, and how long a connection may go without a ping.
@@ -27,7 +29,9 @@ struct Script {
     ping_within: Duration,
 }
 
-const SCRIPTS: &[Script] = &[Script {
+const SCRIPTS: &[Script] = &[BYBIT, QUIK];
+
+const BYBIT: Script = Script {
     venue: "bybit",
     topics: |sent| {
         let request: serde_json::Value = serde_json::from_str(sent).ok()?;
@@ -44,10 +48,40 @@ const SCRIPTS: &[Script] = &[Script {
         let why = format!("error:handler not found,topic:{topic}");
         format!(r#"{{"success":false,"ret_msg":"{why}","req_id":{},"op":{}}}"#, request["req_id"], request["op"])
     },
+    call: |_, _| None,
     unknown: r#"{"topic":"orderbook.50.NOBODY","type":"delta","ts":1,"data":{"s":"NOBODY","b":[],"a":[],"u":2,"seq":2}}"#,
     topics_max: 10,
     ping_within: Duration::from_secs(30),
-}];
+};
+
+/// Its requests are calls: a subscription is one, a ping is one, and each has its answer.
+const QUIK: Script = Script {
+    venue: "quik",
+    topics: |sent| {
+        let request: serde_json::Value = serde_json::from_str(sent).ok()?;
+        let is_subscription = request["method"] == "Subscribe_Level_II_Quotes";
+        is_subscription.then(|| vec![request["args"]["sec_code"].as_str().unwrap_or_default().to_owned()])
+    },
+    is_ping: |sent| sent.contains("LASTRECORDTIME"),
+    accept: |_| String::new(),
+    refuse: |_, _| String::new(),
+    call: |body, refused| {
+        let request: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let is_refused = refused.is_some_and(|refused| request["args"]["sec_code"] == refused);
+        let result = match request["method"].as_str().expect("a method") {
+            "getInfoParam" => r#"{"info_param":"12:00:00"}"#,
+            "isConnected" => r#"{"is_connected":1}"#,
+            "getSecurityInfo" => r#"{"security_info":{"min_price_step":"10.0"}}"#,
+            "Subscribe_Level_II_Quotes" if is_refused => "{}",
+            "Subscribe_Level_II_Quotes" => r#"{"result":true}"#,
+            _ => "[]",
+        };
+        Some(format!(r#"{{"result":{result}}}"#))
+    },
+    unknown: r#"["OnNobody",{"class_code":"SPBFUT"}]"#,
+    topics_max: 1,
+    ping_within: Duration::from_secs(30),
+};
 
 #[derive(Default)]
 struct Said {
@@ -57,6 +91,10 @@ struct Said {
     broken: usize,
     ignored: Vec<Ignored>,
     reconnects: usize,
+    /// Calls that wait for an answer.
+    calls: Vec<RpcRequest>,
+    /// How often the terminal was given up.
+    deaths: usize,
 }
 
 impl Output for Said {
@@ -67,7 +105,9 @@ impl Output for Said {
         self.http.push(request.id);
     }
 
-    fn rpc(&mut self, _: RpcRequest) {}
+    fn rpc(&mut self, request: RpcRequest) {
+        self.calls.push(request);
+    }
 
     fn answer(&mut self, _: u64, _: String) {}
     fn update(&mut self, update: Update<'_>) {
@@ -75,6 +115,7 @@ impl Output for Said {
             Update::Rejected { stream, .. } => self.rejected.push(stream),
             Update::Broken { .. } => self.broken += 1,
             Update::Ignored(why) => self.ignored.push(why),
+            Update::Terminal(TerminalState::Down(_)) => self.deaths += 1,
             _ => {}
         }
     }
@@ -93,6 +134,8 @@ struct Desk {
     streams: usize,
     now: Mono,
     refused: Option<String>,
+    /// Calls get no answer any more.
+    is_dead: bool,
     /// Topics the venue has accepted on this connection.
     accepted: Vec<String>,
     said: Said,
@@ -116,7 +159,7 @@ impl Desk {
         });
         let now = Mono(1_000_000_000);
         let (accepted, pings, said) = (Vec::new(), Vec::new(), Said::default());
-        Self { script, session, streams: count, now, refused: None, accepted, said, pings }
+        Self { script, session, streams: count, now, refused: None, is_dead: false, accepted, said, pings }
     }
 
     fn take(&mut self, input: Input<'_>) {
@@ -139,7 +182,10 @@ impl Desk {
             for id in std::mem::take(&mut self.said.http) {
                 self.take(Input::Http { id, status: None, body: b"no route" });
             }
-            if !self.said.sent.is_empty() {
+            for call in std::mem::take(&mut self.said.calls) {
+                self.call(&call);
+            }
+            if !self.said.sent.is_empty() || !self.said.calls.is_empty() {
                 continue;
             }
             let timer = self.session.next_timeout().filter(|timer| timer.at <= end && self.said.reconnects == 0);
@@ -148,6 +194,19 @@ impl Desk {
             self.take(Input::Timeout);
         }
         self.now = end;
+    }
+
+    fn call(&mut self, call: &RpcRequest) {
+        if self.is_dead {
+            return self.take(Input::Rpc { id: call.id, answer: Err("no answer in time") });
+        }
+        let Some(answer) = (self.script.call)(&call.body, self.refused.as_deref()) else { return };
+        if (self.script.is_ping)(&call.body) {
+            self.pings.push(self.now);
+        }
+        let topics = (self.script.topics)(&call.body).unwrap_or_default();
+        self.accepted.extend(topics.into_iter().filter(|topic| self.refused.as_ref() != Some(topic)));
+        self.take(Input::Rpc { id: call.id, answer: Ok(answer.as_bytes()) });
     }
 
     fn answer(&mut self, sent: &str) {
@@ -232,8 +291,9 @@ fn c03_pings_are_sent_in_time() {
 fn c04_silence_ends_the_connection() {
     everywhere(|desk| {
         desk.connect();
+        desk.is_dead = true;
         desk.pass(Duration::from_secs(120));
-        assert!(desk.said.reconnects > 0);
+        assert!(desk.said.reconnects > 0 || desk.said.deaths > 0, "a terminal is given up without leaving it");
     });
 }
 
@@ -264,6 +324,8 @@ fn c09_no_bytes_make_it_panic() {
             }
             desk.take(if rng.bool() { Input::Text(&bytes) } else { Input::Binary(&bytes) });
             desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes });
+            let call = desk.said.calls.pop().map_or_else(|| rng.u64(..), |call| call.id);
+            desk.take(Input::Rpc { id: call, answer: Ok(&bytes) });
         }
         assert_eq!(desk.said.reconnects, 0);
     });

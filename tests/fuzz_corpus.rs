@@ -28,6 +28,11 @@ fn bybit_session() {
 }
 
 #[test]
+fn quik_session() {
+    replay("quik_session", targets::quik_session);
+}
+
+#[test]
 fn book_sync() {
     replay("book_sync", targets::book_sync);
 }
@@ -35,4 +40,9 @@ fn book_sync() {
 #[test]
 fn decimal() {
     replay("decimal", targets::decimal);
+}
+
+#[test]
+fn zmtp() {
+    replay("zmtp", targets::zmtp);
 }

@@ -1,16 +1,19 @@
-//! `tickbus-sub` as a process, against a publisher made with the `zeromq` crate.
+//! `tickbus-sub` as a process, against a publisher made with the `zeromq` crate, and where keys matter our own.
 //!
 //! The publisher sends the same round of frames until the process has ended; each process is given a `--timeout`,
 //! so that no test can hang.
 
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tickbus::bus::{Frame, Outgoing, Publisher, PublisherOptions, Retain};
+use tickbus::secret::Secret;
+use tickbus::zmtp::{AllowList, Clients, KeyPair, ServerSecurity, Users};
 use tokio::task::spawn_blocking;
 use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
 
@@ -55,8 +58,24 @@ async fn publish_until<T>(socket: &mut PubSocket, done: impl Future<Output = T>)
     }
 }
 
+/// Publishes the same frame again and again until `done` is.
+async fn repeat_until<T>(socket: &mut PubSocket, topic: &str, payload: &str, done: impl Future<Output = T>) -> T {
+    let publishing = async {
+        let mut every = tokio::time::interval(Duration::from_millis(2));
+        loop {
+            every.tick().await;
+            socket.send(message(topic, payload.as_bytes())).await.unwrap();
+        }
+    };
+    tokio::select! {
+        result = done => result,
+        () = publishing => unreachable!("publishing never ends"),
+    }
+}
+
 fn command(endpoint: &str, args: &[&str]) -> Command {
     let mut command = Command::new(BIN);
+    command.env_remove("TICKBUS_PASSWORD");
     command.arg(endpoint).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -163,29 +182,78 @@ async fn a_gateway_that_restarts_is_found_again_and_told() {
     let (_, stderr) = line_with("trying again", stderr).await;
     let mut socket = PubSocket::new();
     socket.bind(&endpoint).await.unwrap();
-    let restarted = async {
-        let mut every = tokio::time::interval(Duration::from_millis(2));
-        loop {
-            every.tick().await;
-            socket.send(message(TRADES, br#"{"type":"trade","epoch":8,"seq":1}"#)).await.unwrap();
-        }
-    };
-    let (line, _) = tokio::select! {
-        found = line_with("gateway restarted: ", stderr) => found,
-        () = restarted => unreachable!("publishing never ends"),
-    };
+    let found = line_with("gateway restarted: ", stderr);
+    let (line, _) = repeat_until(&mut socket, TRADES, r#"{"type":"trade","epoch":8,"seq":1}"#, found).await;
     assert!(line.contains("epoch 8 after 7"), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 /// Reads up to the line that contains `text`; the subscriber's own timeout ends a vain wait.
-async fn line_with(text: &'static str, mut lines: BufReader<ChildStderr>) -> (String, BufReader<ChildStderr>) {
+async fn line_with<R: Read + Send + 'static>(text: &'static str, mut lines: BufReader<R>) -> (String, BufReader<R>) {
     let search = move || {
         let found = lines.by_ref().lines().map(Result::unwrap).find(|line| line.contains(text));
         (found.unwrap_or_else(|| panic!("the subscriber ended without {text:?}")), lines)
     };
     spawn_blocking(search).await.unwrap()
+}
+
+/// A subscriber to trades that has printed trade 5 of run 7. Its stdout stays open, or it would end.
+async fn subscribed(socket: &mut PubSocket, endpoint: &str) -> (Printing, BufReader<ChildStderr>) {
+    let args = ["-t", "trade.", "--format", "raw", "--stats", "--count", NEVER, "--timeout", "60"];
+    let mut child = command(endpoint, &args).spawn().unwrap();
+    let stdout = BufReader::new(child.stdout.take().unwrap());
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (_, stdout) = repeat_until(socket, TRADES, r#"{"epoch":7,"seq":5}"#, line_with(TRADES, stdout)).await;
+    (Printing { child, _stdout: stdout }, stderr)
+}
+
+/// Killed on drop.
+struct Printing {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test]
+async fn a_loss_that_nothing_follows_is_told_by_the_heartbeat() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let beat = r#"{"type":"heartbeat","epoch":7,"seq":1,"topics":{"trade.bybit.linear.BTCUSDT.":8}}"#;
+    let (line, stderr) = repeat_until(&mut socket, "heartbeat.", beat, line_with("silent gap in ", stderr)).await;
+    assert!(line.contains(r#""trade.bybit.linear.BTCUSDT.": 3 missing after 5"#), "{line}");
+    let (line, stderr) = repeat_until(&mut socket, "heartbeat.", beat, line_with("frames/s", stderr)).await;
+    assert!(line.contains("1 gaps (3 missing), 1 silent"), "{line}");
+    // A restart too, although no topic that was asked for says it.
+    let beat = r#"{"type":"heartbeat","epoch":8,"seq":1}"#;
+    let (line, _) = repeat_until(&mut socket, "heartbeat.", beat, line_with("gateway restarted: ", stderr)).await;
+    assert!(line.contains("epoch 8 after 7"), "{line}");
+}
+
+#[tokio::test]
+async fn a_notice_is_told_and_no_frame() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    let notice = r#"{"type":"notice","kind":"loss","epoch":7,"seq":1,"dropped":5,"conflated":2,
+        "topics":{"trade.bybit.linear.BTCUSDT.":{"dropped":5,"conflated":2,"first_seq":6,"last_seq":12}}}"#;
+    let (line, stderr) = repeat_until(&mut socket, "notice.loss.", notice, line_with("too slow: ", stderr)).await;
+    let expected = r#"5 frames dropped, 2 conflated; "trade.bybit.linear.BTCUSDT." 7 of 6..=12"#;
+    assert!(line.ends_with(expected), "{line}");
+    let (line, _) = repeat_until(&mut socket, "notice.loss.", notice, line_with(" notices (", stderr)).await;
+    assert!(line.contains("1 topics, 0 gaps (0 missing)"), "{line}");
+}
+
+#[tokio::test]
+async fn a_gateway_without_heartbeats_is_told() {
+    let (mut socket, endpoint) = publisher().await;
+    let (_child, stderr) = subscribed(&mut socket, &endpoint).await;
+    line_with("no heartbeat for 5s", stderr).await;
 }
 
 #[tokio::test]
@@ -211,6 +279,76 @@ fn end_of(mut child: Child) -> (Option<i32>, String) {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     (child.wait().unwrap().code(), stderr)
+}
+
+async fn secured(security: ServerSecurity) -> (Publisher, String) {
+    let endpoints = vec!["tcp://127.0.0.1:0".to_owned()];
+    let bus = Publisher::bind(PublisherOptions { endpoints, security, ..PublisherOptions::default() }).await.unwrap();
+    let endpoint = bus.endpoints()[0].clone();
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let payload = bytes(r#"{"type":"status","epoch":7,"seq":1,"state":"live"}"#);
+    let frame = Frame { topic: bytes("status.a."), payload, retain: Retain::Latest, seq: 1 };
+    bus.publish(&mut vec![Outgoing::Frame(frame)]);
+    (bus, endpoint)
+}
+
+/// Exit code and stderr of a subscriber that wants one frame.
+async fn one_frame(endpoint: &str, args: &[&str]) -> (Option<i32>, String) {
+    let output = finished(command(endpoint, &[&["--count", "1", "--timeout", "30"], args].concat())).await;
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn keys_open_the_bus_and_wrong_ones_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let pair = KeyPair::generate().unwrap();
+        let (public, secret) = pair.write(folder.path(), name).unwrap();
+        (pair, public.to_str().unwrap().to_owned(), secret.to_str().unwrap().to_owned())
+    };
+    let [(own, server, _), (client, _, key), (_, other, other_key)] = ["server", "client", "other"].map(write);
+    let allowed = AllowList::new(Clients::Listed([client.public()].into()));
+    let (_bus, endpoint) = secured(ServerSecurity::Curve { own, allowed }).await;
+    assert_eq!(one_frame(&endpoint, &["--server-key", &server, "--key", &key, "-q"]).await, (Some(0), String::new()));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--server-key", &other, "--key", &key], "the server does not have the expected key"),
+        (&["--server-key", &server, "--key", &other_key], "the server does not accept this client key"),
+        (&["--server-key", &server], "the server does not accept this client key"),
+        (&[], "give the server's public key"),
+    ];
+    for (args, expected) in cases {
+        let (code, stderr) = one_frame(&endpoint, args).await;
+        assert!(code == Some(1) && stderr.contains(expected), "{args:?}: {code:?} {stderr}");
+    }
+    let (code, stderr) = one_frame(&endpoint, &["--server-key", &server, "--key", "/nowhere"]).await;
+    assert!(code == Some(2) && stderr.contains("--key: /nowhere"), "{code:?} {stderr}");
+}
+
+#[tokio::test]
+async fn a_password_opens_the_bus_and_a_wrong_one_is_told_at_once() {
+    let users = Users::new([("ann".to_owned(), Secret::new("sword".to_owned()))].into());
+    let (_bus, endpoint) = secured(ServerSecurity::Plain(users)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] = [("right", "sword\n"), ("wrong", "fish\n")].map(|(name, password)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, password).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let of = |path| ["--user", "ann", "--password-file", path];
+    assert_eq!(one_frame(&endpoint, &[&of(&right)[..], &["-q"]].concat()).await, (Some(0), String::new()));
+    let (code, stderr) = one_frame(&endpoint, &of(&wrong)).await;
+    assert!(code == Some(1) && stderr.contains("does not accept this user name and password"), "{code:?} {stderr}");
+    assert!(!stderr.contains("fish"), "{stderr}");
+    let (code, stderr) = one_frame(&endpoint, &["--user", "ann"]).await;
+    assert!(code == Some(2) && stderr.contains("TICKBUS_PASSWORD"), "{code:?} {stderr}");
+}
+
+#[tokio::test]
+async fn a_socket_of_another_type_is_told_at_once() {
+    let mut other = zeromq::PullSocket::new();
+    let endpoint = other.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
+    let (code, stderr) = one_frame(&endpoint, &[]).await;
+    assert!(code == Some(1) && stderr.contains("a socket of type `PULL` cannot"), "{code:?} {stderr}");
 }
 
 #[tokio::test]

@@ -1,31 +1,36 @@
 // Keeps one order book: joins the delta stream to a snapshot, checks every sequence, and heals by itself.
 //
-//     npm install
-//     node book.mjs book.bybit.linear.BTCUSDT. [CHANGES]
+//     npm install; node book.mjs book.bybit.linear.BTCUSDT. [CHANGES [whole]]
 //
-// Prints the best bid and ask after each change; docs/WIRE.md explains every step.
+// Prints the best bid and ask after each change, or the whole book. docs/WIRE.md explains every step.
+import { readFileSync } from "node:fs";
 import { Request, Subscriber } from "zeromq";
 
 const BUS = process.env.TICKBUS_BUS ?? "tcp://127.0.0.1:5555";
 const SNAPSHOT = process.env.TICKBUS_SNAPSHOT ?? "tcp://127.0.0.1:5556";
-const [TOPIC, CHANGES] = process.argv.slice(2);
 
-// JSON.parse rounds integers above 2^53, so `ts_…` lose their last three digits. `seq` and `epoch` are exact.
-const read = (payload) => JSON.parse(payload.toString());
+// Options of a socket; with keys if TICKBUS_SERVER_KEY and TICKBUS_KEY name files as `tickbus keygen` makes them.
+const options = (receiveTimeout) => {
+  const { TICKBUS_SERVER_KEY: server, TICKBUS_KEY: own } = process.env;
+  const key = (file, kind) => readFileSync(file, "utf8").match(`${kind}-key = "(.*)"`)[1];
+  const keys = own
+    ? { curveServerKey: key(server, "public"), curvePublicKey: key(own, "public"), curveSecretKey: key(own, "secret") }
+    : {};
+  return { linger: 0, receiveTimeout, receiveHighWaterMark: 100_000, ...keys };
+};
+
 // 0.10 and 0.1 are the same level.
 const key = (price) => (price.includes(".") ? price.replace(/\.?0+$/, "") : price);
 
 /** Levels by price, and the place in the delta stream they belong to. */
 class Book {
-  constructor(frame, seq) {
-    this.epoch = frame.epoch;
-    this.seq = seq;
-    this.bids = new Map();
-    this.asks = new Map();
+  constructor(frame) {
+    Object.assign(this, { epoch: frame.epoch, bids: new Map(), asks: new Map() });
     this.put(frame);
   }
 
   put(frame) {
+    this.seq = frame.delta_seq ?? frame.seq; // a snapshot tells which deltas it includes
     for (const side of ["bids", "asks"]) {
       for (const [price, size] of frame[side]) {
         if (Number(size) === 0) this[side].delete(key(price));
@@ -34,66 +39,62 @@ class Book {
     }
   }
 
-  toString() {
-    const best = (side, sign) =>
-      [...side.values()].reduce((a, b) => (a && sign * (Number(a[0]) - Number(b[0])) >= 0 ? a : b), null);
-    const text = (level) => (level ? level.join(" x ") : "none");
-    return `${String(this.seq).padStart(8)}  ${text(best(this.bids, 1))}  |  ${text(best(this.asks, -1))}`;
+  text(whole) {
+    const bids = [...this.bids.values()].sort((a, b) => Number(b[0]) - Number(a[0]));
+    const asks = [...this.asks.values()].sort((a, b) => Number(a[0]) - Number(b[0]));
+    if (whole) return JSON.stringify({ epoch: this.epoch, seq: this.seq, bids, asks });
+    const best = [bids[0], asks[0]].map((level) => level?.join(" x ") ?? "none");
+    return `${String(this.seq).padStart(8)}  ${best.join("  |  ")}`;
   }
 }
+
+/** What a socket receives next, or null when its time is up. */
+const receive = (socket) =>
+  socket.receive().catch((error) => {
+    if (error.code === "EAGAIN") return null;
+    throw error;
+  });
 
 /** The whole book as it is now, or null if it is not live. */
-async function fetchBook() {
-  const request = new Request({ linger: 0, receiveTimeout: 2000 });
+async function fetchBook(topic) {
+  const request = new Request(options(2000));
   request.connect(SNAPSHOT);
-  try {
-    await request.send(JSON.stringify({ op: "snapshot", topic: TOPIC }));
-    const parts = await request.receive();
-    const frame = read(parts.at(-1));
-    if (parts.length === 2) return new Book(frame, frame.delta_seq);
-    console.error("no snapshot:", frame.error);
-  } catch (error) {
-    if (error.code !== "EAGAIN") throw error;
-  } finally {
-    request.close();
-  }
-  return null;
+  await request.send(JSON.stringify({ op: "snapshot", topic }));
+  const parts = await receive(request);
+  request.close();
+  return parts?.length === 2 ? new Book(JSON.parse(parts[1])) : null;
 }
 
-// Deltas wait in the socket while the snapshot is fetched. A heartbeat comes each second, so the timeout is never
-// reached while the gateway lives. The status comes last: the gateway answers it at once, and by then the deltas are
-// subscribed to.
-const sub = new Subscriber({ receiveHighWaterMark: 100_000, receiveTimeout: 5000 });
-sub.connect(BUS);
-sub.subscribe("heartbeat.", TOPIC.replace("book.", "delta."), TOPIC.replace("book.", "status."));
-
-let book = null;
-for (let left = CHANGES ? Number(CHANGES) : Infinity; left > 0; ) {
-  const parts = await sub.receive().catch((error) => {
-    if (error.code !== "EAGAIN") throw error;
-  });
-  if (!parts) {
-    console.error("the gateway is silent: book unknown");
-    book = null;
-    continue;
-  }
-  const frame = read(parts[1]);
-  if (frame.type === "status" && (frame.channel ?? "book") === "book") {
-    // Live: it begins, it healed, or we are connected again and may have missed deltas. Ask in every case.
-    console.error("status:", frame.state, frame.reason ?? "", frame.detail ?? "");
-    book = frame.state === "live" ? await fetchBook() : null;
-  } else if (frame.type === "delta") {
+/** Yields the book after each change, and null when it becomes unknown: do not trade until the next one. */
+async function* follow(topic) {
+  const [delta, status] = ["delta.", "status."].map((channel) => topic.replace("book.", channel));
+  const sub = new Subscriber(options(5000)); // a heartbeat comes each second
+  sub.connect(BUS);
+  sub.subscribe("heartbeat.", delta, status); // the status last: it comes at once, and proves the others
+  for (let book = null, live = false; ; ) {
+    const before = book && `${book.epoch} ${book.seq}`;
+    const parts = await receive(sub);
+    // JSON.parse rounds integers above 2^53: the clocks `ts_…` lose their last digits, `seq` and `epoch` are exact.
+    const frame = parts ? JSON.parse(parts[1]) : { type: "silence" };
+    const { type, seq } = frame;
     const sameRun = book !== null && frame.epoch === book.epoch;
-    if (sameRun && frame.seq <= book.seq) continue; // the snapshot has it already
-    if (frame.snapshot) book = new Book(frame, frame.seq);
-    else if (sameRun && frame.seq === book.seq + 1) {
-      book.put(frame);
-      book.seq = frame.seq;
-    } else if (book !== null) book = await fetchBook(); // deltas were lost, or this is another run
-    if (book !== null) {
-      console.log(String(book));
-      left -= 1;
+    if (type === "status" && (frame.channel ?? "book") === "book") {
+      console.error(frame.state, frame.reason ?? "", frame.detail ?? "");
+      live = frame.state === "live";
+      book = null; // live again: connected anew, and deltas may be lost
+    } else if (type === "delta" && sameRun && seq <= book.seq) continue; // the snapshot has it already
+    else if (type === "delta" && frame.snapshot) book = new Book(frame);
+    else if (type === "delta" && sameRun && seq === book.seq + 1) book.put(frame);
+    else if (type === "delta" || !sameRun || frame.topics?.[delta] > book.seq) {
+      book = null; // deltas were lost, maybe the last ones; the gateway is silent, or is another run
     }
+    if (!book && live && type !== "silence" && (before || type !== "delta")) book = await fetchBook(topic);
+    if (before !== (book && `${book.epoch} ${book.seq}`)) yield book;
   }
 }
-sub.close();
+
+let [topic, left = 0, whole] = process.argv.slice(2);
+for await (const book of follow(topic)) {
+  console.log(book ? book.text(whole) : "book unknown");
+  if (book && --left === 0) break;
+}

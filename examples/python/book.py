@@ -1,100 +1,100 @@
-#!/usr/bin/env python3
 """Keeps one order book: joins the delta stream to a snapshot, checks every sequence, and heals by itself.
 
-    pip install pyzmq
-    python book.py book.bybit.linear.BTCUSDT. [CHANGES]
+    pip install pyzmq; python book.py book.bybit.linear.BTCUSDT. [CHANGES [whole]]
 
-Prints the best bid and ask after each change; docs/WIRE.md explains every step.
+Prints the best bid and ask after each change, or the whole book. docs/WIRE.md explains every step.
 """
+import asyncio
 import json
 import os
 import sys
 from decimal import Decimal
 
-import zmq
+import zmq.asyncio
+import zmq.auth
 
 BUS = os.environ.get("TICKBUS_BUS", "tcp://127.0.0.1:5555")
 SNAPSHOT = os.environ.get("TICKBUS_SNAPSHOT", "tcp://127.0.0.1:5556")
 
 
+def connect(kind, endpoint):
+    socket = zmq.asyncio.Context.instance().socket(kind)
+    socket.linger, socket.rcvhwm, socket.rcvtimeo = 0, 100_000, 5_000  # ms; a heartbeat comes each second
+    if "TICKBUS_KEY" in os.environ:  # files as `tickbus keygen` makes them
+        socket.curve_serverkey = zmq.auth.load_certificate(os.environ["TICKBUS_SERVER_KEY"])[0]
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(os.environ["TICKBUS_KEY"])
+    socket.connect(endpoint)
+    return socket
+
+
 class Book:
     """Levels as {price: size}, and the place in the delta stream they belong to."""
 
-    def __init__(self, frame, seq):
-        self.epoch, self.seq = frame["epoch"], seq
-        self.bids, self.asks = {}, {}
+    def __init__(self, frame):
+        self.epoch, self.bids, self.asks = frame["epoch"], {}, {}
         self.put(frame)
 
     def put(self, frame):
+        self.seq = frame.get("delta_seq", frame["seq"])  # a snapshot tells which deltas it includes
         for side, levels in ((self.bids, frame["bids"]), (self.asks, frame["asks"])):
-            for price, size in levels:  # Decimal: 0.10 and 0.1 are the same level
+            for price, size in levels:
+                side[Decimal(price)] = size  # Decimal: 0.10 and 0.1 are the same level
                 if Decimal(size) == 0:
-                    side.pop(Decimal(price), None)
-                else:
-                    side[Decimal(price)] = size
+                    del side[Decimal(price)]
 
-    def __str__(self):
-        bid, ask = max(self.bids, default=None), min(self.asks, default=None)
-        return f"{self.seq:>8}  {bid} x {self.bids.get(bid)}  |  {ask} x {self.asks.get(ask)}"
-
-
-def subscribe(context, book_topic):
-    sub = context.socket(zmq.SUB)
-    sub.rcvhwm = 100_000  # deltas wait here while the snapshot is fetched
-    sub.rcvtimeo = 5_000  # never reached while the gateway lives: a heartbeat comes each second
-    sub.connect(BUS)
-    # The status comes last: the gateway answers it at once, and by then the deltas are subscribed to.
-    for prefix in ("heartbeat.", book_topic.replace("book.", "delta.", 1), book_topic.replace("book.", "status.", 1)):
-        sub.subscribe(prefix)
-    return sub
+    def text(self, whole):
+        bids, asks = sorted(self.bids.items(), reverse=True), sorted(self.asks.items())
+        if whole:
+            return json.dumps({"epoch": self.epoch, "seq": self.seq, "bids": bids, "asks": asks}, default=str)
+        best = ("{} x {}".format(*side[0]) if side else "none" for side in (bids, asks))
+        return f"{self.seq:>8}  {'  |  '.join(best)}"
 
 
-def fetch(context, book_topic):
+async def fetch(topic):
     """The whole book as it is now, or None if it is not live."""
-    with context.socket(zmq.REQ) as req:
-        req.linger, req.rcvtimeo = 0, 2_000
-        req.connect(SNAPSHOT)
-        req.send_json({"op": "snapshot", "topic": book_topic})
+    with connect(zmq.REQ, SNAPSHOT) as req:
+        await req.send_json({"op": "snapshot", "topic": topic})
+        parts = await req.recv_multipart() if await req.poll(2_000) else []
+    return Book(json.loads(parts[1])) if len(parts) == 2 else None
+
+
+async def follow(topic):
+    """Yields the book after each change, and None when it becomes unknown: do not trade until the next one."""
+    delta, status = topic.replace("book.", "delta.", 1), topic.replace("book.", "status.", 1)
+    sub = connect(zmq.SUB, BUS)
+    for prefix in ("heartbeat.", delta, status):  # the status last: it comes at once, and proves the others
+        sub.subscribe(prefix)
+    book, live = None, False
+    while True:
+        before = book and (book.epoch, book.seq)
         try:
-            parts = req.recv_multipart()
+            frame = json.loads((await sub.recv_multipart())[1])
         except zmq.Again:
-            return None
-    if len(parts) == 1:
-        return print("no snapshot:", parts[0].decode(), file=sys.stderr)
-    frame = json.loads(parts[1])
-    return Book(frame, frame["delta_seq"])
+            frame = {"type": "silence", "epoch": 0}
+        kind, same_run = frame["type"], book is not None and frame["epoch"] == book.epoch
+        if kind == "status" and frame.get("channel", "book") == "book":
+            print(frame["state"], frame.get("reason", ""), frame.get("detail", ""), file=sys.stderr)
+            live, book = frame["state"] == "live", None  # live again: connected anew, and deltas may be lost
+        elif kind == "delta" and same_run and frame["seq"] <= book.seq:
+            pass  # the snapshot has it already
+        elif kind == "delta" and frame.get("snapshot"):
+            book = Book(frame)
+        elif kind == "delta" and same_run and frame["seq"] == book.seq + 1:
+            book.put(frame)
+        elif kind in ("delta", "silence") or not same_run or frame.get("topics", {}).get(delta, 0) > book.seq:
+            book = None  # deltas were lost, maybe the last ones; the gateway is gone, or is another run
+        if book is None and live and kind != "silence" and (before or kind != "delta"):
+            book = await fetch(topic)
+        if before != (book and (book.epoch, book.seq)):
+            yield book
 
 
-def main():
-    topic, changes = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None
-    context, book = zmq.Context(), None
-    sub = subscribe(context, topic)
-    while changes is None or changes > 0:
-        try:
-            payload = sub.recv_multipart()[1]
-        except zmq.Again:
-            book = print("the gateway is silent: book unknown", file=sys.stderr)
-            continue
-        frame = json.loads(payload)
-        if frame["type"] == "status" and frame.get("channel", "book") == "book":
-            # Live: it begins, it healed, or we are connected again and may have missed deltas. Ask in every case.
-            print("status:", frame["state"], frame.get("reason", ""), frame.get("detail", ""), file=sys.stderr)
-            book = fetch(context, topic) if frame["state"] == "live" else None
-        elif frame["type"] == "delta":
-            same_run = book is not None and frame["epoch"] == book.epoch
-            if same_run and frame["seq"] <= book.seq:
-                continue  # the snapshot has it already
-            if frame.get("snapshot"):
-                book = Book(frame, frame["seq"])
-            elif same_run and frame["seq"] == book.seq + 1:
-                book.put(frame)
-                book.seq = frame["seq"]
-            elif book is not None:  # deltas were lost on the way to us, or this is another run
-                print("deltas lost: fetching the book anew", file=sys.stderr)
-                book = fetch(context, topic)
-            if book is not None:
-                print(book, flush=True)
-                changes = changes and changes - 1
+async def main(topic, changes=0, whole=False):
+    left = int(changes)
+    async for book in follow(topic):
+        print(book.text(whole) if book else "book unknown", flush=True)
+        if book and (left := left - 1) == 0:
+            return
 
 
-main()
+asyncio.run(main(*sys.argv[1:]))

@@ -1,18 +1,25 @@
 //! The bodies of the fuzz targets. The stable test `tests/fuzz_corpus.rs` runs the same on the committed corpus.
 #![allow(dead_code, unreachable_pub, reason = "each target is a program that uses one of them")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit};
+use tickbus::secret::Secret;
+use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit, quik};
+use tickbus::zmtp::{
+    AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
+    Users, parse_command, parse_subscription,
+};
 
 /// Holds a feed to its word: nothing of a book while it is not live, nothing crossed.
 #[derive(Default)]
 struct Judge {
     is_live: Vec<bool>,
     requests: Vec<u64>,
+    calls: Vec<RpcRequest>,
 }
 
 impl FeedOutput for Judge {
@@ -24,7 +31,10 @@ impl FeedOutput for Judge {
         self.requests.push(request.id);
     }
 
-    fn rpc(&mut self, _: RpcRequest) {}
+    fn rpc(&mut self, request: RpcRequest) {
+        assert!(self.calls.len() < 10_000, "calls without end");
+        self.calls.push(request);
+    }
 
     fn answer(&mut self, _: u64, _: String) {}
 
@@ -95,6 +105,82 @@ pub fn bybit_session(data: &[u8]) {
     let _ = feed.book_reports();
 }
 
+/// What a sound terminal answers.
+fn answer_of_terminal(body: &str) -> &'static [u8] {
+    const ANSWERS: [(&str, &[u8]); 8] = [
+        ("getInfoParam", br#"{"result":{"info_param":"12:00:00"}}"#),
+        ("isConnected", br#"{"result":{"is_connected":1}}"#),
+        ("getSecurityInfo", br#"{"result":{"security_info":{"min_price_step":"10.0","mat_date":"20261217"}}}"#),
+        ("getNumberOf", br#"{"result":{"result":3}}"#),
+        (
+            "getQuoteLevel2",
+            br#"{"result":{"bids":[{"price":"1.50","quantity":"2"}],"offers":[{"price":"1.6","quantity":"3"}]}}"#,
+        ),
+        ("getParamEx2", br#"{"result":{"param_ex":{"param_type":"1","param_value":"305.700000","result":"1"}}}"#),
+        ("datasource.Size", br#"{"result":{"value":2}}"#),
+        ("CreateDataSource", br#"{"result":{"datasource_uuid":"u","is_error":false}}"#),
+    ];
+    let found = ANSWERS.iter().find(|(method, _)| body.contains(method));
+    found.map_or(br#"{"result":{"result":true,"value":"1.0"}}"#, |(_, answer)| answer)
+}
+
+/// Lines of text are events; a first byte of `!` makes one of the other inputs, `!a` the answer to the oldest call that
+/// waits for one, `!l` its loss. `!A` has all of them answered as a sound terminal would.
+pub fn quik_session(data: &[u8]) {
+    let channels = [
+        Channel::Book(BookDepth::Levels(20)),
+        Channel::Trade,
+        Channel::Ticker,
+        Channel::Candle(Interval { count: 1, unit: 'm' }),
+    ];
+    let of = |symbol: &str| channels.map(|channel| Stream { symbol: symbol.to_owned(), channel });
+    let discover = data.first() == Some(&b'?');
+    let spec = FeedSpec {
+        market: "SPBFUT".to_owned(),
+        streams: if discover { Vec::new() } else { ["A", "B"].into_iter().flat_map(of).collect() },
+        discover,
+        silence: Duration::from_secs(5),
+        terminal: TerminalSpec {
+            events: data.first() != Some(&b'-'),
+            params: vec![("LAST".to_owned(), Duration::from_secs(1))],
+            history_sources: 2,
+            ..TerminalSpec::default()
+        },
+    };
+    let (mut feed, mut judge, mut now) =
+        (Feed::new(&quik::VENUE, spec), Judge::default(), 1_795_165_200_000_000_000_u64);
+    for line in data.split(|byte| *byte == b'\n').take(500) {
+        now += 40_000_000;
+        let stamp = |now| Stamp { mono: Mono(now), wall: UnixNanos(now) };
+        if line.starts_with(b"!A") {
+            for call in std::mem::take(&mut judge.calls) {
+                let answer = answer_of_terminal(&call.body);
+                feed.handle(Input::Rpc { id: call.id, answer: Ok(answer) }, stamp(now), &mut judge);
+            }
+            continue;
+        }
+        let mut answered = || if judge.calls.is_empty() { 0 } else { judge.calls.remove(0).id };
+        let input = match line {
+            [b'!', b'c', ..] => Input::Connected,
+            [b'!', b'd', ..] => Input::Disconnected,
+            [b'!', b's', ..] => Input::Shutdown,
+            [b'!', b't', seconds @ ..] => {
+                now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
+                Input::Timeout
+            }
+            [b'!', b'a', body @ ..] => Input::Rpc { id: answered(), answer: Ok(body) },
+            [b'!', b'l', ..] => Input::Rpc { id: answered(), answer: Err("no answer") },
+            [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
+            [b'!', b'b', rest @ ..] => Input::Binary(rest),
+            [b'!', b'q', rest @ ..] => Input::Ask { id: 7, question: std::str::from_utf8(rest).unwrap_or("{}") },
+            text => Input::Text(text),
+        };
+        feed.handle(input, stamp(now), &mut judge);
+        let _ = (feed.next_timeout(), feed.report());
+    }
+    let _ = feed.book_reports();
+}
+
 /// Each eight bytes are one update of a small book.
 pub fn book_sync(data: &[u8]) {
     let rules = [
@@ -136,5 +222,92 @@ pub fn decimal(data: &[u8]) {
     assert!(tickbus::model::decimal_text(&text).is_some(), "{text}");
     if let Some(mantissa) = value.rescaled(18) {
         assert_eq!(Decimal::new(mantissa, 18).trimmed(), value.trimmed());
+    }
+}
+
+/// One side of a ZeroMQ connection: what it has said and the other has not heard yet, and what it is by now.
+struct Side {
+    handshake: Option<Handshake>,
+    codec: (Decoder, Encoder),
+    said: Vec<u8>,
+}
+
+impl Side {
+    fn new(handshake: Handshake) -> Self {
+        let said = handshake.greeting().to_vec();
+        Self { handshake: Some(handshake), codec: (Decoder::new(0), Encoder::default()), said }
+    }
+
+    /// Whether the connection goes on.
+    fn hear(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        if let Some(handshake) = &mut self.handshake {
+            match handshake.step(bytes, &mut self.said) {
+                Ok(None) => return true,
+                Ok(Some(_)) => rest = &[],
+                Err(_) => return false,
+            }
+        }
+        if let Some(handshake) = self.handshake.take() {
+            self.codec = handshake.into_codec();
+        }
+        let decoder = &mut self.codec.0;
+        decoder.feed(rest);
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) if frame.command => drop(parse_command(frame.body)),
+                Ok(Some(frame)) => drop(parse_subscription(frame.body)),
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+/// Both sides of a mechanism, always with the same keys and random bytes: the first is to be tried, the second honest.
+fn sides(which: u8) -> (Side, Side) {
+    let pair = |byte| KeyPair::from_secret(SecretKey::from_bytes([byte; 32]));
+    let secret = || Secret::new("secret".to_owned());
+    let (server, client) = match which % 3 {
+        0 => (ServerSecurity::Null, ClientSecurity::Null),
+        1 => (
+            ServerSecurity::Plain(Users::new(BTreeMap::from([("alice".to_owned(), secret())]))),
+            ClientSecurity::Plain { username: "alice".to_owned(), password: secret() },
+        ),
+        _ => (
+            ServerSecurity::Curve { own: pair(1), allowed: AllowList::new(Clients::Any) },
+            ClientSecurity::Curve { server: pair(1).public(), own: pair(2) },
+        ),
+    };
+    let (listening, connecting) =
+        if which & 8 == 0 { (Role::PUBLISHER, Role::SUBSCRIBER) } else { (Role::REPLIER, Role::DEALER) };
+    let listening = Side::new(Handshake::server(listening, 4096, &server, Entropy::from_bytes(&[3; 144])));
+    let connecting = Side::new(Handshake::client(connecting, 4096, &client, Entropy::from_bytes(&[4; 144])));
+    if which & 16 == 0 { (listening, connecting) } else { (connecting, listening) }
+}
+
+/// The first byte chooses mechanism and side, the second how bytes are split. Then each byte is a step: below 64 so
+/// many raw bytes, below 128 so many bytes as an honest frame, from 128 what an honest peer says next.
+pub fn zmtp(data: &[u8]) {
+    let [which, chunk, rest @ ..] = data else { return };
+    let ((mut tried, mut honest), mut rest) = (sides(*which), rest);
+    while let Some((&step, after)) = rest.split_first() {
+        let (raw, after) = after.split_at(if step < 128 { usize::from(step % 64).min(after.len()) } else { 0 });
+        rest = after;
+        let bytes = match step {
+            0..64 => raw.to_vec(),
+            64..128 if honest.handshake.is_none() => {
+                let mut sealed = Vec::new();
+                honest.codec.1.put_frame(&mut sealed, step & 1 == 1, raw);
+                sealed
+            }
+            _ => {
+                honest.hear(&std::mem::take(&mut tried.said));
+                std::mem::take(&mut honest.said)
+            }
+        };
+        if !bytes.chunks(usize::from(*chunk).max(1)).all(|bytes| tried.hear(bytes)) {
+            return;
+        }
     }
 }

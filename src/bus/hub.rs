@@ -252,8 +252,8 @@ impl Hub {
         }
     }
 
-    /// What this subscriber lost, if there is room again, and since when. `None` if it does not want to know: then it counts
-    /// as told.
+    /// What this subscriber lost before the frames just taken, and since when, if it is time to tell. `None` if it does not
+    /// want to know: then it counts as told.
     pub(super) fn take_losses(&mut self, id: SubscriberId) -> Option<(Mono, LossTable)> {
         let losses = slot(&mut self.slots, id)?.queue.take_losses()?;
         self.topics.is_subscribed(id, NOTICE).then_some(losses)

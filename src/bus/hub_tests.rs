@@ -204,14 +204,13 @@ fn losses_are_told_once_to_whom_wants_to_know() {
     for _ in 0..13 {
         publish(&mut hub, &[("t.", "1", Retain::Stream)]);
     }
-    assert!([told, all, deaf].iter().all(|id| hub.take_losses(*id).is_none()), "there is no room yet");
     for id in [told, all] {
-        take(&mut hub, id);
         let (_, losses) = hub.take_losses(id).unwrap();
         assert_eq!((losses.total(), losses.rows()[0].1.last_seq), ((3, 0), 3));
         assert!(hub.take_losses(id).is_none());
+        take(&mut hub, id);
+        assert!(hub.take_losses(id).is_none());
     }
-    take(&mut hub, deaf);
     assert!(hub.take_losses(deaf).is_none());
     assert_eq!(hub.stats_of(deaf).unwrap().dropped, 3);
 }

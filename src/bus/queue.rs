@@ -107,6 +107,8 @@ pub struct Queue {
 struct Full {
     since: Mono,
     dropped: u64,
+    /// Whether its first losses were told.
+    told: bool,
     /// The number of the newest queued frame of each topic that can be conflated. Entries below `gone` are void.
     newest: HashMap<Bytes, u64>,
 }
@@ -138,7 +140,7 @@ impl Queue {
             return Pushed { refused: true, ..Pushed::default() };
         }
         if self.full.is_none() {
-            self.full = Some(Full { since: now, dropped: 0, newest: self.index() });
+            self.full = Some(Full { since: now, dropped: 0, told: false, newest: self.index() });
         }
         let place = match self.policy {
             Policy::Conflate if frame.retain == Retain::Conflate => self.newest_of(&frame.topic),
@@ -183,9 +185,17 @@ impl Queue {
         if self.is_full() { None } else { self.owed.pop_first() }
     }
 
-    /// Once there is room again: what was lost, and since when. It is told only once.
+    /// What was lost before the frames that are still queued, and since when. It is told only once: at the first call while
+    /// the queue is full, and when it is full no more, so that telling is little beside what is delivered.
     pub fn take_losses(&mut self) -> Option<(Mono, LossTable)> {
-        if self.is_full() { None } else { self.losses.take_untold() }
+        match &mut self.full {
+            Some(full) if full.told => None,
+            Some(full) => {
+                full.told = true;
+                self.losses.take_untold()
+            }
+            None => self.losses.take_untold(),
+        }
     }
 
     /// All that was lost.
@@ -217,7 +227,7 @@ impl Queue {
     }
 
     /// Frames queued.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 

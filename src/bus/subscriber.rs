@@ -82,10 +82,14 @@ impl Place<'_> {
     }
 
     fn leave_step(&mut self) -> bool {
-        // Its frames are dropped when the lock is free again.
-        let slot = self.hub().vacate(self.id);
-        drop(slot);
-        self.left = self.left || self.hub().remove_some(self.id, LEAVE_STEP);
+        // Once it has left, its number may be another's.
+        if !self.left {
+            // Its frames are dropped when the lock is free again.
+            let slot = self.hub().vacate(self.id);
+            drop(slot);
+            let left = self.hub().remove_some(self.id, LEAVE_STEP);
+            self.left = left;
+        }
         self.left
     }
 }
@@ -176,7 +180,7 @@ impl Subscriber<'_> {
         Ok(())
     }
 
-    /// Says what was lost, after the frames that are being sent. It takes no place in the queue.
+    /// Says what was lost, before the frames that were taken and came after it. It takes no place in the queue.
     fn add_notice(&mut self, since: Mono, losses: &LossTable) {
         let now = clock::now();
         let ago = u64::try_from(now.mono.since(since).as_nanos()).unwrap_or(u64::MAX);
@@ -190,7 +194,7 @@ impl Subscriber<'_> {
             topics: &losses.rows(),
             other: losses.other(),
         };
-        self.frames.push(Arc::new(notice(self.place.shared.options.encoding, told)));
+        self.frames.insert(0, Arc::new(notice(self.place.shared.options.encoding, told)));
     }
 
     fn write(&mut self) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::ConfigArgs;
+use crate::bus::Policy;
 use crate::config::Config;
 use crate::config::schema::{Bind, Bus, Encoding};
 
@@ -38,12 +39,19 @@ fn summary(config: &Config) -> String {
     };
     let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
     let mut text = format!(
-        "bus        {} ({encoding})\nsnapshots  {}\ncontrol    {}\nadmin      {}\n",
+        "bus        {} ({encoding}){}\nsnapshots  {}{}\ncontrol    {}{}\nadmin      {}\n",
         binds(bus),
+        bus.auth.shown(),
         bus.snapshot_bind,
+        bus.auth.shown(),
         off(&config.control.bind),
+        config.control.auth.shown(),
         off(&config.admin.listen),
     );
+    for note in &config.security.notes {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "note       {note}");
+    }
     for feed in &config.feeds {
         let (symbols, streams) = (feed.symbol_count(), feed.streams.len());
         // Writing to a String cannot fail.
@@ -64,9 +72,12 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// The bus's endpoints, each with its policy.
+/// The bus's endpoints, each with its policy if that is not the usual one.
 fn binds(bus: &Bus) -> String {
-    let bind = |bind: &Bind| format!("{} {}", bind.endpoint(), bind.policy().unwrap_or(bus.policy).as_str());
+    let bind = |bind: &Bind| match bind.policy().unwrap_or(bus.policy) {
+        Policy::Conflate => bind.endpoint().to_owned(),
+        policy => format!("{} {}", bind.endpoint(), policy.as_str()),
+    };
     bus.bind.iter().map(bind).collect::<Vec<_>>().join(", ")
 }
 

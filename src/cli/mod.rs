@@ -15,6 +15,8 @@ pub mod completions;
 mod config_args;
 pub mod ctl;
 pub mod demo;
+pub mod keygen;
+mod progress;
 pub mod record;
 pub mod replay;
 pub mod run;
@@ -69,6 +71,8 @@ pub enum Command {
     Replay(replay::Args),
     /// Ask or tell a running gateway.
     Ctl(ctl::Args),
+    /// Make a key pair for CURVE.
+    Keygen(keygen::Args),
     /// List the venues, their markets and channels.
     Venues,
     /// Print a JSON Schema.
@@ -151,6 +155,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             ctl::run(args).await
         }
         Command::Check(args) => check::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Venues => venues::run(),
         Command::Schema(args) => schema::run(args),
         Command::Completions(args) => completions::run(args),

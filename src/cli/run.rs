@@ -22,17 +22,27 @@ pub struct Args {
     pub config: ConfigArgs,
 }
 
-/// Runs until told to stop: by SIGTERM, SIGINT or the control socket. A second signal ends at once.
+/// Runs until told to stop: by SIGTERM, SIGINT or the control socket. A second signal ends at once. SIGHUP reads the
+/// lists of client keys again.
 ///
 /// # Errors
 /// A socket that cannot be bound, or TLS roots that cannot be read.
 pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut gateway = Gateway::start(&config, None).await?;
-    tokio::select! {
-        _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
-        _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),
-        () = gateway.stop_requested() => info!(asked = "control socket", "Ending"),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => info!(signal = "SIGTERM", "Ending"),
+            _ = interrupt.recv() => info!(signal = "SIGINT", "Ending"),
+            () = gateway.stop_requested() => info!(asked = "control socket", "Ending"),
+            _ = hangup.recv() => {
+                // What changed, or is wrong, is in the log.
+                drop(gateway.running().reload().await);
+                continue;
+            }
+        }
+        break;
     }
     tokio::select! {
         () = gateway.stop() => {}

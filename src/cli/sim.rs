@@ -1,10 +1,20 @@
-//! `tickbus sim`: a simulated venue on a local port, for any client.
+//! `tickbus sim`: a simulated venue on local ports, for any client.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
+use super::{Usage, print};
 use crate::bus::BindError;
-use crate::sim::fault::{ALLOWED, FaultSpec};
-use crate::sim::server::{Options, Server};
+use crate::model::UnixNanos;
+use crate::secret::Secret;
+use crate::sim::{fault, quik, server};
+use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users};
 
 /// Most market moves a second.
 const MOST_RATE: i64 = 1_000_000;
@@ -13,50 +23,230 @@ const MOST_RATE: i64 = 1_000_000;
 #[derive(Args, Clone, Debug)]
 pub struct SimArgs {
     /// Venue to simulate.
-    #[arg(long, default_value = "bybit", value_parser = ["bybit"])]
+    #[arg(long, default_value = "bybit", value_parser = ["bybit", "quik"])]
     pub venue: String,
 
-    /// Address for websocket and REST, both on one port; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:9001", value_name = "HOST:PORT")]
-    pub listen: String,
+    /// Address to listen on; port 0 takes a free one. Bybit: websocket and REST on one port [127.0.0.1:9001]; QUIK: RPC
+    /// [127.0.0.1:5560].
+    #[arg(long, value_name = "HOST:PORT", value_parser = NonEmptyStringValueParser::new())]
+    pub listen: Option<String>,
 
     /// Seed of markets and faults: the same seed lives the same life.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// Market moves a second over all subscribed symbols; 0 stands still.
+    /// Market moves a second over all symbols (Bybit: the subscribed ones); 0 stands still.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=MOST_RATE))]
     pub rate: u32,
 
     /// Fault to inject; may be repeated.
-    #[arg(long = "fault", value_name = "FAULT", long_help = format!("Fault to inject; may be repeated. {ALLOWED}."))]
-    pub faults: Vec<FaultSpec>,
+    #[arg(
+        long = "fault",
+        value_name = "FAULT",
+        long_help = format!(
+            "Fault to inject; may be repeated.\n\nBybit: {}.\n\nQUIK: {}.", fault::ALLOWED, quik::ALLOWED
+        )
+    )]
+    pub faults: Vec<String>,
 
-    /// Symbols to list, separated by commas; unknown ones are made up. All of the built-in ones by default.
+    /// Symbols to list, separated by commas (QUIK: SBER or TQBR.SBER); unknown ones are made up. All of the built-in ones
+    /// by default.
     #[arg(long, value_delimiter = ',', value_name = "SYMBOL,…")]
     pub symbols: Vec<String>,
+
+    /// What only a terminal has.
+    #[command(flatten)]
+    pub quik: QuikArgs,
 }
 
-/// Runs the simulated venue until the process is interrupted or terminated. Prints `ws://HOST:PORT` on stdout.
+/// Arguments for `--venue quik` only.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for --venue quik")]
+pub struct QuikArgs {
+    /// Address of the events endpoint, or `none` [127.0.0.1:5561].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub events: Option<String>,
+
+    /// Address of a second RPC endpoint of the same script.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub data: Option<String>,
+
+    /// No `OnAllTrade`, `OnParam` and `OnQuote`: what users comment out in main.lua. The same as `--fault light`.
+    #[arg(long)]
+    pub light: bool,
+
+    /// What clients must show: `null`, `plain:USER:PASSWORD_FILE`, or `curve:SERVER.key_secret:CLIENT.key[,CLIENT.key…]`
+    /// with key files as `tickbus keygen` and pyzmq write them [null].
+    #[arg(long, value_name = "AUTH", value_parser = auth)]
+    pub auth: Option<ServerSecurity>,
+
+    /// Bars of a datasource when it is first opened [300].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    pub bars: Option<u32>,
+
+    /// How long a datasource takes to fill, in milliseconds [300].
+    #[arg(long, value_name = "MS")]
+    pub load_ms: Option<u32>,
+
+    /// The account deals by itself each so many milliseconds, so that there are account events; 0 for never [5000].
+    #[arg(long, value_name = "MS")]
+    pub deal_ms: Option<u32>,
+
+    /// What the terminal's clock shows at the start, such as 2026-11-20T18:44:55+03:00 [the time].
+    #[arg(long, value_name = "TIME", value_parser = clock)]
+    pub clock: Option<UnixNanos>,
+}
+
+impl QuikArgs {
+    /// The first argument that was given.
+    fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--events", self.events.is_some()),
+            ("--data", self.data.is_some()),
+            ("--light", self.light),
+            ("--auth", self.auth.is_some()),
+            ("--bars", self.bars.is_some()),
+            ("--load-ms", self.load_ms.is_some()),
+            ("--deal-ms", self.deal_ms.is_some()),
+            ("--clock", self.clock.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
+/// Runs the simulated venue until the process is interrupted or terminated. Prints where it listens on stdout:
+/// `ws://HOST:PORT` for Bybit, a line each of `rpc`, `events` and `data` with `tcp://HOST:PORT` for QUIK.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When an address cannot be bound, or an argument does not fit the venue.
 pub async fn run(args: SimArgs) -> anyhow::Result<()> {
-    let SimArgs { venue, listen, seed, rate, faults, symbols } = args;
-    let options = Options { venue, listen: listen.clone(), seed, rate, faults, symbols };
+    if args.venue == "quik" {
+        return run_quik(args).await;
+    }
+    if let Some(name) = args.quik.given() {
+        return Err(Usage(format!("{name} is for --venue quik only")).into());
+    }
+    let faults = faults(&args.faults)?;
+    let SimArgs { venue, listen, seed, rate, symbols, .. } = args;
+    let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols };
     let refused = |source| BindError::Refused { endpoint: listen, source };
-    let server = Server::bind(options).await.map_err(refused)?;
+    let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
     tracing::info!(%address, seed, rate, "simulated venue listening");
-    println!("ws://{address}");
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    server
-        .run(async {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-        .await;
+    print(&format!("ws://{address}\n"))?;
+    server.run(ended()?).await;
     Ok(())
+}
+
+async fn run_quik(args: SimArgs) -> anyhow::Result<()> {
+    let (seed, rate, events_off) = (args.seed, args.rate, args.quik.events.as_deref() == Some("none"));
+    let server = quik::Server::bind(quik_options(args)?).await?;
+    let mut lines = format!("rpc tcp://{}\n", server.rpc());
+    for (name, address) in [("events", server.events()), ("data", server.data())] {
+        if let Some(address) = address {
+            lines.push_str(&format!("{name} tcp://{address}\n"));
+        }
+    }
+    tracing::info!(rpc = %server.rpc(), seed, rate, events_off, "simulated terminal listening");
+    print(&lines)?;
+    server.run(ended()?).await;
+    Ok(())
+}
+
+fn quik_options(args: SimArgs) -> Result<quik::Options, Usage> {
+    let mut faults = faults::<quik::Fault>(&args.faults)?;
+    if args.quik.light {
+        faults.push(quik::Fault { kind: quik::FaultKind::Light, at: None, every: None });
+    }
+    let QuikArgs { events, data, auth, bars, load_ms, deal_ms, clock, .. } = args.quik;
+    let ms = |ms: Option<u32>, default: u64| Duration::from_millis(ms.map_or(default, u64::from));
+    let settings = quik::Settings {
+        seed: args.seed,
+        rate: args.rate,
+        securities: args.symbols,
+        history_bars: bars.unwrap_or(300) as usize,
+        history_load: ms(load_ms, 300),
+        deal_every: ms(deal_ms, 5_000),
+        clock,
+        faults,
+    };
+    Ok(quik::Options {
+        listen: args.listen.unwrap_or_else(|| "127.0.0.1:5560".to_owned()),
+        data,
+        events: Some(events.unwrap_or_else(|| "127.0.0.1:5561".to_owned())).filter(|events| events != "none"),
+        security: auth.unwrap_or_default(),
+        settings,
+        ..quik::Options::default()
+    })
+}
+
+fn faults<F: std::str::FromStr<Err = fault::FaultError>>(texts: &[String]) -> Result<Vec<F>, Usage> {
+    texts.iter().map(|text| text.parse().map_err(|error| Usage(format!("--fault {text}: {error}")))).collect()
+}
+
+/// Done when the process is told to end.
+fn ended() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+fn clock(text: &str) -> Result<UnixNanos, String> {
+    let moment: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    u64::try_from(moment.as_nanosecond()).map(UnixNanos).map_err(|_| "must be after 1970".to_owned())
+}
+
+fn auth(text: &str) -> Result<ServerSecurity, String> {
+    let allowed = || "must be null, plain:USER:PASSWORD_FILE or curve:SERVER.key_secret:CLIENT.key[,…]".to_owned();
+    let (mechanism, rest) = text.split_once(':').unwrap_or((text, ""));
+    match (mechanism, rest.split_once(':')) {
+        ("null", None) if rest.is_empty() => Ok(ServerSecurity::Null),
+        ("plain", Some((user, file))) => {
+            let password = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+            let password = Secret::new(password.trim_end_matches(['\r', '\n']).to_owned());
+            Ok(ServerSecurity::Plain(Users::new(BTreeMap::from([(user.to_owned(), password)]))))
+        }
+        ("curve", Some((server, clients))) => {
+            let own = KeyPair::read(Path::new(server)).map_err(|error| error.to_string())?;
+            let key = |file: &str| PublicKey::read(Path::new(file)).map_err(|error| error.to_string());
+            let keys = clients.split(',').map(key).collect::<Result<_, _>>()?;
+            Ok(ServerSecurity::Curve { own, allowed: AllowList::new(Clients::Listed(keys)) })
+        }
+        _ => Err(allowed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_is_read_from_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(path("password"), "swordfish\n").unwrap();
+        let plain = auth(&format!("plain:user:{}", path("password"))).unwrap();
+        assert_eq!(plain.mechanism(), "PLAIN");
+        assert!(!format!("{plain:?}").contains("swordfish"));
+        let (server, client) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        server.write(dir.path(), "server").unwrap();
+        client.write(dir.path(), "client").unwrap();
+        let curve = auth(&format!("curve:{}:{}", path("server.key_secret"), path("client.key"))).unwrap();
+        assert!(curve.still_allows(Some(&client.public())) && !curve.still_allows(Some(&server.public())));
+        for wrong in ["", "NULL", "null:x", "plain:user", "curve:none", "curve:/nowhere:/nowhere"] {
+            assert!(auth(wrong).is_err(), "{wrong}");
+        }
+        assert!(auth("plain:user:/nowhere").unwrap_err().contains("/nowhere"));
+    }
+
+    #[test]
+    fn the_clock_is_a_moment() {
+        assert_eq!(clock("1970-01-01T03:00:01+03:00"), Ok(UnixNanos(1_000_000_000)));
+        assert!(clock("noon").is_err() && clock("1960-01-01T00:00:00Z").is_err());
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::access::AccessArgs;
 use super::subscribe::check_endpoint;
 
 const EXAMPLES: &str = "\
@@ -16,8 +17,13 @@ Examples, with BUS standing for tcp://127.0.0.1:5555:
   tickbus-sub BUS -t book. --count 1 --timeout 5    exit 0 if a book comes, else 1
   tickbus-sub BUS --stats --no-print                rates, gaps and latency only
   tickbus-sub BUS --ladder BTCUSDT                  live depth ladder (q quits)
+  tickbus-sub BUS --server-key gateway.key --key me.key_secret
 
-Data goes to stdout, all else to stderr. Exit: 0 done, 1 --count not reached, 2 wrong usage.";
+Losses are found in any topic that is received: gaps in its numbers, and from heartbeats and notices, which are subscribed
+to but not printed unless asked for.
+
+Data goes to stdout, all else to stderr.
+Exit: 0 done, 1 --count not reached or refused by the gateway, 2 wrong usage.";
 
 /// How frames are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -62,6 +68,9 @@ pub struct SubArgs {
     /// Show a live depth ladder of this symbol (or instrument, as BTC-USDT-PERP) instead of printing
     #[arg(long, value_name = "SYMBOL", conflicts_with_all = ["format", "count", "stats", "no_print", "quiet"])]
     pub ladder: Option<String>,
+    #[allow(missing_docs, reason = "described there")]
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 fn endpoint(text: &str) -> Result<String, String> {

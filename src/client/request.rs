@@ -1,19 +1,14 @@
 //! One question to the snapshot or control socket, and its answer.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{sleep, timeout};
-use zeromq::{ReqSocket, Socket, SocketOptions, SocketRecv, SocketSend, ZmqError};
+use tokio::time::timeout;
 
 use super::subscribe::{EndpointError, check_endpoint};
-
-/// How long connecting may take before it is looked at why. A gateway that is there has answered by then; one that is
-/// merely slow logs the look as a peer that left.
-const LOOK_AFTER: Duration = Duration::from_millis(250);
+use crate::io::zmq::{Kind, ZmqError, ZmqLimits, connect};
+use crate::zmtp::ClientSecurity;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -22,13 +17,8 @@ pub enum RequestError {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// Nobody listens there.
-    #[error("nobody listens at {endpoint} ({source}): start the gateway, or name its snapshot or control socket")]
-    Refused {
-        /// Who was to be asked.
-        endpoint: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    #[error("{0}: start the gateway, or name its snapshot or control socket")]
+    Unreachable(ZmqError),
     /// Nobody answered in time.
     #[error(
         "no answer from {endpoint} within {within:?}: is the gateway running, and is this its snapshot or control socket?"
@@ -39,7 +29,7 @@ pub enum RequestError {
         /// How long was waited.
         within: Duration,
     },
-    /// The connection failed.
+    /// The connection was refused, or failed.
     #[error("request to {endpoint} failed: {source}")]
     Socket {
         /// Who was asked.
@@ -50,50 +40,55 @@ pub enum RequestError {
 }
 
 /// Sends `body` (JSON text, as `{"op":"snapshot","topic":"book.…"}`) and returns the answer's parts: `[topic][payload]`
-/// of a frame, or one part of JSON. Each call opens its own socket, because one that lost an answer is of no more use.
+/// of a frame, or one part of JSON. Each call opens its own connection, because one that lost an answer is of no more use.
 ///
 /// # Errors
 /// [`RequestError`], after `within` at the latest.
 pub async fn request(endpoint: &str, body: &str, within: Duration) -> Result<Vec<Bytes>, RequestError> {
+    request_secured(endpoint, &ClientSecurity::Null, body, within).await
+}
+
+/// [`request`], of a gateway that demands a password or keys.
+///
+/// # Errors
+/// [`RequestError`], after `within` at the latest.
+pub async fn request_secured(
+    endpoint: &str,
+    security: &ClientSecurity,
+    body: &str,
+    within: Duration,
+) -> Result<Vec<Bytes>, RequestError> {
     check_endpoint(endpoint)?;
     let late = |_| RequestError::Timeout { endpoint: endpoint.to_owned(), within };
-    timeout(within, exchange(endpoint, body)).await.map_err(late)?
+    let answer = timeout(within, exchange(endpoint, security, body, within)).await.map_err(late)?;
+    answer.map_err(|source| match source {
+        ZmqError::Unreachable { .. } => RequestError::Unreachable(source),
+        source => RequestError::Socket { endpoint: endpoint.to_owned(), source },
+    })
 }
 
-async fn exchange(endpoint: &str, body: &str) -> Result<Vec<Bytes>, RequestError> {
-    let failed = |source| RequestError::Socket { endpoint: endpoint.to_owned(), source };
-    let mut options = SocketOptions::default();
-    // The caller's deadline covers connecting too.
-    options.no_connect_timeout();
-    let mut socket = ReqSocket::with_options(options);
-    tokio::select! {
-        connected = socket.connect(endpoint) => connected.map_err(failed)?,
-        source = refusal(endpoint) => return Err(RequestError::Refused { endpoint: endpoint.to_owned(), source }),
-    }
-    socket.send(body.into()).await.map_err(failed)?;
-    Ok(socket.recv().await.map_err(failed)?.into_vec())
-}
-
-/// Waits for the operating system to say that nobody listens there, which the library keeps to itself while it tries
-/// again and again.
-async fn refusal(endpoint: &str) -> io::Error {
-    sleep(LOOK_AFTER).await;
-    let connected = match (endpoint.strip_prefix("tcp://"), endpoint.strip_prefix("ipc://")) {
-        (Some(address), _) => TcpStream::connect(address).await.map(drop),
-        (_, Some(path)) => UnixStream::connect(path).await.map(drop),
-        _ => Ok(()),
-    };
-    match connected {
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => error,
-        // Somebody is there, or may yet be: the deadline decides.
-        _ => std::future::pending().await,
-    }
+async fn exchange(
+    endpoint: &str,
+    security: &ClientSecurity,
+    body: &str,
+    within: Duration,
+) -> Result<Vec<Bytes>, ZmqError> {
+    // The caller's deadline covers everything, and is what ends a wait.
+    let longer = within.saturating_add(Duration::from_secs(1));
+    let limits = ZmqLimits { connect: longer, handshake: longer, ..ZmqLimits::default() };
+    let mut connection = connect(endpoint, Kind::Req, security, limits).await?;
+    connection.send(&[body.as_bytes()]).await?;
+    connection.receive().await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use zeromq::{RouterSocket, ZmqMessage};
+    use crate::bus::{Reply, RequestHandler, RequestOptions, RequestServer};
+    use crate::zmtp::{AllowList, Clients, KeyPair, ServerSecurity};
+    use zeromq::{RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
 
     #[tokio::test]
     async fn an_answer_of_several_parts_comes_back_whole() {
@@ -110,13 +105,45 @@ mod tests {
         assert_eq!(answer.unwrap(), [Bytes::from_static(b"book.x."), Bytes::from_static(b"{}")]);
     }
 
+    struct Echo;
+
+    impl RequestHandler for Echo {
+        fn handle(&self, request: Bytes) -> Reply<'_> {
+            Box::pin(async move { vec![request] })
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_shown_and_a_wrong_one_is_told() {
+        let [own, client, other] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let server = own.public();
+        let allowed = AllowList::new(Clients::Listed([client.public()].into()));
+        let options = RequestOptions { security: ServerSecurity::Curve { own, allowed }, ..RequestOptions::default() };
+        let bound = RequestServer::bind("tcp://127.0.0.1:0", options, Arc::new(Echo)).await.unwrap();
+        let ask = async |security: ClientSecurity| {
+            let answer = request_secured(&bound.endpoints()[0], &security, "{}", Duration::from_secs(20)).await;
+            answer.map_err(|error| error.to_string())
+        };
+        let answer = ask(ClientSecurity::Curve { server, own: client.clone() }).await;
+        assert_eq!(answer, Ok(vec![Bytes::from_static(b"{}")]));
+        let cases = [
+            (ClientSecurity::Curve { server, own: other.clone() }, "does not accept this client key"),
+            (ClientSecurity::Curve { server: other.public(), own: client }, "does not have the expected key"),
+            (ClientSecurity::Null, "give the server's public key"),
+        ];
+        for (security, expected) in cases {
+            let error = ask(security).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
     #[tokio::test]
     async fn nobody_there_is_said_long_before_the_deadline() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for endpoint in [format!("tcp://127.0.0.1:{port}"), "ipc:///nowhere/tickbus".to_owned()] {
             let asked = request(&endpoint, "{}", Duration::from_secs(3600));
             let error = timeout(Duration::from_secs(20), asked).await.expect("at once").unwrap_err();
-            assert!(matches!(error, RequestError::Refused { .. }), "{error}");
+            assert!(matches!(error, RequestError::Unreachable(_)), "{error}");
         }
     }
 

@@ -8,37 +8,63 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::args::SubArgs;
+use super::delivery::{Heartbeat, Notice};
 use super::ladder;
 use super::notes::{self, Notes};
 use super::payload::{DecodeError, as_json};
 use super::print::Printer;
 use super::stats::Stats;
 use super::subscribe::{Incoming, ReceivedFrame, Subscriber, subscribe};
-use super::tracker::{Counts, Observation, Tracker};
+use super::tracker::{Counts, Observation, SilentLoss, Tracker};
 use super::view::View;
 use crate::clock;
-use crate::model::Stamp;
+use crate::io::zmq::ZmqError;
+use crate::model::{Mono, Stamp};
+use crate::zmtp::WireError;
 
 /// Lines are written together while more frames are already here, up to this many bytes.
 const WRITE_BYTES: usize = 64 * 1024;
+/// Topics that are subscribed to in any case, because they tell of losses.
+const CHECKS: [&str; 2] = ["heartbeat.", "notice."];
+/// Heartbeats come each second; after this long without one the gateway is said to be silent.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Topics named at the end, those that lost most.
+const WORST: usize = 10;
 /// The exit code of wrong usage, as of the command line parser.
 pub(super) const USAGE: u8 = 2;
 
 /// Runs `tickbus-sub` until its count, its timeout, Ctrl-C, SIGTERM or a closed pipe ends it.
 pub async fn run(args: SubArgs) -> ExitCode {
+    let security = match args.access.security() {
+        Ok(security) => security,
+        Err(error) => return wrong(&error),
+    };
     if let Some(symbol) = &args.ladder {
-        return ladder::run(&args, symbol).await;
+        return ladder::run(&args, symbol, &security).await;
     }
-    let subscriber = match subscribe(&args.endpoint, &args.topics) {
-        Ok(subscriber) => subscriber,
-        Err(error) => {
-            notes::print(format_args!("{error}"));
-            return ExitCode::from(USAGE);
-        }
+    let subscriber = match subscribe(&args.endpoint, &prefixes(&args.topics)) {
+        Ok(subscriber) => subscriber.secured(security),
+        Err(error) => return wrong(&error),
     };
     let mut session = Session::new(&args, clock::now());
     let end = session.until_end(subscriber).await;
     session.finish(end, clock::now())
+}
+
+fn wrong(error: &dyn std::error::Error) -> ExitCode {
+    notes::print(format_args!("{error}"));
+    ExitCode::from(USAGE)
+}
+
+/// What is subscribed to: the topics asked for, and those that tell of losses.
+fn prefixes(topics: &[String]) -> Vec<String> {
+    let extra = CHECKS.iter().filter(|check| !topics.is_empty() && !wanted(topics, check));
+    topics.iter().cloned().chain(extra.map(|check| (*check).to_owned())).collect()
+}
+
+/// Whether a topic was asked for; all are when none is named.
+fn wanted(topics: &[String], topic: &str) -> bool {
+    topics.is_empty() || topics.iter().any(|prefix| topic.starts_with(prefix.as_str()))
 }
 
 /// Why the program ends.
@@ -46,6 +72,8 @@ enum End {
     Count,
     Timeout,
     Signal,
+    /// The gateway does not take us, and never has.
+    Refused(ZmqError),
     Output(io::Error),
 }
 
@@ -58,6 +86,11 @@ struct Session<'a> {
     stats: Stats,
     frames: u64,
     undecodable: u64,
+    /// When the last heartbeat came, or the connection was made; `None` while there is none, or its silence is told.
+    heard: Option<Mono>,
+    /// Whether a connection was ever made.
+    met: bool,
+    refused: Option<ZmqError>,
 }
 
 impl<'a> Session<'a> {
@@ -71,6 +104,9 @@ impl<'a> Session<'a> {
             stats: Stats::new(now.mono),
             frames: 0,
             undecodable: 0,
+            heard: None,
+            met: false,
+            refused: None,
         }
     }
 
@@ -89,10 +125,7 @@ impl<'a> Session<'a> {
         loop {
             tokio::select! {
                 biased;
-                _ = second.tick(), if self.args.stats => {
-                    let line = self.stats.recent_line(&self.tracker, clock::now());
-                    notes::print(format_args!("{line}"));
-                }
+                _ = second.tick() => self.each_second(clock::now()),
                 incoming = subscriber.next() => self.take(incoming, clock::now()),
             }
             while !self.reached() && self.lines.len() < WRITE_BYTES {
@@ -105,6 +138,20 @@ impl<'a> Session<'a> {
             if self.reached() {
                 return End::Count;
             }
+            if let Some(error) = self.refused.take() {
+                return End::Refused(error);
+            }
+        }
+    }
+
+    fn each_second(&mut self, now: Stamp) {
+        if self.args.stats {
+            let line = self.stats.recent_line(&self.tracker, now);
+            notes::print(format_args!("{line}"));
+        }
+        if self.heard.is_some_and(|heard| now.mono.since(heard) >= SILENCE) {
+            self.heard = None;
+            self.notes.say(now.mono, format_args!("no heartbeat for {SILENCE:?}: the gateway hangs, or is none"));
         }
     }
 
@@ -139,11 +186,16 @@ impl<'a> Session<'a> {
             Incoming::Malformed(error) => self.undecodable("", &error, now),
             Incoming::Connected => {
                 self.stats.connected(now.wall);
+                self.heard = Some(now.mono);
+                self.met = true;
                 self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint));
             }
-            Incoming::Disconnected(reason) => {
+            // Trying again does not help, unless the gateway once took us and is being changed.
+            Incoming::Disconnected(error) if is_refusal(&error) && !self.met => self.refused = Some(error),
+            Incoming::Disconnected(error) => {
+                self.heard = None;
                 let endpoint = &self.args.endpoint;
-                self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {reason}"));
+                self.notes.say(now.mono, format_args!("not connected to {endpoint}, trying again: {error}"));
             }
         }
     }
@@ -156,33 +208,64 @@ impl<'a> Session<'a> {
     fn frame(&mut self, frame: &ReceivedFrame, now: Stamp) -> Result<(), DecodeError> {
         let json = as_json(&frame.payload)?;
         let view = View::read(&json)?;
-        if !self.args.no_print {
-            self.printer.line(&frame.topic, &json, &view, &mut self.lines)?;
+        let is_notice = frame.topic.starts_with("notice.");
+        if wanted(&self.args.topics, &frame.topic) {
+            if !self.args.no_print {
+                self.printer.line(&frame.topic, &json, &view, &mut self.lines)?;
+            }
+            self.frames += 1;
+            // Notices are counted by connection: their `seq` shows no loss.
+            let (epoch, seq) = if is_notice { (None, None) } else { (view.epoch, view.seq) };
+            let seen = self.tracker.observe(&frame.topic, epoch, seq);
+            self.stats.frame(&view, seen, frame.topic.len() + frame.payload.len(), now.wall);
+            self.tell(&frame.topic, &view, seen, now.mono);
         }
-        self.frames += 1;
-        let seen = self.tracker.observe(&frame.topic, view.epoch, view.seq);
-        self.stats.frame(&view, seen, frame.topic.len() + frame.payload.len(), now.wall);
-        let (topic, seq, epoch) = (&frame.topic, view.seq.unwrap_or_default(), view.epoch.unwrap_or_default());
+        if is_notice {
+            let notice = Notice::read(&json)?;
+            self.tracker.notice(&notice);
+            self.notes.say(now.mono, format_args!("too slow: {notice}"));
+        } else if frame.topic == "heartbeat." {
+            self.heartbeat(&Heartbeat::read(&json)?, now.mono);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, topic: &str, view: &View<'_>, seen: Observation, now: Mono) {
+        let (seq, epoch) = (view.seq.unwrap_or_default(), view.epoch.unwrap_or_default());
         match seen {
             Observation::Gap { after, missing } => {
-                self.notes.say(now.mono, format_args!("gap in {topic:?}: {missing} missing between {after} and {seq}"));
+                self.notes.say(now, format_args!("gap in {topic:?}: {missing} missing between {after} and {seq}"));
             }
             Observation::Backwards { after } => {
-                self.notes.say(now.mono, format_args!("backwards in {topic:?}: seq {seq} after {after}"));
+                self.notes.say(now, format_args!("backwards in {topic:?}: seq {seq} after {after}"));
             }
             Observation::NewEpoch { from, first: true } => {
-                self.notes.say(now.mono, format_args!("gateway restarted: epoch {epoch} after {from}"));
+                self.notes.say(now, format_args!("gateway restarted: epoch {epoch} after {from}"));
             }
             Observation::NewEpoch { first: false, .. } => {}
             Observation::First | Observation::InOrder | Observation::Repeated | Observation::Unchecked => {}
         }
-        Ok(())
+    }
+
+    fn heartbeat(&mut self, beat: &Heartbeat<'_>, now: Mono) {
+        self.heard = Some(now);
+        let told = self.tracker.heartbeat(beat);
+        if let Some(from) = told.restarted_from {
+            self.notes.say(now, format_args!("gateway restarted: epoch {} after {from}", beat.epoch));
+        }
+        for SilentLoss { topic, after, missing } in told.losses {
+            let text = format_args!("silent gap in {topic:?}: {missing} missing after {after}, and none came since");
+            self.notes.say(now, text);
+        }
     }
 
     /// The last lines on stderr, and the exit code.
     fn finish(self, end: End, now: Stamp) -> ExitCode {
         let Counts { gaps, missing, .. } = self.tracker.counts();
         if self.args.stats {
+            for (topic, gaps, missing) in self.tracker.worst(WORST) {
+                notes::print(format_args!("{topic:?}: {gaps} gaps ({missing} missing)"));
+            }
             notes::print(format_args!("{}", self.stats.total_line(&self.tracker, now)));
         } else if gaps > 0 && !self.args.quiet {
             notes::print(format_args!("{} frames, {gaps} gaps ({missing} missing)", self.frames));
@@ -198,6 +281,10 @@ impl<'a> Session<'a> {
                 notes::print(format_args!("cannot write to stdout: {error}"));
                 ExitCode::FAILURE
             }
+            (End::Refused(error), _) => {
+                notes::print(format_args!("no connection to {}: {error}", self.args.endpoint));
+                ExitCode::FAILURE
+            }
             (End::Timeout | End::Signal, Some(count)) => {
                 let waited = waited.map_or_else(String::new, |waited| format!(" in {} s", waited.as_secs_f64()));
                 notes::print(format_args!("got {} of {count} frames{waited}", self.frames));
@@ -206,6 +293,11 @@ impl<'a> Session<'a> {
             (End::Count | End::Timeout | End::Signal, _) => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Whether what answers there is not a bus that takes us.
+fn is_refusal(error: &ZmqError) -> bool {
+    error.is_final() || matches!(error, ZmqError::NotZmtp(_) | ZmqError::Protocol(WireError::SocketType(_)))
 }
 
 /// Waits for the timeout; for ever when there is none.

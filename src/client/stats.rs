@@ -92,19 +92,22 @@ impl Window {
     #[allow(clippy::cast_precision_loss, reason = "rates for reading, three digits matter")]
     fn line(&self, tracker: &Tracker, now: Mono) -> String {
         let seconds = now.since(self.since).as_secs_f64().max(1e-9);
-        let Counts { gaps, missing, repeated, backwards, restarts, .. } = tracker.counts();
+        let Counts { gaps, missing, silent, repeated, backwards, restarts, .. } = tracker.counts();
         let mut line = format!(
             "{:.0} frames/s, {:.2} MB/s, {} topics, {gaps} gaps ({missing} missing)",
             self.frames as f64 / seconds,
             self.bytes as f64 / seconds / 1e6,
             tracker.topics(),
         );
-        for (count, name) in
-            [(repeated, "repeated"), (backwards, "backwards"), (restarts, "restarts"), (self.negative, "negative")]
-        {
+        let words = ["silent", "repeated", "backwards", "restarts", "negative"];
+        for (count, word) in [silent, repeated, backwards, restarts, self.negative].into_iter().zip(words) {
             if count > 0 {
-                let _ = write!(line, ", {count} {name}");
+                let _ = write!(line, ", {count} {word}");
             }
+        }
+        let Counts { notices, dropped, conflated, .. } = tracker.counts();
+        if notices > 0 {
+            let _ = write!(line, ", {notices} notices ({dropped} dropped, {conflated} conflated)");
         }
         write_percentiles(&mut line, "since ts_pub", &self.from_pub);
         write_percentiles(&mut line, "since ts_recv", &self.from_recv);
@@ -143,6 +146,7 @@ fn duration(nanos: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{Heartbeat, Notice};
 
     fn at(seconds: u64) -> Stamp {
         Stamp { mono: Mono(seconds * 1_000_000_000), wall: UnixNanos(1_000_000_000) }
@@ -161,6 +165,16 @@ mod tests {
         assert_eq!(line, expected);
         assert!(stats.recent_line(&Tracker::default(), at(13)).starts_with("0 frames/s"));
         assert!(stats.total_line(&Tracker::default(), at(14)).starts_with("total 100 frames, 25 frames/s"));
+    }
+
+    #[test]
+    fn a_line_has_silent_losses_and_notices() {
+        let mut tracker = Tracker::default();
+        tracker.observe("a.", Some(1), Some(1));
+        tracker.heartbeat(&Heartbeat::read(r#"{"epoch":1,"topics":{"a.":4}}"#).unwrap());
+        tracker.notice(&Notice { dropped: 3, conflated: 1, ..Notice::default() });
+        let line = Stats::new(at(0).mono).recent_line(&tracker, at(1));
+        assert!(line.ends_with("1 gaps (3 missing), 1 silent, 1 notices (3 dropped, 1 conflated)"), "{line}");
     }
 
     #[test]

@@ -1,22 +1,21 @@
 //! The receiving socket: dials, subscribes, and dials again for ever when the connection is lost.
 //!
-//! The `zeromq` crate's own reconnect waits up to 30 s between tries and has no deadline for the handshake, so a
-//! new socket is dialled here each time instead. Nothing is queued on this side: a reader that falls behind lets
-//! the gateway's bounded queue fill, which drops, counts, and shows as a gap in `seq`.
+//! Nothing is queued on this side: a reader that falls behind lets the gateway's bounded queue fill, which drops, counts,
+//! and shows as a gap in `seq`.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use thiserror::Error;
 use tokio::time::sleep;
-use zeromq::{Endpoint, Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket, ZmqError, ZmqMessage};
 
 use super::payload::DecodeError;
+use crate::bus::Endpoint;
+use crate::io::zmq::{Kind, ZmqConnection, ZmqError, ZmqLimits, connect};
+use crate::zmtp::ClientSecurity;
 
-/// How long one try to connect may take, handshake included.
+/// How long one try to connect may take, and then the handshake.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Wait before the second try; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -42,7 +41,7 @@ pub enum Incoming {
     /// The connection is open; frames sent before are lost but for the kept ones.
     Connected,
     /// The connection is lost or could not be opened; another try follows by itself.
-    Disconnected(String),
+    Disconnected(ZmqError),
 }
 
 /// Why an endpoint cannot be used.
@@ -58,11 +57,11 @@ pub struct EndpointError {
 /// # Errors
 /// [`EndpointError`], for another transport, a wildcard host or port 0.
 pub(super) fn check_endpoint(text: &str) -> Result<(), EndpointError> {
-    let refuse = |detail: String| Err(EndpointError { endpoint: text.to_owned(), detail });
+    let refuse = |detail: &str| Err(EndpointError { endpoint: text.to_owned(), detail: detail.to_owned() });
     match text.parse::<Endpoint>() {
-        Err(error) => refuse(error.to_string()),
-        Ok(Endpoint::Tcp(_, 0)) => refuse("port 0 cannot be connected to".to_owned()),
-        Ok(Endpoint::Tcp(host, _)) if host.to_string() == "*" => refuse("a subscriber needs a host".to_owned()),
+        Err(_) => refuse("no endpoint"),
+        Ok(Endpoint::Tcp { port: 0, .. }) => refuse("port 0 cannot be connected to"),
+        Ok(Endpoint::Tcp { host, .. }) if host == "*" => refuse("a subscriber needs a host"),
         Ok(_) => Ok(()),
     }
 }
@@ -74,87 +73,98 @@ pub(super) fn check_endpoint(text: &str) -> Result<(), EndpointError> {
 /// [`EndpointError`], when `endpoint` is nothing to connect to. That nobody answers there is no error.
 pub fn subscribe(endpoint: &str, prefixes: &[String]) -> Result<Subscriber, EndpointError> {
     check_endpoint(endpoint)?;
-    let prefixes = if prefixes.is_empty() { vec![String::new()] } else { prefixes.to_vec() };
-    let dial = Box::pin(dial(endpoint.to_owned(), prefixes.clone(), Duration::ZERO));
-    Ok(Subscriber { endpoint: endpoint.to_owned(), prefixes, failures: 0, link: Link::Dialing(dial) })
+    let target = Target {
+        endpoint: endpoint.to_owned(),
+        prefixes: if prefixes.is_empty() { vec![String::new()] } else { prefixes.to_vec() },
+        security: ClientSecurity::Null,
+    };
+    let dial = Box::pin(dial(target.clone(), Duration::ZERO));
+    Ok(Subscriber { target, failures: 0, link: Link::Dialing(dial) })
 }
 
 /// Receives frames from one endpoint.
 pub struct Subscriber {
-    endpoint: String,
-    prefixes: Vec<String>,
-    /// Tries that failed since the last open connection.
+    target: Target,
+    /// Tries that failed since the last frame.
     failures: u32,
     link: Link,
 }
 
-/// A socket and the crate's reports about its connection (bounded by the crate at 1024).
-type Open = (SubSocket, BoxStream<'static, SocketEvent>);
-type Dial = Pin<Box<dyn Future<Output = Result<Open, ZmqError>> + Send>>;
+/// What every try needs.
+#[derive(Clone)]
+struct Target {
+    endpoint: String,
+    prefixes: Vec<String>,
+    security: ClientSecurity,
+}
+
+type Dial = Pin<Box<dyn Future<Output = Result<ZmqConnection, ZmqError>> + Send>>;
 
 enum Link {
     Dialing(Dial),
-    Open(Open),
+    Open(Box<ZmqConnection>),
 }
 
 impl Subscriber {
+    /// Shows these credentials, and expects this server; to be said before the first [`Self::next`].
+    #[must_use]
+    pub fn secured(mut self, security: ClientSecurity) -> Self {
+        self.target.security = security;
+        self.link = Link::Dialing(Box::pin(dial(self.target.clone(), Duration::ZERO)));
+        self
+    }
+
     /// Waits for the next thing to happen. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Incoming {
-        loop {
-            match &mut self.link {
-                Link::Dialing(dial) => match dial.await {
-                    Ok(open) => {
-                        self.link = Link::Open(open);
-                        return Incoming::Connected;
-                    }
-                    Err(error) => return self.redial(error.to_string()),
-                },
-                Link::Open((socket, events)) => tokio::select! {
-                    // Frames first: what was received before the loss is still to be read.
-                    biased;
-                    received = socket.recv() => match received {
-                        Ok(message) => {
-                            self.failures = 0;
-                            return incoming(message);
-                        }
-                        Err(error) => return self.redial(error.to_string()),
-                    },
-                    event = events.next() => match event {
-                        Some(SocketEvent::Disconnected(_)) | None => {
-                            return self.redial("the gateway closed the connection".to_owned());
-                        }
-                        Some(_) => {}
-                    },
-                },
+        let received = match &mut self.link {
+            Link::Dialing(dial) => match dial.await {
+                Ok(open) => {
+                    self.link = Link::Open(Box::new(open));
+                    return Incoming::Connected;
+                }
+                Err(error) => Err(error),
+            },
+            Link::Open(connection) => connection.receive().await,
+        };
+        match received {
+            Ok(parts) => {
+                self.failures = 0;
+                incoming(&parts)
             }
+            Err(error) => self.redial(error),
         }
     }
 
-    /// Drops the socket and prepares the next try.
-    fn redial(&mut self, reason: String) -> Incoming {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
+    /// Drops the connection and prepares the next try.
+    fn redial(&mut self, error: ZmqError) -> Incoming {
+        // A gateway that refuses us may be told better, but not within moments.
+        let failures = if error.is_final() { u32::MAX } else { self.failures };
+        let wait = wait_after(failures, fastrand::f64());
         self.failures = self.failures.saturating_add(1);
-        self.link = Link::Dialing(Box::pin(dial(self.endpoint.clone(), self.prefixes.clone(), wait)));
-        Incoming::Disconnected(reason)
+        self.link = Link::Dialing(Box::pin(dial(self.target.clone(), wait)));
+        Incoming::Disconnected(error)
     }
 }
 
-async fn dial(endpoint: String, prefixes: Vec<String>, wait: Duration) -> Result<Open, ZmqError> {
+/// The wait before the next try. A quarter of it is `random`, which is in 0..1, so that all subscribers of a restarted
+/// gateway do not come at once.
+fn wait_after(failures: u32, random: f64) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT);
+    doubled.mul_f64(0.75 + random / 4.0)
+}
+
+async fn dial(target: Target, wait: Duration) -> Result<ZmqConnection, ZmqError> {
     sleep(wait).await;
-    let mut options = SocketOptions::default();
-    options.connect_timeout(DIAL_TIMEOUT);
-    let mut socket = SubSocket::with_options(options);
-    let events = socket.monitor().boxed();
-    for prefix in &prefixes {
-        socket.subscribe(prefix).await?;
+    let limits = ZmqLimits { connect: DIAL_TIMEOUT, handshake: DIAL_TIMEOUT, ..ZmqLimits::default() };
+    let mut connection = connect(&target.endpoint, Kind::Sub, &target.security, limits).await?;
+    for prefix in &target.prefixes {
+        connection.subscribe(prefix.as_bytes()).await?;
     }
-    socket.connect(&endpoint).await?;
-    Ok((socket, events))
+    Ok(connection)
 }
 
-fn incoming(message: ZmqMessage) -> Incoming {
-    let parts = message.into_vec();
-    let [topic, payload] = parts.as_slice() else {
+fn incoming(parts: &[Bytes]) -> Incoming {
+    let [topic, payload] = parts else {
         return Incoming::Malformed(DecodeError::Parts(parts.len()));
     };
     match std::str::from_utf8(topic) {
@@ -180,14 +190,22 @@ mod tests {
     }
 
     #[test]
+    fn waits_are_doubled_up_to_a_limit() {
+        let millis = |failures, random| wait_after(failures, random).as_millis();
+        assert_eq!([0, 1, 2, 3, 4].map(|failures| millis(failures, 0.0)), [75, 150, 300, 600, 1200]);
+        assert_eq!([5, 9, u32::MAX].map(|failures| millis(failures, 0.0)), [1500; 3]);
+        assert_eq!(millis(u32::MAX, 1.0), 2000);
+    }
+
+    #[test]
     fn only_two_parts_make_a_frame() {
-        let message = |parts: &[&'static [u8]]| {
+        let read = |parts: &[&'static [u8]]| {
             let parts: Vec<Bytes> = parts.iter().map(|part| Bytes::from_static(part)).collect();
-            ZmqMessage::try_from(parts).unwrap()
+            incoming(&parts)
         };
-        assert!(matches!(incoming(message(&[b"a.", b"{}"])), Incoming::Frame(frame) if frame.topic == "a."));
-        assert!(matches!(incoming(message(&[b"a."])), Incoming::Malformed(DecodeError::Parts(1))));
-        assert!(matches!(incoming(message(&[b"a.", b"", b""])), Incoming::Malformed(DecodeError::Parts(3))));
-        assert!(matches!(incoming(message(&[b"\xff", b"{}"])), Incoming::Malformed(DecodeError::Topic)));
+        assert!(matches!(read(&[b"a.", b"{}"]), Incoming::Frame(frame) if frame.topic == "a."));
+        assert!(matches!(read(&[b"a."]), Incoming::Malformed(DecodeError::Parts(1))));
+        assert!(matches!(read(&[b"a.", b"", b""]), Incoming::Malformed(DecodeError::Parts(3))));
+        assert!(matches!(read(&[b"\xff", b"{}"]), Incoming::Malformed(DecodeError::Topic)));
     }
 }

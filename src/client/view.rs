@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::payload::DecodeError;
 
@@ -176,30 +176,37 @@ impl<'a> View<'a> {
     }
 }
 
-/// All fields of a payload in their order, values as JSON text.
-pub(super) struct Fields<'a>(pub(super) Vec<(Text<'a>, &'a RawValue)>);
+/// A JSON object as its members, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members<'a, T>(pub Vec<(Text<'a>, T)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor).map(Fields)
+impl<T> Default for Members<'_, T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-struct FieldsVisitor;
+impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Members<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor(PhantomData)).map(Members)
+    }
+}
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Vec<(Text<'de>, &'de RawValue)>;
+struct MembersVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for MembersVisitor<T> {
+    type Value = Vec<(Text<'de>, T)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
-        Ok(fields)
+        Ok(members)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::overrides::{self, Override};
 use super::problem::{Findings, member};
 use super::schema::Settings;
+use super::secret::Environment;
 use super::{Config, Problem, Problems, json, schema, shape, validate};
 use crate::venue::{VENUES, VenueDef};
 
@@ -46,7 +47,7 @@ pub struct Layers {
     pub origin: String,
     /// The file's text.
     pub text: String,
-    /// Environment variables; those that do not begin with `TICKBUS__` are ignored.
+    /// Environment variables: those that begin with `TICKBUS__` are settings, and `{"env": …}` may name any.
     pub env: Vec<(OsString, OsString)>,
     /// `KEY=VALUE` texts, later ones winning.
     pub set: Vec<String>,
@@ -66,9 +67,9 @@ impl Layers {
         let mut findings = Findings::default();
         let mut problems = Vec::new();
         let file = json::parse(&self.text, &mut findings);
-        let mut layers = overrides::from_env(&schema, self.env, &mut problems);
+        let mut layers = overrides::from_env(&schema, self.env.clone(), &mut problems);
         layers.extend(overrides::from_flags(&schema, &self.set, &mut problems));
-        let config = file.clone().and_then(|file| merge_and_check(file, &layers, venues, &mut findings));
+        let config = file.clone().and_then(|file| merge_and_check(file, &layers, &self.env, venues, &mut findings));
         let file = file.unwrap_or_default();
         let found = findings.into_list().into_iter().map(|(path, message)| {
             let origin = origin_of(&path, &layers, &file).unwrap_or(&self.origin).to_owned();
@@ -100,6 +101,7 @@ fn origin_of<'l>(path: &str, layers: &'l [Override], file: &Value) -> Option<&'l
 fn merge_and_check(
     mut file: Value,
     layers: &[Override],
+    environment: &Environment,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<Config> {
@@ -120,7 +122,7 @@ fn merge_and_check(
         }
     };
     let mut rules = Findings::default();
-    let config = validate::check(settings, venues, &mut rules);
+    let config = validate::check(settings, environment, venues, &mut rules);
     // What had the wrong shape was taken out; a rule that misses it there would say the same again.
     for (path, message) in rules.into_list() {
         if !findings.has(&path) {

@@ -3,6 +3,8 @@
 //! Later layers win: `config.json` < `TICKBUS__SECTION__KEY` < `--set section.key=value`. Every problem is reported
 //! at once, each with where it comes from and its path.
 
+pub mod auth;
+mod client_keys;
 mod hint;
 mod json;
 mod load;
@@ -10,13 +12,17 @@ mod overrides;
 mod plan;
 mod problem;
 pub mod schema;
+pub mod secret;
 mod shape;
 mod streams;
 mod terminal;
+mod terminal_auth;
 #[cfg(test)]
 mod tests;
 mod validate;
 
+pub use auth::Security;
+pub use client_keys::{KeyList, KeyListChange, reload};
 pub use load::{Layers, load};
 pub use plan::{Config, FeedPlan, TerminalPlan};
 pub use problem::{Problem, Problems};

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn keys_that_do_not_exist_are_refused_with_what_does() {
         let refused = [
-            ("bus.encodng=json", "--set bus.encodng: unknown key \"encodng\"; allowed: bind, encoding, "),
+            ("bus.encodng=json", "--set bus.encodng: unknown key \"encodng\"; allowed: auth, bind, encoding, "),
             ("buz.bind=x", "--set buz.bind: unknown key \"buz\"; allowed: $schema, admin, bus, "),
             ("bus.bind.0=x", "--set bus.bind.0: bus.bind is a list: give all of it, with commas"),
             ("bus.public.x=1", "--set bus.public.x: bus.public has no keys"),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::auth::Security;
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
 use crate::model::Stream;
 use crate::venue::{Endpoints, TerminalSpec, VenueDef};
@@ -23,6 +24,8 @@ pub struct Config {
     pub log: Log,
     /// The connect budget.
     pub connect: Connect,
+    /// What the sockets demand of their clients.
+    pub security: Security,
     /// The feeds, by name; at least one.
     pub feeds: Vec<FeedPlan>,
 }

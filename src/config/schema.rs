@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::bus::Policy;
 
+use super::auth::Auth;
 use super::terminal::Terminal;
+use super::terminal_auth::TerminalAuth;
 
 /// Configuration of the tickbus market-data gateway.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +82,10 @@ pub struct Bus {
     /// Milliseconds within which a subscriber or a client of the snapshot socket must complete its handshake.
     #[schemars(range(min = 100, max = 60_000))]
     pub handshake_ms: u32,
-    /// Needed to bind `bind` or `snapshot_bind` to anything but loopback: whoever reaches the port reads the data.
+    /// What subscribers and clients of the snapshot socket must show.
+    pub auth: Auth,
+    /// Needed to bind `bind` or `snapshot_bind` to anything but loopback without an `auth` that keeps strangers out:
+    /// whoever reaches the port then reads the data.
     pub public: bool,
 }
 
@@ -100,6 +105,7 @@ impl Default for Bus {
             max_subscriptions: 10_000,
             max_frame: 64 * 1024,
             handshake_ms: 5000,
+            auth: Auth::default(),
             public: false,
         }
     }
@@ -122,9 +128,9 @@ pub enum Bind {
 pub struct OwnBind {
     /// The endpoint.
     pub endpoint: String,
-    /// What happens to a frame that finds no room in the queue of a subscriber here.
+    /// What happens to a frame that finds no room in the queue of a subscriber here; if absent, what `bus.policy` says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Policy", extend("default" = "conflate"))]
+    #[schemars(with = "Policy")]
     pub policy: Option<Policy>,
 }
 
@@ -173,14 +179,16 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Control {
-    /// Endpoint of the control socket; loopback or `ipc` only, because it changes what the gateway does.
-    /// `null` turns it off.
+    /// Endpoint of the control socket, which changes what the gateway does: beyond loopback and `ipc` it needs an `auth`
+    /// that keeps strangers out. `null` turns it off.
     pub bind: Option<String>,
+    /// What clients of the control socket must show.
+    pub auth: Auth,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()) }
+        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()), auth: Auth::default() }
     }
 }
 
@@ -282,6 +290,8 @@ pub struct Feed {
     pub data: Option<String>,
     /// A terminal's events socket, `tcp://127.0.0.1:5561`. `null`: everything is polled.
     pub events: Option<String>,
+    /// What a terminal's sockets are shown.
+    pub auth: TerminalAuth,
     /// A terminal's current parameters to poll for every symbol: name and milliseconds between two polls.
     pub params: BTreeMap<String, u32>,
     /// How a terminal is treated.

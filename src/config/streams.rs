@@ -7,10 +7,10 @@ use url::Url;
 
 use super::problem::{Findings, quoted};
 use super::schema::Feed;
+use super::secret::Environment;
 use super::{FeedPlan, hint, terminal};
 use crate::model::{Channel, Stream};
 use crate::venue::{ChannelSpec, VenueDef};
-use crate::zmtp::ClientSecurity;
 
 /// The most streams of one feed; no venue takes as many on one connection.
 const MAX_STREAMS: usize = 10_000;
@@ -20,6 +20,7 @@ pub(super) fn resolve(
     name: &str,
     path: &str,
     feed: &Feed,
+    environment: &Environment,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<(FeedPlan, Vec<usize>)> {
@@ -30,7 +31,7 @@ pub(super) fn resolve(
     let symbols = check_symbols(path, feed, venue, market, findings);
     let mut table = Table::new(path, venue, market);
     table.fill(feed, &symbols, findings);
-    let (terminal, endpoints) = match terminal::resolve(path, feed, venue, ClientSecurity::Null, findings) {
+    let (terminal, endpoints) = match terminal::resolve(path, feed, venue, environment, findings) {
         Some((terminal, endpoints)) => (Some(terminal), endpoints),
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };

@@ -7,11 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TerminalPlan;
-use super::problem::{Findings, member};
+use super::auth::Mechanism;
+use super::problem::{Findings, member, quoted};
 use super::schema::Feed;
+use super::secret::Environment;
+use super::terminal_auth::TerminalAuth;
 use crate::bus::Endpoint;
 use crate::venue::{Endpoints, TerminalSpec, Transport, VenueDef};
-use crate::zmtp::ClientSecurity;
 
 /// Least and most milliseconds between two polls of a parameter.
 const PERIODS: std::ops::RangeInclusive<u32> = 50..=3_600_000;
@@ -47,6 +49,9 @@ pub struct Terminal {
     /// Instruments and intervals whose history is held open in the terminal at one time.
     #[schemars(range(min = 1, max = 1_000))]
     pub datasources: u32,
+    /// When the terminal's clock is expected to move, Monday to Friday, in the exchange's own time: `"08:50-18:50"`.
+    /// Empty: the venue's usual hours. A clock that stands still within them makes the feed stale.
+    pub trading_hours: Vec<String>,
     /// Functions that `tickbus ctl rpc` may call beyond the harmless ones that read market data. Whoever reaches the
     /// control socket can then trade, or run code in the terminal.
     pub allow_methods: Vec<String>,
@@ -65,6 +70,7 @@ impl Default for Terminal {
             heartbeat_ms: 2_000,
             cache_min_update_ms: 200,
             datasources: 50,
+            trading_hours: Vec::new(),
             allow_methods: Vec::new(),
             insecure: false,
         }
@@ -77,7 +83,7 @@ pub(super) fn resolve(
     path: &str,
     feed: &Feed,
     venue: &VenueDef,
-    security: ClientSecurity,
+    environment: &Environment,
     findings: &mut Findings,
 ) -> Option<(TerminalPlan, Endpoints)> {
     let is_terminal = venue.transport == Transport::Terminal;
@@ -88,6 +94,7 @@ pub(super) fn resolve(
             ("rpc", feed.rpc.is_some()),
             ("data", feed.data.is_some()),
             ("events", feed.events.is_some()),
+            ("auth", feed.auth != TerminalAuth::default()),
             ("params", !feed.params.is_empty()),
             ("terminal", feed.terminal != Terminal::default()),
         ]
@@ -99,10 +106,11 @@ pub(super) fn resolve(
     if !is_terminal {
         return None;
     }
+    let security = feed.auth.resolve(&member(path, "auth"), environment, findings);
     let rpc = feed.rpc.clone().unwrap_or_else(|| venue.markets.first().map_or("", |market| market.rest_url).to_owned());
     for (key, endpoint) in [("rpc", Some(&rpc)), ("data", feed.data.as_ref()), ("events", feed.events.as_ref())] {
         if let Some(endpoint) = endpoint {
-            check_endpoint(&format!("{path}.{key}"), endpoint, feed, &security, findings);
+            check_endpoint(&format!("{path}.{key}"), endpoint, feed, findings);
         }
     }
     let endpoints = Endpoints { url: feed.events.clone().unwrap_or_default(), rest_url: rpc.clone(), note: None };
@@ -119,12 +127,12 @@ pub(super) fn resolve(
     Some((plan, endpoints))
 }
 
-fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity, findings: &mut Findings) {
+fn check_endpoint(path: &str, text: &str, feed: &Feed, findings: &mut Findings) {
     match text.parse::<Endpoint>() {
         Err(message) => findings.add(path, message),
         Ok(Endpoint::Tcp { port: 0, .. }) => findings.add(path, "port 0 cannot be connected to"),
         Ok(Endpoint::Tcp { host, .. }) if host == "*" => findings.add(path, "needs a host to connect to"),
-        Ok(endpoint) if !endpoint.is_loopback() && !is_encrypted(security) && !feed.terminal.insecure => findings.add(
+        Ok(endpoint) if !endpoint.is_loopback() && !is_encrypted(feed) && !feed.terminal.insecure => findings.add(
             path,
             format!(
                 "{endpoint} is another machine, and whoever can read or reach that port can trade and run code; use \
@@ -135,8 +143,8 @@ fn check_endpoint(path: &str, text: &str, feed: &Feed, security: &ClientSecurity
     }
 }
 
-const fn is_encrypted(security: &ClientSecurity) -> bool {
-    !matches!(security, ClientSecurity::Null)
+fn is_encrypted(feed: &Feed) -> bool {
+    feed.auth.mechanism == Mechanism::Curve
 }
 
 fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {
@@ -151,7 +159,7 @@ fn spec(path: &str, feed: &Feed, findings: &mut Findings) -> TerminalSpec {
         history_sources: feed.terminal.datasources as usize,
         heartbeat: millis(feed.terminal.heartbeat_ms),
         calls_per_second: feed.terminal.calls_per_second,
-        trading_hours: Vec::new(),
+        trading_hours: trading_hours(path, &feed.terminal.trading_hours, findings),
     }
 }
 
@@ -172,4 +180,26 @@ fn params(path: &str, given: &BTreeMap<String, u32>, findings: &mut Findings) ->
         }
     }
     given.iter().map(|(name, period)| (name.clone(), Duration::from_millis((*period).into()))).collect()
+}
+
+fn trading_hours(path: &str, given: &[String], findings: &mut Findings) -> Vec<(u32, u32)> {
+    let mut hours = Vec::new();
+    for (at, text) in given.iter().enumerate() {
+        match text.split_once('-').and_then(|(from, to)| Some((second(from)?, second(to)?))) {
+            Some((from, to)) if from < to => hours.push((from, to)),
+            _ => findings.add(
+                format!("{path}.terminal.trading_hours[{at}]"),
+                format!("{} is no part of a day; allowed: HH:MM-HH:MM, such as 08:50-18:50", quoted(text)),
+            ),
+        }
+    }
+    hours
+}
+
+/// The second of the day of `HH:MM`, up to `24:00`.
+fn second(text: &str) -> Option<u32> {
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|_| text.len() == 2);
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    (minutes < 60 && hours * 60 + minutes <= 24 * 60).then_some((hours * 60 + minutes) * 60)
 }

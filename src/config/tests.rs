@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::schema::Bind;
 use super::*;
+use crate::bus::Policy;
 use crate::model::{BookDepth, Channel, Interval};
 use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
 
@@ -94,6 +95,37 @@ fn feeds_alone_are_a_config() {
 }
 
 #[test]
+fn an_endpoint_may_have_its_own_policy() {
+    let bind = json!(["tcp://127.0.0.1:1", {"endpoint": "ipc:///a"}, {"endpoint": "ipc:///b", "policy": "disconnect"}]);
+    let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"]}}));
+    layers.set = vec![format!("bus.bind={bind}"), "bus.policy=drop".into()];
+    let bus = check(layers).unwrap().bus;
+    let own: Vec<_> = bus.bind.iter().map(|bind| (bind.endpoint(), bind.policy())).collect();
+    let expected = [("tcp://127.0.0.1:1", None), ("ipc:///a", None), ("ipc:///b", Some(Policy::Disconnect))];
+    assert_eq!((own.as_slice(), bus.policy), (&expected[..], Policy::Drop));
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said_where_it_is() {
+    let bind = json!([{"policy": "drop"}, {"endpoint": "ipc:///a", "policy": "wait"}, {"endpoint": "udp://x", "poilcy": 1}, 7]);
+    let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"]}}));
+    layers.set = vec![format!("bus.bind={bind}"), "bus.slow_ms=3600001".into(), "bus.max_frame=511".into()];
+    let found = problems_of(layers);
+    let expected = [
+        "bus.bind[0].endpoint: missing",
+        "bus.bind[1].policy: unknown value \"wait\"; allowed: conflate, drop, disconnect",
+        "bus.bind[2].poilcy: unknown key \"poilcy\"; allowed: endpoint, policy; did you mean \"policy\"?",
+        "bus.bind[3]: expected an object or a string, got 7",
+        "bus.max_frame: 511 is out of range; allowed: 512 to 16777216",
+        "bus.slow_ms: 3600001 is out of range; allowed: 0 to 3600000",
+        "bus.bind[2].endpoint: \"udp://x\" is not an endpoint",
+    ];
+    for expected in expected {
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected} is not in {found:#?}");
+    }
+}
+
+#[test]
 fn a_channel_that_names_its_symbol_needs_no_symbols() {
     let feed = json!({"a": {"channels": ["old_book_25.X|Z"], "publish": {"book_depth": 40}, "url": "ws://old.test"}});
     let config = check(feeds(feed)).unwrap();
@@ -149,7 +181,11 @@ fn a_problem_names_the_layer_it_comes_from() {
         found[3],
         format!("TICKBUS__FEEDS__A__CHANNELS: feeds.a.channels[1]: {unknown}; did you mean \"ticker\"?")
     );
-    assert!(found[4].starts_with("TICKBUS__BUS__HWM: unknown key \"hwm\"; allowed: bind, encoding,"), "{}", found[4]);
+    assert!(
+        found[4].starts_with("TICKBUS__BUS__HWM: unknown key \"hwm\"; allowed: auth, bind, encoding,"),
+        "{}",
+        found[4]
+    );
     assert_eq!(found.len(), 5);
 }
 
@@ -330,7 +366,7 @@ fn a_terminals_feed_has_sockets_params_and_a_budget() {
     let config = terminal(&json!({
         "venue": "term", "market": "ANYCLASS", "symbols": ["AB"], "channels": ["book:50", "ticker"],
         "rpc": "tcp://127.0.0.1:1", "events": "tcp://[::1]:2", "params": {"LAST": 500, "BID": 250},
-        "terminal": {"connections": 2, "allow_methods": ["sleep"]},
+        "terminal": {"connections": 2, "allow_methods": ["sleep"], "trading_hours": ["08:50-24:00"]},
     }))
     .expect("a good config");
     let plan = config.feeds[0].terminal.clone().expect("a terminal");
@@ -340,6 +376,7 @@ fn a_terminals_feed_has_sockets_params_and_a_budget() {
     let params: Vec<_> = plan.spec.params.iter().map(millis).collect();
     assert_eq!(params, [("BID".to_owned(), 250), ("LAST".to_owned(), 500)]);
     assert!(plan.spec.events && plan.spec.allow == ["sleep"]);
+    assert_eq!(plan.spec.trading_hours, [(31_800, 86_400)]);
     let config = terminal(&json!({"venue": "term", "market": "FUT", "symbols": ["A"], "channels": ["trade"]}));
     let plan = config.expect("a good config").feeds[0].terminal.clone().expect("a terminal");
     assert_eq!((&*plan.rpc, plan.events), ("tcp://127.0.0.1:5560", None));
@@ -355,6 +392,7 @@ fn what_a_terminals_feed_may_not_say_is_found_at_its_path() {
     let problems = terminal(&json!({
         "venue": "term", "market": "FUT", "symbols": ["AB"], "channels": ["ticker"], "url": "wss://x.test/",
         "rpc": "tcp://10.0.0.1:1", "data": "tcp://127.0.0.1:0", "events": "udp://a:1", "params": {"L AST": 500, "BID": 1},
+        "terminal": {"trading_hours": ["9:00-10:00"]},
     }))
     .expect_err("a bad feed");
     for part in [
@@ -363,6 +401,7 @@ fn what_a_terminals_feed_may_not_say_is_found_at_its_path() {
         "feeds.t.data: port 0 cannot be connected to",
         "feeds.t.events: \"udp://a:1\" is not an endpoint",
         "is no parameter's name; allowed: letters, digits and _, such as LAST",
+        "feeds.t.terminal.trading_hours[0]: \"9:00-10:00\" is no part of a day; allowed: HH:MM-HH:MM",
         "1 is out of range; allowed: 50 to 3600000 milliseconds",
     ] {
         assert!(problems.contains(part), "{part}\n{problems}");
@@ -372,4 +411,105 @@ fn what_a_terminals_feed_may_not_say_is_found_at_its_path() {
     }))
     .expect_err("no terminal");
     assert!(problems.contains("feeds.t.events: means nothing for venue \"acme\": it is for terminals"), "{problems}");
+}
+
+/// A config whose bus or control socket has this `auth`.
+fn with_auth(section: &str, auth: serde_json::Value, bind: serde_json::Value) -> Layers {
+    let mut config =
+        json!({"feeds": {"a": {"venue": "acme", "market": "linear", "symbols": ["X"], "channels": ["trade"]}}});
+    config[section] = bind;
+    config[section]["auth"] = auth;
+    let mut layers = layers(&config.to_string());
+    layers.env = vec![("PASSWORD".into(), "right".into())];
+    layers
+}
+
+#[test]
+fn every_problem_of_an_auth_is_found_at_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let (public, secret) = crate::zmtp::KeyPair::generate().unwrap().write(dir.path(), "gateway").unwrap();
+    let cases = [
+        (json!({"mechanism": "CURVE"}), vec!["bus.auth.clients: is missing", "bus.auth.key: is missing; make keys"]),
+        (json!({"mechanism": "PLAIN"}), vec!["bus.auth.users: is missing; PLAIN needs"]),
+        (
+            json!({"mechanism": "curve"}),
+            vec!["bus.auth.mechanism: unknown value \"curve\"; allowed: NULL, PLAIN, CURVE"],
+        ),
+        (json!({"users": {"a": {"env": "PASSWORD"}}}), vec!["bus.auth.users: is for bus.auth.mechanism PLAIN only"]),
+        (
+            json!({"mechanism": "PLAIN", "users": {"a": {"env": "NONE"}, "b": {}, "c": "password", "": {"env": "PASSWORD"}}}),
+            vec![
+                "bus.auth.users.c: expected an object, got \"password\"",
+                "bus.auth.users[\"\"]: a user name has 1 to 255 bytes",
+                "bus.auth.users.a: the environment variable NONE is not set",
+                "bus.auth.users.b: needs either",
+            ],
+        ),
+        (
+            json!({"mechanism": "CURVE", "key": {"file": public}, "clients": ["short", 5]}),
+            vec![
+                "bus.auth.clients[1]: expected a string, got 5",
+                "bus.auth.clients[0]: a key has 40 characters (Z85), this text 5",
+                "no `secret-key` in it",
+            ],
+        ),
+        (
+            json!({"mechanism": "CURVE", "key": {"file": secret}, "clients": {"file": "/nowhere"}}),
+            vec!["bus.auth.clients: /nowhere cannot be read"],
+        ),
+        (
+            json!({"mechanism": "CURVE", "key": {"file": secret}, "clients": "all"}),
+            vec!["bus.auth.clients: allowed: a list of public keys, {\"file\": \"PATH\"} of a list, or \"any\""],
+        ),
+        (json!({"mechanism": "CURVE", "key": {"file": secret}, "clients": []}), vec!["bus.auth.clients: is empty"]),
+    ];
+    for (auth, wanted) in cases {
+        let problems = problems_of(with_auth("bus", auth.clone(), json!({})));
+        assert_eq!(problems.len(), wanted.len(), "{auth}: {problems:#?}");
+        for (problem, wanted) in problems.iter().zip(&wanted) {
+            assert!(problem.contains(wanted), "{auth}: {problem:?} without {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn beyond_loopback_strangers_are_kept_out_or_the_bus_is_public() {
+    let dir = tempfile::tempdir().unwrap();
+    let (public, secret) = crate::zmtp::KeyPair::generate().unwrap().write(dir.path(), "gateway").unwrap();
+    let plain = || json!({"mechanism": "PLAIN", "users": {"alice": {"env": "PASSWORD"}}});
+    let curve = |clients: serde_json::Value| json!({"mechanism": "CURVE", "key": {"file": secret}, "clients": clients});
+    let bus = || json!({"bind": ["tcp://*:1"], "snapshot_bind": "tcp://*:2"});
+    let control = || json!({"bind": "tcp://*:3"});
+    for auth in [
+        plain(),
+        curve(json!([std::fs::read_to_string(&public).unwrap().split('"').nth(1).unwrap()])),
+        curve(json!({"file": dir.path()})),
+    ] {
+        let config = check(with_auth("bus", auth.clone(), bus())).unwrap();
+        assert_eq!(config.security.bus.mechanism(), auth["mechanism"]);
+        assert_eq!((config.security.control.mechanism(), config.security.notes.len()), ("NULL", 0));
+        check(with_auth("control", auth, control())).unwrap();
+    }
+    for auth in [json!({}), curve(json!("any"))] {
+        let problems = problems_of(with_auth("bus", auth.clone(), bus()));
+        assert!(problems.len() == 2 && problems[0].contains("bus.public"), "{problems:#?}");
+        let problems = problems_of(with_auth("control", auth.clone(), control()));
+        assert!(problems.len() == 1 && problems[0].contains("control.auth"), "{problems:#?}");
+        let mut open = bus();
+        open["public"] = json!(true);
+        check(with_auth("bus", auth, open)).unwrap();
+    }
+    let shown = format!("{:?}", check(with_auth("bus", plain(), bus())).unwrap());
+    assert!(shown.contains("PASSWORD") && !shown.contains("right"), "{shown}");
+}
+
+#[test]
+fn secrets_that_everyone_may_read_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("password");
+    std::fs::write(&path, "right").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let auth = json!({"mechanism": "PLAIN", "users": {"alice": {"file": path}}});
+    let config = check(with_auth("control", auth, json!({}))).unwrap();
+    assert!(config.security.notes[0].starts_with("control.auth.users.alice: every user may read"));
 }

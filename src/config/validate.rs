@@ -3,16 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::auth::{Of, Security};
 use super::problem::{Findings, member, quoted};
 use super::schema::{Bind, Settings};
+use super::secret::Environment;
 use super::{Config, FeedPlan, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
 
 /// Checks what the schema cannot, and resolves the feeds. The result is worth something only if nothing was found.
-pub(super) fn check(settings: Settings, venues: &[&'static VenueDef], findings: &mut Findings) -> Config {
+pub(super) fn check(
+    settings: Settings,
+    environment: &Environment,
+    venues: &[&'static VenueDef],
+    findings: &mut Findings,
+) -> Config {
     check_sockets(&settings, findings);
+    let mut security = Security::default();
+    security.bus = settings.bus.auth.resolve(Of::Bus, environment, &mut security, findings);
+    security.control = settings.control.auth.resolve(Of::Control, environment, &mut security, findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
     for (name, feed) in &settings.feeds {
@@ -20,13 +30,13 @@ pub(super) fn check(settings: Settings, venues: &[&'static VenueDef], findings: 
         if !is_feed_name(name) {
             findings.add(&path, "is not a feed name; allowed: lower case letters, digits and single underscores");
         }
-        if let Some((plan, entries)) = streams::resolve(name, &path, feed, venues, findings) {
+        if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, venues, findings) {
             check_owners(&plan, &entries, &path, &mut owners, findings);
             feeds.push(plan);
         }
     }
     let Settings { bus, control, admin, log, connect, .. } = settings;
-    Config { bus, control, admin, log, connect, feeds }
+    Config { bus, control, admin, log, connect, security, feeds }
 }
 
 /// Names must survive environment variables: lower case, and `__` separates keys there.
@@ -43,13 +53,17 @@ fn check_sockets(settings: &Settings, findings: &mut Findings) {
         Bind::Own(own) => (format!("bus.bind[{at}].endpoint"), &own.endpoint),
     });
     for (path, text) in binds.chain([("bus.snapshot_bind".to_owned(), &bus.snapshot_bind)]) {
-        let advice = "set bus.public to true if others may read the data, or bind 127.0.0.1";
-        check_socket(path, text.parse(), (!bus.public).then_some(advice), &mut bound, findings);
+        let advice = "set bus.public to true if anyone may read the data, or let bus.auth keep strangers out, or bind \
+                      127.0.0.1";
+        let free = bus.public || bus.auth.keeps_strangers_out();
+        check_socket(path, text.parse(), (!free).then_some(advice), &mut bound, findings);
     }
-    let advice = Some("only loopback is allowed, because whoever reaches it controls the gateway");
     if let Some(text) = &settings.control.bind {
-        check_socket("control.bind".to_owned(), text.parse(), advice, &mut bound, findings);
+        let advice = "whoever reaches it controls the gateway: let control.auth keep strangers out, or bind 127.0.0.1";
+        let free = settings.control.auth.keeps_strangers_out();
+        check_socket("control.bind".to_owned(), text.parse(), (!free).then_some(advice), &mut bound, findings);
     }
+    let advice = Some("only loopback is allowed, because whoever reaches it sees the state of everything");
     if let Some(text) = &settings.admin.listen {
         check_socket("admin.listen".to_owned(), Endpoint::from_host_port(text), advice, &mut bound, findings);
     }

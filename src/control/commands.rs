@@ -8,6 +8,7 @@ use super::reply;
 use super::{FeedHandle, Running};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
+use crate::zmtp::PublicKey;
 
 /// Which door a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,10 @@ struct Request {
     symbol: Option<String>,
 }
 
+/// Commands that a venue's session answers itself, from the whole request.
+const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
 const READING: &str = "snapshot, topics, stats";
-const ALL: &str = "snapshot, topics, stats, feeds, status, resync, shutdown";
+const ALL: &str = "snapshot, topics, stats, feeds, status, resync, history, params, rpc, reload, shutdown";
 
 /// Carries out one request and answers it, with an error that says what is wrong where it cannot.
 pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {
@@ -43,6 +46,11 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
     if request.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong("it must be a JSON object"));
     }
+    if door == Door::Control
+        && let Some(feed_name) = of_session(request)
+    {
+        return ask_session(running, feed_name.as_deref(), request).await;
+    }
     let request: Request = serde_json::from_slice(request).map_err(|error| wrong(&error.to_string()))?;
     match (request.op.as_str(), door) {
         ("snapshot", _) => snapshot(running, request.topic.as_deref()).await,
@@ -51,6 +59,7 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
         ("feeds", Door::Control) => feeds(running).await,
         ("status", Door::Control) => Ok(reply::ok(&status(running, request.feed.as_deref()).await?)),
         ("resync", Door::Control) => resync(running, request.feed.as_deref(), request.symbol.as_deref()).await,
+        ("reload", Door::Control) => reload(running).await,
         ("shutdown", Door::Control) => {
             running.request_shutdown();
             Ok(reply::ok(&json!({})))
@@ -58,6 +67,25 @@ async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<
         (op, Door::Snapshot) => Err(format!("unknown op {op:?}; allowed here: {READING}")),
         (op, Door::Control) => Err(format!("unknown op {op:?}; allowed: {ALL}")),
     }
+}
+
+/// The feed that a request names, if its session is to answer it.
+fn of_session(request: &[u8]) -> Option<Option<String>> {
+    #[derive(Deserialize)]
+    struct Head {
+        op: String,
+        feed: Option<String>,
+    }
+    let head: Head = serde_json::from_slice(request).ok()?;
+    OF_SESSIONS.contains(&head.op.as_str()).then_some(head.feed)
+}
+
+async fn ask_session(running: &Running, name: Option<&str>, request: &[u8]) -> Result<Vec<Bytes>, String> {
+    let feed = feed(running, name)?;
+    // What serde has read is UTF-8.
+    let question = String::from_utf8_lossy(request).into_owned();
+    let answer = feed.ask(|reply| Command::Ask { question, reply }).await;
+    answer.map(|text| vec![text.into()]).ok_or_else(|| format!("feed {} does not answer", feed.name))
 }
 
 /// The current book frame of a topic, full depth, as it would come over the bus: topic and payload.
@@ -116,4 +144,17 @@ async fn resync(running: &Running, name: Option<&str>, symbol: Option<&str>) -> 
         Some(false) => Err(format!("feed {} has no book of {name:?} to resync now", feed.name)),
         None => Err(format!("feed {} does not answer", feed.name)),
     }
+}
+
+/// Reads the lists of client keys again.
+async fn reload(running: &Running) -> Result<Vec<Bytes>, String> {
+    if running.key_lists.is_empty() {
+        return Err("there is nothing to read again: no list of clients is kept in a file".to_owned());
+    }
+    let keys = |keys: &[PublicKey]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let lists = running.reload().await?.into_iter().map(|list| {
+        let (added, removed) = (keys(&list.change.added), keys(&list.change.removed));
+        json!({"list": list.path, "clients": list.keys, "added": added, "removed": removed})
+    });
+    Ok(reply::ok(&json!({"lists": lists.collect::<Vec<_>>()})))
 }

@@ -7,6 +7,7 @@ use super::{FeedHandle, Running};
 use crate::bus::SubscriberStats;
 use crate::frame::Loss;
 use crate::io::command::DriverReport;
+use crate::io::terminal::TerminalReport;
 
 /// A good answer with these fields.
 pub(super) fn ok(fields: &Value) -> Vec<Bytes> {
@@ -95,16 +96,55 @@ pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bo
     if let Some(failure) = &report.link.last_failure {
         fields["last_failure"] = json!(failure);
     }
+    if let Some(of_terminal) = &report.link.terminal {
+        fields["terminal"] = terminal(of_terminal);
+    }
     let counters = report.feed.counters;
     fields["counters"] = json!({
         "messages": counters.messages, "bytes": counters.bytes, "errors": counters.errors,
         "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
+        "late": counters.late,
     });
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));
         fields["symbols"] = Value::Object(all.map(of).collect());
+    }
+    fields
+}
+
+/// A terminal's connections and calls.
+fn terminal(report: &TerminalReport) -> Value {
+    let TerminalReport { pool, events } = report;
+    let hosts = pool.hosts.iter().map(|host| {
+        let mut fields = json!({
+            "endpoint": host.endpoint.as_ref(), "open": host.open, "connects": host.connects,
+            "failures": host.failures,
+        });
+        if let Some(trouble) = &host.trouble {
+            fields["trouble"] = json!(trouble);
+        }
+        fields
+    });
+    let counters = pool.counters;
+    let mut fields = json!({
+        "pool": pool.terminal.as_ref(), "hosts": hosts.collect::<Vec<_>>(),
+        "in_flight": pool.in_flight, "waiting": pool.waiting,
+        "calls": counters.calls, "refused": counters.refused, "sent": counters.sent,
+        "answered": counters.answered, "failed": counters.failed, "timed_out": counters.timed_out,
+        "retried": counters.retried, "expired": counters.expired, "stray": counters.stray,
+        "throttled": counters.throttled,
+    });
+    if let Some(events) = events {
+        fields["events"] = json!({
+            "endpoint": events.endpoint.as_ref(), "connected": events.connected, "connects": events.connects,
+            "failures": events.failures, "events": events.events, "dropped": events.dropped,
+            "skipped": events.skipped,
+        });
+        if let Some(failure) = events.last_failure.as_ref().filter(|_| !events.connected) {
+            fields["events"]["trouble"] = json!(failure);
+        }
     }
     fields
 }

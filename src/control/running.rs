@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bus::Publisher;
+use crate::config::{self, KeyList, KeyListChange};
 use crate::io::command::{Command, DriverReport};
+use crate::zmtp::PublicKey;
 
 /// Commands that may wait for a feed.
 const COMMANDS: usize = 64;
@@ -75,6 +77,8 @@ pub struct Running {
     pub publisher: Publisher,
     /// The feeds, in the config's order.
     pub feeds: Arc<[FeedHandle]>,
+    /// The lists of client keys that can be read again.
+    pub key_lists: Arc<[KeyList]>,
     /// Set to true to end the gateway.
     pub shutdown: Arc<watch::Sender<bool>>,
 }
@@ -85,8 +89,31 @@ impl Running {
         join_all(self.feeds.iter().map(FeedHandle::report)).await
     }
 
+    /// Reads the lists of client keys again: all of them change, or none. Connections of keys that are gone end within
+    /// seconds.
+    ///
+    /// # Errors
+    /// What is wrong with which file; the old lists stay.
+    pub async fn reload(&self) -> Result<Vec<KeyListChange>, String> {
+        let lists = Arc::clone(&self.key_lists);
+        // Files may be slow; the task is lost only when the runtime ends.
+        let read = tokio::task::spawn_blocking(move || config::reload(&lists));
+        let read = read.await.map_err(|error| error.to_string()).flatten();
+        match &read {
+            Ok(changes) => changes.iter().for_each(log_change),
+            Err(error) => tracing::error!(error, "Lists of clients not changed"),
+        }
+        read
+    }
+
     /// Asks the gateway to end.
     pub fn request_shutdown(&self) {
         self.shutdown.send_replace(true);
     }
+}
+
+fn log_change(list: &KeyListChange) {
+    let shown = |keys: &[PublicKey]| keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let (added, removed) = (shown(&list.change.added), shown(&list.change.removed));
+    tracing::info!(list = list.path, clients = list.keys, added, removed, "List of clients read again");
 }

@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) commands: VecDeque<Command>,
     pub(super) counters: Counters,
     feed: Status,
+    /// What the session has to tell of the feed as a whole, whatever its state.
+    notice: Option<String>,
     /// What the terminal behind the connection goes through, while it is not well.
     terminal: Option<(State, Reason, String)>,
     announced: bool,
@@ -70,6 +72,7 @@ impl Core {
                 since: UnixNanos::default(),
                 detail: None,
             },
+            notice: None,
             terminal: None,
             announced: false,
             connected: false,
@@ -247,8 +250,31 @@ impl Core {
         if std::mem::replace(&mut self.announced, true) && self.feed.state == state && self.feed.reason == reason {
             return;
         }
+        let detail = with_notice(detail, self.notice.as_deref());
         self.feed = Status { state, reason, since: now.wall, detail };
         out.event(&self.symbols[0].symbol, Event::Status { main: true, channel: None, status: &self.feed });
+    }
+
+    /// Tells a state again, with what there is to tell beside it.
+    fn notice(&mut self, stream: Option<StreamId>, detail: &str, out: &mut dyn FeedOutput) {
+        let new = Some(detail.to_owned()).filter(|detail| !detail.is_empty());
+        let Some(stream) = stream else {
+            let state = self.feed.detail.take();
+            let old = self.notice.as_ref().map(|old| format!("; {old}"));
+            let state =
+                state.map(|text| old.and_then(|old| text.strip_suffix(&old).map(str::to_owned)).unwrap_or(text));
+            self.notice = new;
+            self.feed.detail = with_notice(state, self.notice.as_deref());
+            let status = &self.feed;
+            return out.event(&self.symbols[0].symbol, Event::Notice { main: true, channel: None, status });
+        };
+        let at = stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        stream.status.detail = new;
+        let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
+        let main = symbol.main.is_some_and(|main| main as usize == at);
+        let channel = Some(stream.stream.channel);
+        out.event(&symbol.symbol, Event::Notice { main, channel, status: &stream.status });
     }
 
     // Everything else the session says.
@@ -271,6 +297,13 @@ impl Core {
             Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
             Update::Account(row) => out.event(&self.symbols[0].symbol, Event::Account(&row)),
             Update::Terminal(state) => self.terminal(state, now, out),
+            Update::Notice { stream, detail } => self.notice(stream, detail, out),
+            Update::Late { polls } => self.counters.late = self.counters.late.saturating_add(polls),
+            Update::Unchanged(stream) => {
+                if let Some(stream) = self.streams.get_mut(stream.0 as usize) {
+                    stream.heard = now.mono;
+                }
+            }
             Update::Subscribed(stream) => {
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
@@ -407,6 +440,14 @@ impl Core {
             })
         };
         self.symbols.iter().filter_map(of_symbol).collect()
+    }
+}
+
+/// The feed's own words and those of the session.
+fn with_notice(state: Option<String>, notice: Option<&str>) -> Option<String> {
+    match (state, notice) {
+        (Some(state), Some(notice)) => Some(format!("{state}; {notice}")),
+        (state, notice) => state.or_else(|| notice.map(str::to_owned)),
     }
 }
 

@@ -189,6 +189,15 @@ pub enum Event<'a> {
         /// The new state.
         status: &'a Status,
     },
+    /// A state is told again as it was, because there is something new to tell beside it.
+    Notice {
+        /// As in [`Self::Status`].
+        main: bool,
+        /// As in [`Self::Status`].
+        channel: Option<Channel>,
+        /// The state; its detail is new.
+        status: &'a Status,
+    },
     /// Levels changed, full depth.
     Delta {
         /// Which.

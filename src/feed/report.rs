@@ -31,6 +31,8 @@ pub struct Counters {
     pub deltas: u64,
     /// Streams that fell silent.
     pub silences: u64,
+    /// Polls that were to be made and could not, as the venue or its call budget did not keep up.
+    pub late: u64,
 }
 
 impl Counters {

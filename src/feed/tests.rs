@@ -57,6 +57,7 @@ fn words(event: &Event<'_>) -> String {
             let reason = status.reason.map_or(String::new(), |reason| format!(" {}", reason.as_str()));
             format!("{channel}{}{reason}{}", status.state.as_str(), if *main { "" } else { " (aside)" })
         }
+        Event::Notice { status, .. } => format!("notice {}", status.detail.as_deref().unwrap_or("-")),
         Event::Delta { levels: Levels::Whole(book), venue_seq, .. } => {
             format!("delta whole {venue_seq} [{}] [{}]", levels(book.bids()), levels(book.asks()))
         }

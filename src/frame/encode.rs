@@ -161,7 +161,9 @@ impl Encoder {
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
             Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
             Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
-            Event::Status { main, channel, status } => self.status::<P>(symbol, main, channel, status, out),
+            Event::Status { main, channel, status } | Event::Notice { main, channel, status } => {
+                self.status::<P>(symbol, main, channel, status, out);
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use tokio::sync::oneshot;
 
 use super::Steps;
+use super::questions::refusal;
+use super::terminal::TerminalReport;
 use crate::bus::Frame;
 use crate::model::{Stamp, UnixNanos};
 use crate::pipeline::FeedReport;
@@ -23,6 +25,13 @@ pub enum Command {
         symbol: String,
         /// False if there is no such book.
         reply: oneshot::Sender<bool>,
+    },
+    /// Put a question to the venue's session.
+    Ask {
+        /// JSON text: the request as it was asked.
+        question: String,
+        /// Where the answer goes: JSON text with `ok`, like every answer of the control socket.
+        reply: oneshot::Sender<String>,
     },
     /// State and counters.
     Report {
@@ -57,9 +66,12 @@ pub struct LinkReport {
     pub last_failure: Option<String>,
     /// Recorder lines dropped since the start, by all feeds that share the tap.
     pub tap_dropped: u64,
+    /// The terminal behind it, for feeds from one.
+    pub terminal: Option<TerminalReport>,
 }
 
-/// Carries a command out; false if it was to shut down. An asker who is gone is not an error.
+/// Carries a command out; false if it was to shut down. An asker who is gone is not an error. Questions are not for
+/// here: only a driver keeps their askers.
 pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkReport, now: Stamp) -> bool {
     match command {
         Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic))),
@@ -67,6 +79,7 @@ pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkRep
         Command::Report { reply } => {
             drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));
         }
+        Command::Ask { reply, .. } => drop(reply.send(refusal("nobody is here to answer questions"))),
         Command::Shutdown => return false,
     }
     true

@@ -1,4 +1,5 @@
-//! The loop of one feed: it owns the connection and the pipeline, and steps the one with what the other reads.
+//! The loop of one feed on a websocket: it owns the connection and the pipeline, and steps the one with what the other
+//! reads. The loop of a feed from a trading terminal is in [`super::terminal`].
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,23 +14,19 @@ use tokio::time::sleep_until;
 use tracing::{debug, info, warn};
 
 use super::backoff::{Backoff, BackoffLimits, Failure};
-use super::command::{Command, LinkReport, carry_out};
+use super::command::Command;
 use super::dial::{ConnectError, DialLimits, Socket, dial, host_of};
+use super::engine::Engine;
 use super::http::{Answer, HttpError, RestClient};
 use super::limits::{ConnectBudget, millis};
 use super::repeats::Repeats;
-use super::states::StateLog;
-use super::tap::{Kind, Tap, Tapped};
+use super::tap::{Kind, Tap};
 use super::ws::{Connection, ConnectionLimits, End, Received};
 use super::{FrameSink, Steps};
 use crate::bus::Outgoing;
 use crate::clock;
 use crate::model::{Mono, Stamp};
 use crate::venue::{HttpRequest, Input};
-
-/// A timer that has fired is not looked at again for so long, so that a session that leaves it in the past costs
-/// little.
-const TIMER_REST: Duration = Duration::from_millis(1);
 
 /// All limits of one feed's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,16 +65,17 @@ pub struct DriverParts<P> {
 
 /// The driver of one feed.
 pub struct Driver<P> {
-    parts: DriverParts<P>,
+    engine: Engine<P>,
     host: String,
     url: Arc<str>,
+    rest_url: String,
+    connects: Arc<ConnectBudget>,
+    rest: RestClient,
+    limits: DriverLimits,
     backoff: Backoff,
     repeats: Repeats,
-    link_report: LinkReport,
     calls: FuturesUnordered<Boxed<Call>>,
     call_failures: Repeats,
-    states: StateLog,
-    timer_fired_at: Mono,
 }
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -118,17 +116,19 @@ impl Link {
 impl<P: Steps> Driver<P> {
     /// A driver that has not connected yet.
     pub fn new(parts: DriverParts<P>) -> Self {
+        let DriverParts { feed, url, rest_url, pipeline, sink, connects, rest, commands, tap, limits } = parts;
         Self {
-            host: host_of(&parts.url),
-            url: parts.url.as_str().into(),
-            backoff: Backoff::new(parts.limits.backoff),
+            engine: Engine::new(feed, pipeline, sink, commands, tap),
+            host: host_of(&url),
+            url: url.into(),
+            rest_url,
+            connects,
+            rest,
+            limits,
+            backoff: Backoff::new(limits.backoff),
             repeats: Repeats::default(),
-            link_report: LinkReport { since: clock::wall(), ..LinkReport::default() },
             calls: FuturesUnordered::new(),
             call_failures: Repeats::default(),
-            states: StateLog::default(),
-            timer_fired_at: Mono(0),
-            parts,
         }
     }
 
@@ -143,7 +143,7 @@ impl<P: Steps> Driver<P> {
             let end = match event {
                 Event::Command(None) => break,
                 Event::Command(Some(command)) => {
-                    if !self.carry_out(command, now) {
+                    if !self.engine.carry_out(command, now) {
                         break;
                     }
                     None
@@ -163,12 +163,12 @@ impl<P: Steps> Driver<P> {
                 }
                 Event::Timer => None,
             };
-            self.fire_timer(now);
+            self.engine.fire_timer(now);
             let end = end.or_else(|| self.serve(&mut link, now));
             if let Some(end) = end {
                 link = self.lost(link, end, now);
             }
-            self.settle();
+            self.settle(now);
         }
         self.shut_down(link).await;
     }
@@ -177,7 +177,7 @@ impl<P: Steps> Driver<P> {
     /// process what was read late is not taken for silence.
     async fn next_event(&mut self, link: &mut Link, burst: &mut Vec<Received>) -> Event {
         let wake = self.wake(link);
-        let (commands, calls) = (&mut self.parts.commands, &mut self.calls);
+        let (commands, calls) = (&mut self.engine.commands, &mut self.calls);
         let inputs = async {
             tokio::select! {
                 event = link.event(burst) => event,
@@ -193,7 +193,7 @@ impl<P: Steps> Driver<P> {
     }
 
     fn wake(&self, link: &Link) -> Option<Mono> {
-        let timer = self.parts.pipeline.next_timeout().map(|timer| timer.at.max(self.timer_fired_at.after(TIMER_REST)));
+        let timer = self.engine.timer();
         let due = match link {
             Link::Open(connection) => Some(connection.due()),
             Link::Dialing(_) => None,
@@ -204,32 +204,19 @@ impl<P: Steps> Driver<P> {
         }
     }
 
-    fn fire_timer(&mut self, now: Stamp) {
-        let rested = now.mono >= self.timer_fired_at.after(TIMER_REST);
-        if rested && self.parts.pipeline.next_timeout().is_some_and(|timer| timer.at <= now.mono) {
-            self.timer_fired_at = now.mono;
-            self.parts.pipeline.step(Input::Timeout, now);
-        }
-    }
-
-    fn carry_out(&mut self, command: Command, now: Stamp) -> bool {
-        self.link_report.tap_dropped = self.parts.tap.as_ref().map_or(0, Tap::dropped);
-        carry_out(command, &mut self.parts.pipeline, &self.link_report, now)
-    }
-
     /// Steps through a burst; `Some` when the session is done with this connection.
     fn take_burst(&mut self, burst: &[Received], now: Stamp) -> Option<End> {
         for message in burst {
-            self.tap(Kind::Ws, now, None, || message.bytes());
+            self.engine.tap(Kind::Ws, now, None, || message.bytes());
             match message {
-                Received::Text(text) => self.parts.pipeline.step(Input::Text(text.as_bytes()), now),
-                Received::Binary(data) => self.parts.pipeline.step(Input::Binary(data), now),
+                Received::Text(text) => self.engine.step(Input::Text(text.as_bytes()), now),
+                Received::Binary(data) => self.engine.step(Input::Binary(data), now),
             }
-            if let Some(reason) = self.parts.pipeline.outbox().reconnect.take() {
+            if let Some(reason) = self.engine.outbox().reconnect.take() {
                 return Some(End::Asked(reason));
             }
         }
-        if self.parts.pipeline.outbox().frames.iter().any(|work| matches!(work, Outgoing::Frame(_))) {
+        if self.engine.outbox().frames.iter().any(|work| matches!(work, Outgoing::Frame(_))) {
             self.backoff.good_data(now.mono);
             if self.backoff.failures() == 0 {
                 self.repeats.clear();
@@ -241,18 +228,18 @@ impl<P: Steps> Driver<P> {
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
             Ok(Answer { status, body }) => {
-                self.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
                 self.call_failures.clear();
                 let input = Input::Http { id: call.id, status: Some(status), body: &body };
-                self.parts.pipeline.step(input, now);
+                self.engine.step(input, now);
             }
             Err(error) => {
                 let reason = error.to_string();
                 if let Some(repeats) = self.call_failures.admit(&reason, now.mono) {
-                    warn!(feed = %self.parts.feed, reason, repeats, "REST call failed");
+                    warn!(feed = %self.engine.feed, reason, repeats, "REST call failed");
                 }
                 let input = Input::Http { id: call.id, status: None, body: reason.as_bytes() };
-                self.parts.pipeline.step(input, now);
+                self.engine.step(input, now);
             }
         }
     }
@@ -260,41 +247,36 @@ impl<P: Steps> Driver<P> {
     /// Hands the connection what the pipeline wants sent, and looks after it; `Some` when it is over.
     fn serve(&mut self, link: &mut Link, now: Stamp) -> Option<End> {
         let Link::Open(connection) = link else { return None };
-        for text in std::mem::take(&mut self.parts.pipeline.outbox().sends) {
-            self.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
+        for text in std::mem::take(&mut self.engine.outbox().sends) {
+            self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
             if let Err(end) = connection.send(text, now.mono) {
                 return Some(end);
             }
         }
-        if let Some(reason) = self.parts.pipeline.outbox().reconnect.take() {
+        if let Some(reason) = self.engine.outbox().reconnect.take() {
             return Some(End::Asked(reason));
         }
         connection.check(now.mono).err()
     }
 
-    /// Empties the outbox of what needs no connection, and of what needed one that is gone.
-    fn settle(&mut self) {
-        let outbox = self.parts.pipeline.outbox();
-        if !outbox.frames.is_empty() {
-            self.parts.sink.publish(&mut outbox.frames);
-            outbox.frames.clear();
-        }
-        outbox.sends.clear();
-        outbox.reconnect = None;
-        if !outbox.changes.is_empty() {
-            self.states.log(&self.parts.feed, &mut outbox.changes, clock::now().mono);
-        }
-        for request in std::mem::take(&mut outbox.requests) {
+    /// Starts the REST calls, and hands out everything else.
+    fn settle(&mut self, now: Stamp) {
+        for request in std::mem::take(&mut self.engine.outbox().requests) {
             self.call(request);
         }
+        for request in std::mem::take(&mut self.engine.outbox().calls) {
+            let answer = Err("a feed on a websocket makes no RPC calls");
+            self.engine.step(Input::Rpc { id: request.id, answer }, now);
+        }
+        self.engine.settle();
     }
 
     /// Starts a REST call. How many can be under way is bounded by the host's budget: a call that would wait there for
     /// longer than it may take is answered at once.
     fn call(&mut self, request: HttpRequest) {
         let HttpRequest { id, path, timeout } = request;
-        let url: Arc<str> = format!("{}{path}", self.parts.rest_url).into();
-        let rest = self.parts.rest.clone();
+        let url: Arc<str> = format!("{}{path}", self.rest_url).into();
+        let rest = self.rest.clone();
         self.calls.push(Box::pin(async move {
             let result = rest.get(&url, timeout).await;
             Call { id, url, result }
@@ -303,8 +285,8 @@ impl<P: Steps> Driver<P> {
 
     fn dial_after(&self, delay: Duration) -> Link {
         let at = clock::now().mono.after(delay);
-        let (feed, url) = (Arc::clone(&self.parts.feed), Arc::clone(&self.url));
-        let (connects, limits) = (Arc::clone(&self.parts.connects), self.parts.limits.dial);
+        let (feed, url) = (Arc::clone(&self.engine.feed), Arc::clone(&self.url));
+        let (connects, limits) = (Arc::clone(&self.connects), self.limits.dial);
         Link::Dialing(Box::pin(async move {
             sleep_until(clock::instant_of(at)).await;
             connects.acquire(&feed).await;
@@ -313,36 +295,36 @@ impl<P: Steps> Driver<P> {
     }
 
     fn opened(&mut self, socket: Socket, now: Stamp) -> Link {
-        info!(feed = %self.parts.feed, host = self.host, "connected");
+        info!(feed = %self.engine.feed, host = self.host, "connected");
         self.backoff.connected(now.mono);
-        self.link_report.connected = true;
-        self.link_report.since = now.wall;
-        self.link_report.connects += 1;
+        self.engine.link_report.connected = true;
+        self.engine.link_report.since = now.wall;
+        self.engine.link_report.connects += 1;
         let url = Arc::clone(&self.url);
-        self.tap(Kind::Connect, now, Some(&url), Bytes::new);
-        self.parts.pipeline.step(Input::Connected, now);
-        Link::Open(Connection::new(socket, self.parts.limits.connection, now.mono))
+        self.engine.tap(Kind::Connect, now, Some(&url), Bytes::new);
+        self.engine.step(Input::Connected, now);
+        Link::Open(Connection::new(socket, self.limits.connection, now.mono))
     }
 
     fn not_opened(&mut self, error: &ConnectError, now: Stamp) -> Link {
         let (delay, reason) = self.failed(error.failure(), error.to_string());
         if let Some(repeats) = self.repeats.admit(&reason, now.mono) {
-            warn!(feed = %self.parts.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "cannot connect");
+            warn!(feed = %self.engine.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "cannot connect");
         }
         self.dial_after(delay)
     }
 
     /// Tells the pipeline at once, and leaves the connection without waiting for it.
     fn lost(&mut self, link: Link, end: End, now: Stamp) -> Link {
-        self.parts.pipeline.step(Input::Disconnected, now);
+        self.engine.step(Input::Disconnected, now);
         let (delay, reason) = self.failed(end.failure(), end.to_string());
-        self.link_report.connected = false;
-        self.link_report.since = now.wall;
+        self.engine.link_report.connected = false;
+        self.engine.link_report.since = now.wall;
         match self.repeats.admit(&reason, now.mono) {
             Some(repeats) => {
-                warn!(feed = %self.parts.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "disconnected");
+                warn!(feed = %self.engine.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "disconnected");
             }
-            None => debug!(feed = %self.parts.feed, host = self.host, reason, "disconnected"),
+            None => debug!(feed = %self.engine.feed, host = self.host, reason, "disconnected"),
         }
         if let Link::Open(connection) = link {
             // Ends by itself: leaving has a deadline.
@@ -352,24 +334,17 @@ impl<P: Steps> Driver<P> {
     }
 
     fn failed(&mut self, failure: Failure, reason: String) -> (Duration, String) {
-        self.link_report.failures += 1;
-        self.link_report.last_failure = Some(reason.clone());
+        self.engine.link_report.failures += 1;
+        self.engine.link_report.last_failure = Some(reason.clone());
         (self.backoff.failed(failure, fastrand::f64()), reason)
     }
 
-    fn tap(&self, kind: Kind, now: Stamp, url: Option<&Arc<str>>, data: impl FnOnce() -> Bytes) {
-        if let Some(tap) = &self.parts.tap {
-            let feed = Arc::clone(&self.parts.feed);
-            tap.put(Tapped { feed, at: now.wall, kind, url: url.cloned(), data: data() });
-        }
-    }
-
     async fn shut_down(mut self, link: Link) {
-        self.parts.pipeline.shut_down(clock::now());
-        self.settle();
+        self.engine.pipeline.shut_down(clock::now());
+        self.engine.settle();
         if let Link::Open(connection) = link {
             connection.close(1000).await;
         }
-        info!(feed = %self.parts.feed, "feed ended");
+        info!(feed = %self.engine.feed, "feed ended");
     }
 }

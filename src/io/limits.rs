@@ -50,17 +50,34 @@ impl Bucket {
     /// Takes a token and says how long to wait before using it; `None`, and nothing taken, if that is longer than
     /// `patience`.
     pub fn take(&mut self, now: Mono, patience: Duration) -> Option<Duration> {
-        let passed = now.since(self.refilled_at).as_secs_f64();
-        self.refilled_at = self.refilled_at.max(now);
-        self.tokens = (self.tokens + passed * self.rate.per_second).min(self.rate.burst);
+        self.refill(now);
         let lent = (1.0 - self.tokens).max(0.0);
-        let turn = Duration::try_from_secs_f64(lent / self.rate.per_second).unwrap_or(Duration::MAX);
-        let wait = turn.max(self.held_until.since(now));
+        let wait = self.turn(lent).max(self.held_until.since(now));
         if wait > patience {
             return None;
         }
         self.tokens -= 1.0;
         Some(wait)
+    }
+
+    /// How long until a token is there.
+    pub fn wait(&mut self, now: Mono) -> Duration {
+        self.refill(now);
+        let lent = (1.0 - self.tokens).max(0.0);
+        // A nanosecond more, so that rounding never makes the moment come before the token.
+        let rounding = Duration::from_nanos(u64::from(lent > 0.0));
+        self.turn(lent).saturating_add(rounding).max(self.held_until.since(now))
+    }
+
+    fn refill(&mut self, now: Mono) {
+        let passed = now.since(self.refilled_at).as_secs_f64();
+        self.refilled_at = self.refilled_at.max(now);
+        self.tokens = (self.tokens + passed * self.rate.per_second).min(self.rate.burst);
+    }
+
+    /// How long it takes until so many tokens have come back.
+    fn turn(&self, tokens: f64) -> Duration {
+        Duration::try_from_secs_f64(tokens / self.rate.per_second).unwrap_or(Duration::MAX)
     }
 
     /// Gives nothing out before `until`: the host said so.

@@ -84,11 +84,21 @@ pub const ALLOWED: &str = "drop, dup, swap, crossed, garbage, truncated, badutf8
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FaultError {
     /// No such kind.
-    #[error("unknown fault {0:?}; allowed: {ALLOWED}")]
-    Kind(String),
+    #[error("unknown fault {name:?}; allowed: {allowed}")]
+    Kind {
+        /// What was given.
+        name: String,
+        /// What this venue has.
+        allowed: &'static str,
+    },
     /// An argument where none belongs.
-    #[error("fault {0} takes no argument; allowed: {ALLOWED}")]
-    NoArgument(&'static str),
+    #[error("fault {name} takes no argument; allowed: {allowed}")]
+    NoArgument {
+        /// Which fault.
+        name: &'static str,
+        /// What this venue has.
+        allowed: &'static str,
+    },
     /// An argument that is out of bounds.
     #[error("fault {kind}: argument {text:?} must be {allowed}")]
     Argument {
@@ -157,9 +167,9 @@ impl FaultKind {
             "snapshot" => Self::Snapshot,
             "newfield" => Self::NewField,
             "unknown-topic" => Self::UnknownTopic,
-            _ => return Err(FaultError::Kind(name.to_owned())),
+            _ => return Err(FaultError::Kind { name: name.to_owned(), allowed: ALLOWED }),
         };
-        if arg.is_some() { Err(FaultError::NoArgument(kind.name())) } else { Ok(kind) }
+        if arg.is_some() { Err(FaultError::NoArgument { name: kind.name(), allowed: ALLOWED }) } else { Ok(kind) }
     }
 }
 
@@ -169,7 +179,8 @@ impl fmt::Display for FaultKind {
     }
 }
 
-fn number<T: FromStr + PartialOrd>(
+/// Reads a fault's number, or takes the default when there is none.
+pub(super) fn number<T: FromStr + PartialOrd>(
     kind: &'static str,
     arg: Option<&str>,
     default: T,
@@ -181,7 +192,20 @@ fn number<T: FromStr + PartialOrd>(
     text.parse().ok().filter(|n| bounds.contains(n)).ok_or_else(wrong)
 }
 
-fn place(text: &str) -> Result<(u64, Option<u64>), FaultError> {
+/// When a fault happens: first, and how much later again.
+type Place = (u64, Option<u64>);
+
+/// Splits `KIND[:ARG][@N[+EVERY]]` into name, argument and place.
+pub(super) fn split(text: &str) -> Result<(&str, Option<&str>, Option<Place>), FaultError> {
+    let (what, place) = match text.split_once('@') {
+        Some((what, at)) => (what, Some(place(at)?)),
+        None => (text, None),
+    };
+    let (name, arg) = what.split_once(':').map_or((what, None), |(name, arg)| (name, Some(arg)));
+    Ok((name, arg, place))
+}
+
+fn place(text: &str) -> Result<Place, FaultError> {
     let wrong = || FaultError::Place(format!("@{text}"));
     let count = |text: &str| text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(wrong);
     match text.split_once('+') {
@@ -194,11 +218,7 @@ impl FromStr for FaultSpec {
     type Err = FaultError;
 
     fn from_str(text: &str) -> Result<Self, FaultError> {
-        let (what, place) = match text.split_once('@') {
-            Some((what, at)) => (what, Some(place(at)?)),
-            None => (text, None),
-        };
-        let (name, arg) = what.split_once(':').map_or((what, None), |(name, arg)| (name, Some(arg)));
+        let (name, arg, place) = split(text)?;
         if name == "random" {
             if let Some(place) = text.split_once('@') {
                 return Err(FaultError::Place(format!("@{} (random has none)", place.1)));

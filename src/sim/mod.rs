@@ -5,6 +5,7 @@ pub mod bybit;
 pub mod fault;
 pub mod injector;
 pub mod market;
+pub mod quik;
 pub mod server;
 pub mod stream;
 

@@ -1,14 +1,18 @@
 //! Every metric, in one table: name, type, meaning, and where its value comes from. Written as Prometheus text 0.0.4.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
-use self::Source::{Answers, Book, Bus, BusRefused, Feed, One, Request, RequestRefused, Version};
+use self::Source::{
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Terminal, TerminalHost, Version,
+};
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
 use crate::feed::State;
 use crate::io::command::DriverReport;
+use crate::io::terminal::{EventsReport, HostReport, PoolReport};
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -79,6 +83,12 @@ enum Source {
     Answers,
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
+    /// One value a feed with an events socket.
+    Events(fn(&EventsReport) -> u64),
+    /// One value a terminal, shared by its feeds.
+    Terminal(fn(&PoolReport) -> u64),
+    /// One value an RPC host of a terminal.
+    TerminalHost(fn(&HostReport) -> u64),
     /// One value a book and state: 1 for the state it is in.
     Book,
     /// Always 1; the version is a label.
@@ -92,7 +102,9 @@ impl Source {
             BusRefused => &["reason"],
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
-            Answers | Feed(_) => &["feed", "venue", "market"],
+            Answers | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Terminal(_) => &["terminal"],
+            TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
             Version => &["version"],
         }
@@ -132,9 +144,26 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums that were not the book's."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
+    metric("tickbus_feed_late_polls_total", Counter, Feed(|r| r.feed.counters.late), "Polls left out because the venue or its call budget did not keep up."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
     metric("tickbus_feed_deltas_total", Counter, Feed(|r| r.feed.counters.deltas), "Deltas applied to books."),
     metric("tickbus_feed_trades_total", Counter, Feed(|r| r.feed.counters.trades), "Trades seen."),
+    metric("tickbus_feed_events_total", Counter, Events(|e| e.events), "Events of a terminal handed to the feed."),
+    metric("tickbus_feed_dropped_events_total", Counter, Events(|e| e.dropped), "Events of a terminal dropped because the feed was too far behind."),
+    metric("tickbus_feed_skipped_events_total", Counter, Events(|e| e.skipped), "Messages of a terminal that were no event asked for."),
+    metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
+    metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
+    metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
+    metric("tickbus_terminal_requests_total", Counter, Terminal(|p| p.counters.sent), "RPC requests sent: calls, and calls sent again."),
+    metric("tickbus_terminal_answered_total", Counter, Terminal(|p| p.counters.answered), "RPC calls answered by the terminal."),
+    metric("tickbus_terminal_failed_total", Counter, Terminal(|p| p.counters.failed), "RPC calls that ended without an answer of the terminal."),
+    metric("tickbus_terminal_timeouts_total", Counter, Terminal(|p| p.counters.timed_out), "RPC requests not answered in time."),
+    metric("tickbus_terminal_retries_total", Counter, Terminal(|p| p.counters.retried), "RPC calls to be sent again because no answer came."),
+    metric("tickbus_terminal_expired_total", Counter, Terminal(|p| p.counters.expired), "RPC calls that waited too long for their turn."),
+    metric("tickbus_terminal_stray_answers_total", Counter, Terminal(|p| p.counters.stray), "RPC answers that came too late or to nobody."),
+    metric("tickbus_terminal_throttled_total", Counter, Terminal(|p| p.counters.throttled), "Times an RPC call had nothing but the budget to wait for."),
+    metric("tickbus_terminal_in_flight_calls", Gauge, Terminal(|p| p.in_flight as u64), "RPC requests on their way now."),
+    metric("tickbus_terminal_waiting_calls", Gauge, Terminal(|p| p.waiting as u64), "RPC calls waiting now."),
     metric("tickbus_book_state", Gauge, Book, "1 for the state a symbol's book is in, 0 for the other states."),
     metric("tickbus_bus_subscribers", Gauge, Bus(|s| s.subscribers as u64), "Subscribers connected."),
     metric("tickbus_bus_queued_frames", Gauge, Bus(|s| s.queued_frames as u64), "Frames queued, for all subscribers together."),
@@ -168,6 +197,13 @@ fn recorder_dropped(readings: &Readings) -> u64 {
     reports.map(|report| report.link.tap_dropped).max().unwrap_or(0)
 }
 
+/// The pools of all terminals, each once.
+fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
+    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.terminal.as_ref());
+    let pools: BTreeMap<_, _> = reports.map(|terminal| (&terminal.pool.terminal, &terminal.pool)).collect();
+    pools.into_values()
+}
+
 /// The metrics as Prometheus text 0.0.4.
 pub fn text(readings: &Readings) -> String {
     let mut out = String::with_capacity(16 * 1024);
@@ -194,7 +230,13 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Feed(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Answers | Feed(_) | Events(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
+            TerminalHost(read) => {
+                for pool in pools(readings) {
+                    pool.hosts.iter().for_each(|host| sample(&[&pool.terminal, &host.endpoint], read(host) as f64));
+                }
+            }
             Version => sample(&[env!("CARGO_PKG_VERSION")], 1.0),
         }
     }
@@ -205,6 +247,11 @@ impl Metric {
         match (self.source, report) {
             (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
             (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
+            (Events(read), Some(report)) => {
+                if let Some(events) = report.link.terminal.as_ref().and_then(|terminal| terminal.events.as_ref()) {
+                    self.sample(&[feed, venue, market], read(events) as f64, out);
+                }
+            }
             (Book, Some(report)) => {
                 for symbol in report.feed.symbols.iter().filter(|symbol| symbol.book) {
                     for state in STATES {
@@ -255,6 +302,7 @@ pub fn reference() -> String {
 mod tests {
     use super::*;
     use crate::feed::{FeedReport, Status, SymbolReport};
+    use crate::io::terminal::TerminalReport;
     use crate::model::UnixNanos;
 
     fn symbol(name: &str, state: State, book: bool) -> SymbolReport {
@@ -306,5 +354,27 @@ mod tests {
         }
         assert_eq!(text.lines().filter(|line| line.starts_with("tickbus_book_state{")).count(), STATES.len());
         assert!(!text.contains("symbol=\"TRADES\"") && !text.contains("_connected{feed=\"mute\""), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_counted_once_whatever_number_of_feeds_it_has() {
+        let host = HostReport { endpoint: "tcp://127.0.0.1:5560".into(), open: 5, ..HostReport::default() };
+        let pool = PoolReport { terminal: "quik".into(), waiting: 3, hosts: vec![host], ..PoolReport::default() };
+        let feed = |name: &str, events: Option<EventsReport>| {
+            let mut report = DriverReport::default();
+            report.link.terminal = Some(TerminalReport { pool: pool.clone(), events });
+            FeedReading { feed: name.into(), venue: "quik", market: "SPBFUT".into(), report: Some(report) }
+        };
+        let events = EventsReport { events: 7, ..EventsReport::default() };
+        let feeds = vec![feed("quik", Some(events)), feed("polled", None)];
+        let text = text(&Readings { feeds, ..Readings::default() });
+        let lines = |name: &str| text.lines().filter(|line| line.starts_with(name)).collect::<Vec<_>>();
+        assert_eq!(lines("tickbus_terminal_waiting_calls"), ["tickbus_terminal_waiting_calls{terminal=\"quik\"} 3"]);
+        assert_eq!(
+            lines("tickbus_terminal_connections"),
+            ["tickbus_terminal_connections{terminal=\"quik\",endpoint=\"tcp://127.0.0.1:5560\"} 5"]
+        );
+        let only = "tickbus_feed_events_total{feed=\"quik\",venue=\"quik\",market=\"SPBFUT\"} 7";
+        assert_eq!(lines("tickbus_feed_events_total"), [only]);
     }
 }

@@ -281,6 +281,20 @@ pub enum Update<'a> {
     Raw(RawEvent<'a>),
     /// A row of an account.
     Account(AccountUpdate<'a>),
+    /// The venue was asked, and what was published last of this stream still holds.
+    Unchanged(StreamId),
+    /// Something to be told with a state that it does not change; empty when there is nothing to tell any more.
+    Notice {
+        /// Of which stream; of the feed as a whole when `None`.
+        stream: Option<StreamId>,
+        /// In words.
+        detail: &'a str,
+    },
+    /// Polls that were to be made and could not, as the venue or its call budget did not keep up.
+    Late {
+        /// How many since the last time.
+        polls: u64,
+    },
 }
 
 /// Why a message was skipped.

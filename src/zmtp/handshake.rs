@@ -28,6 +28,8 @@ impl Role {
     pub const PUBLISHER: Self = Self { ours: "PUB", accepts: &["SUB", "XSUB"] };
     /// The side that answers requests.
     pub const REPLIER: Self = Self { ours: "ROUTER", accepts: &["REQ", "DEALER", "ROUTER"] };
+    /// The side that answers one question before it takes the next.
+    pub const REP: Self = Self { ours: "REP", accepts: &["REQ", "DEALER"] };
     /// The side that subscribes.
     pub const SUBSCRIBER: Self = Self { ours: "SUB", accepts: &["PUB", "XPUB"] };
     /// The side that asks, without waiting for one answer before it asks again.
@@ -126,11 +128,17 @@ impl Handshake {
         greeting(self.name, self.as_server)
     }
 
+    /// Whether the peer's greeting is here, and its mechanism is ours.
+    pub const fn is_greeted(&self) -> bool {
+        self.minor.is_some()
+    }
+
     /// Takes bytes from the socket and appends what is to be sent (also after an error) to `out`.
     /// Returns the peer when the handshake is complete; then go on with [`Self::into_codec`].
     ///
     /// # Errors
-    /// The peer is no ZMTP 3.x socket of a type and a mechanism that fit ours, or one side refuses the other.
+    /// The peer is no ZMTP 3.x socket of a type and a mechanism that fit ours, or one side refuses the other. The
+    /// connection is then to be closed.
     pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<Peer>, WireError> {
         self.decoder.feed(input);
         let minor = match self.minor {
@@ -147,7 +155,7 @@ impl Handshake {
                 return Err(WireError::Expected("a command"));
             }
             let taken = self.mechanism.take(frame.body, self.role, out);
-            let agreed = taken.inspect_err(|error| tell(error, out))?;
+            let agreed = taken.inspect_err(|error| self.mechanism.tell(error, out))?;
             if let Some(Agreed { key, sealed }) = agreed {
                 let (sealer, opener) = sealed.unzip();
                 self.encoder = Encoder::new(sealer);
@@ -216,13 +224,14 @@ impl Mechanism {
         }
         Ok(Some(Agreed::default()))
     }
-}
 
-/// Appends what a peer may know of why it is refused.
-fn tell(error: &WireError, out: &mut Vec<u8>) {
-    match error {
-        WireError::Denied(_) => put_error(out, NOT_AUTHORIZED),
-        WireError::SocketType(_) => put_error(out, &error.to_string()),
-        _ => {}
+    /// Appends what a peer may know of why it is refused.
+    fn tell(&self, error: &WireError, out: &mut Vec<u8>) {
+        match (error, self) {
+            (WireError::Denied(_), Self::PlainServer(_)) => plain::Server::put_denied(out, NOT_AUTHORIZED),
+            (WireError::Denied(_), _) => put_error(out, NOT_AUTHORIZED),
+            (WireError::SocketType(_), _) => put_error(out, &error.to_string()),
+            _ => {}
+        }
     }
 }

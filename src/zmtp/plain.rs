@@ -1,10 +1,15 @@
 //! PLAIN (RFC 24): a user name and a password, unsealed. It keeps mistakes out, not eavesdroppers.
 
 use super::WireError;
+use super::codec::{COMMAND, put_flags_and_length};
 use super::commands::{expect_command, put_command, short_string};
 use super::error::shown;
 use super::security::Users;
 use crate::secret::Secret;
+
+/// The name of ERROR in PLAIN as libzmq 4.3 writes and expects it: its source spells the length and the `E` as one byte.
+/// An ERROR of the right spelling is unknown to it, and it tries the wrong password again for ever.
+const LIBZMQ_ERROR: &[u8] = b"^RROR";
 
 /// The longest user name or password: its length has one byte.
 pub const LONGEST_CREDENTIAL: usize = 255;
@@ -42,6 +47,15 @@ impl Server {
         Ok(None)
     }
 
+    /// Appends the ERROR that libzmq understands.
+    pub(super) fn put_denied(out: &mut Vec<u8>, status: &str) {
+        let length = u8::try_from(status.len()).unwrap_or(u8::MAX);
+        put_flags_and_length(out, COMMAND, LIBZMQ_ERROR.len() + 1 + status.len());
+        out.extend_from_slice(LIBZMQ_ERROR);
+        out.push(length);
+        out.extend_from_slice(status.as_bytes());
+    }
+
     /// Appends READY with our metadata.
     pub(super) fn ready(metadata: &[u8], out: &mut Vec<u8>) {
         put_command(out, b"READY", &[metadata]);
@@ -77,6 +91,10 @@ impl Client {
         metadata: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Option<&'a [u8]>, WireError> {
+        if let Some(data) = body.strip_prefix(LIBZMQ_ERROR) {
+            let (reason, _) = short_string(data).ok_or(WireError::Command)?;
+            return Err(WireError::Refused(shown(reason, LONGEST_CREDENTIAL)));
+        }
         if self.welcomed {
             return expect_command(body, "READY").map(Some);
         }

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
-use tickbus::bus::{Outgoing, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
+use tickbus::bus::{Outgoing, Publisher, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
 use tokio::io::AsyncReadExt;
 
-use crate::raw::{DEADLINE, Peer, frame, publish, publisher, until, within};
+use crate::raw::{DEADLINE, Peer, frame, numbered, publish, publisher, resident_bytes, until, within};
 
 /// A Python client; killed on drop.
 struct Client {
@@ -95,17 +95,12 @@ async fn heartbeats_of_a_client_are_answered() {
     assert_eq!((bus.stats().accepted, bus.stats().refused), (1, Refused::default()));
 }
 
-fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-}
-
 /// A frame whose payload begins with a number of eight digits and has `size` bytes.
-fn numbered(number: u64, size: usize) -> Outgoing {
+fn counted(number: u64, size: usize) -> Outgoing {
     frame("x.", &format!("{number:08}{:y<1$}", "", size - 8), Retain::Stream)
 }
 
-/// Reads `frames` frames of [`numbered`] with 300 bytes from 0 on; `received` says how many have come.
+/// Reads `frames` frames of [`counted`] with 300 bytes from 0 on; `received` says how many have come.
 async fn read_all(mut healthy: Peer, frames: u64, received: Arc<AtomicU64>) {
     // Headers of a short frame (topic) and of a long one (payload).
     const MESSAGE: usize = 2 + 2 + 9 + 300;
@@ -136,7 +131,7 @@ async fn a_stopped_subscriber_costs_bounded_memory_and_harms_nobody() {
     let mut batch = Vec::new();
     let (mut full, mut most) = (0, 0);
     for n in 0..FRAMES {
-        batch.push(numbered(n, 300));
+        batch.push(counted(n, 300));
         if batch.len() == 500 {
             bus.publish(&mut batch);
             // From when its queue is full, nothing more may be taken for it.
@@ -175,12 +170,65 @@ async fn a_subscriber_with_a_queue_of_one_loses_nothing_that_ours_can_hold() {
     assert_eq!(client.line(), "ready");
     // More than its own queue and the kernel's buffers hold.
     for from in (0..FRAMES).step_by(100) {
-        bus.publish(&mut (from..from + 100).map(|n| numbered(n, 3000)).collect());
+        bus.publish(&mut (from..from + 100).map(|n| counted(n, 3000)).collect());
     }
     publish(&bus, "end.", "", Retain::Stream);
     client.stdin.as_mut().unwrap().write_all(b"read\n").unwrap();
     assert_eq!(client.line(), format!("x {FRAMES} {}", FRAMES - 1));
     assert_eq!(bus.stats().dropped_frames, 0);
+}
+
+/// Publishes until the client's queues, ours and the kernel's are full and frames are lost, and lets it read them.
+async fn lose_and_read(prefixes: &[&str]) -> Option<(Client, Publisher)> {
+    let bus = publisher(|options| options.queue_frames = 500).await;
+    let endpoint = bus.endpoints()[0].clone();
+    let client = Client::start("notice.py", &[&[endpoint.as_str()], prefixes].concat())?;
+    until("subscribed", || {
+        publish(&bus, "t.", "hello", Retain::Latest);
+        bus.stats().frames_sent > 0
+    })
+    .await;
+    assert_eq!(client.line(), "t. hello");
+    let payload = "x".repeat(10_000);
+    let mut seq = 0;
+    until("frames are lost", || {
+        let mut batch = (0..100).map(|_| {
+            seq += 1;
+            numbered("t.a.", seq, &format!("{seq} {payload}"), Retain::Stream)
+        });
+        bus.publish(&mut batch.by_ref().collect());
+        bus.stats().dropped_frames > 1000
+    })
+    .await;
+    Some((client, bus))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_libzmq_subscriber_is_told_what_it_lost_if_it_wants_to_know() {
+    let Some((mut client, bus)) = lose_and_read(&["notice."]).await else { return };
+    drop(client.stdin.take());
+    // What it is told is what it misses, although libzmq's queue lies between.
+    let notice = client.line();
+    let words: Vec<u64> =
+        notice.strip_prefix("notice ").expect("a notice").split(' ').map(|n| n.parse().unwrap()).collect();
+    let (lost, stats) = (&words[1..], bus.stats());
+    let others = client.line();
+    assert_eq!(others, format!("jump {} {}", lost[1], lost[2]));
+    assert_eq!((words[0], lost[0], lost[2] - lost[1] + 1), (1, stats.dropped_frames, stats.dropped_frames));
+    until("it has read everything", || bus.stats().queued_frames == 0).await;
+    publish(&bus, "t.end.", "", Retain::Stream);
+    assert_eq!(client.line(), "end");
+    assert_eq!(bus.stats().notices, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_libzmq_subscriber_that_does_not_ask_gets_no_notice() {
+    let Some((mut client, bus)) = lose_and_read(&[]).await else { return };
+    drop(client.stdin.take());
+    assert!(client.line().starts_with("jump "));
+    until("it has read everything", || bus.stats().queued_frames == 0).await;
+    publish(&bus, "t.end.", "", Retain::Stream);
+    assert_eq!((client.line(), bus.stats().notices), ("end".to_owned(), 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,17 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Memory that this process occupies.
+pub(crate) fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// File descriptors that this process has open.
+pub(crate) fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
 pub(crate) async fn publisher(change: impl FnOnce(&mut PublisherOptions)) -> Publisher {
     let mut options =
         PublisherOptions { endpoints: vec!["tcp://127.0.0.1:0".to_owned()], ..PublisherOptions::default() };

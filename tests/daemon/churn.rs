@@ -10,8 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use crate::gateway::{DEADLINE, Gateway, config, feed, until, venue};
-use crate::python::Script;
+use crate::gateway::{DEADLINE, Gateway, config, feed, venue};
+use crate::script::{Language, Script};
 use crate::watcher::Watcher;
 
 /// Visits before the measurement, after which the program has what it needs for good.
@@ -101,7 +101,7 @@ async fn descriptors_when_alone(gateway: &Gateway) -> usize {
     gateway.descriptors()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_thousand_visitors_leave_nothing_behind() {
     let venue = venue(300, &[]).await;
     let feeds = json!({"a": feed(&venue, "linear", &["BTCUSDT", "ETHUSDT"], &["book:50", "trade"])});
@@ -114,11 +114,11 @@ async fn a_thousand_visitors_leave_nothing_behind() {
     let before = gateway.resident_bytes();
     // With libzmq too, where there is a Python with it: each waits for a frame before it leaves.
     let count = VISITS.to_string();
-    let libzmq = Script::start("tests/python/churn.py", &gateway, &[&gateway.bus, &count, "status."]);
+    let libzmq = Script::start(Language::Python, "tests/python/churn.py", &[&gateway.bus, &count, "status."], &[]);
     beside(&mut watcher, visits(&gateway, VISITS)).await;
-    if let Some(script) = libzmq {
-        let done = || script.try_line().is_some_and(|line| line == format!("done {VISITS}"));
-        beside(&mut watcher, until("the visitors with libzmq are through", done)).await;
+    if let Some(mut script) = libzmq {
+        let line = beside(&mut watcher, script.line()).await;
+        assert_eq!(line, format!("done {VISITS}"));
     }
     watcher.until_true(&["BTCUSDT", "ETHUSDT"], 20).await;
     let start = Instant::now();

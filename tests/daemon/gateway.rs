@@ -130,14 +130,19 @@ impl Gateway {
 
     /// Waits for a log line with this message.
     pub(crate) async fn logged(&mut self, message: &str) -> Value {
+        self.logged_where(|line| line["message"] == message).await
+    }
+
+    /// Waits for a log line of which this is true.
+    pub(crate) async fn logged_where(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         let mut found = None;
         let start = Instant::now();
         while found.is_none() {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "the gateway ended with {ended:?}: {:#?}", self.log());
-            assert!(start.elapsed() < DEADLINE, "no log line {message:?}: {:#?}", self.log());
+            assert!(start.elapsed() < DEADLINE, "no such log line: {:#?}", self.log());
             sleep(Duration::from_millis(5)).await;
-            found = self.log().into_iter().find(|line| line["message"] == message);
+            found = self.log().into_iter().find(&mut wanted);
         }
         found.unwrap()
     }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use zeromq::{Socket, SocketRecv, SubSocket};
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, venue};
-use crate::python::Script;
+use crate::script::{Language, Script};
 
 /// Ways of libzmq to subscribe, as the script names them.
 const WAYS: [&str; 7] = ["v4", "v6", "ipc", "several", "heartbeats", "hwm", "xsub"];
@@ -33,9 +33,9 @@ fn expected(ways: &[&str], epoch: u64) -> BTreeSet<String> {
 }
 
 /// Reads lines of the script until all of these came.
-fn read(script: &Script, mut wanted: BTreeSet<String>) {
+async fn read(script: &mut Script, mut wanted: BTreeSet<String>) {
     while !wanted.is_empty() {
-        wanted.remove(&script.line());
+        wanted.remove(&script.line().await);
     }
 }
 
@@ -64,7 +64,7 @@ async fn hear(lines: &mut Receiver<String>, mut wanted: BTreeSet<String>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn every_kind_of_subscriber_outlives_a_restart_of_either_side() {
     const CRATE: [&str; 3] = ["v4", "v6", "ipc"];
     let directory = tempfile::tempdir().unwrap();
@@ -78,7 +78,8 @@ async fn every_kind_of_subscriber_outlives_a_restart_of_either_side() {
     config["bus"]["bind"] = json!(endpoints);
     let mut gateway = Gateway::start(&config).await;
     let arguments = endpoints.each_ref().map(String::as_str);
-    let mut script = Script::start("tests/python/interop.py", &gateway, &arguments);
+    let start = || Script::start(Language::Python, "tests/python/interop.py", &arguments, &[]);
+    let mut script = start();
     let (send, mut lines) = channel(1000);
     let mut subscribers = JoinSet::new();
     for (way, endpoint) in CRATE.into_iter().zip(&endpoints) {
@@ -86,8 +87,8 @@ async fn every_kind_of_subscriber_outlives_a_restart_of_either_side() {
     }
     let epoch = epoch_of(&gateway).await;
     hear(&mut lines, expected(&CRATE, epoch)).await;
-    if let Some(script) = &script {
-        read(script, expected(&WAYS, epoch));
+    if let Some(script) = &mut script {
+        read(script, expected(&WAYS, epoch)).await;
     }
 
     // The gateway is killed, which leaves its socket file behind, and started anew where it was.
@@ -97,8 +98,8 @@ async fn every_kind_of_subscriber_outlives_a_restart_of_either_side() {
     let restarted = epoch_of(&gateway).await;
     assert_ne!(restarted, epoch);
     hear(&mut lines, expected(&CRATE, restarted)).await;
-    if let Some(script) = &script {
-        read(script, expected(&WAYS, restarted));
+    if let Some(script) = &mut script {
+        read(script, expected(&WAYS, restarted)).await;
     }
 
     // The subscribers are ended and started anew: they get the kept frames, since nothing moves.
@@ -108,8 +109,8 @@ async fn every_kind_of_subscriber_outlives_a_restart_of_either_side() {
         subscribers.spawn(crate_subscriber(way, endpoint.clone(), send.clone()));
     }
     hear(&mut lines, expected(&CRATE, restarted)).await;
-    if script.take().is_some() {
-        let script = Script::start("tests/python/interop.py", &gateway, &arguments).unwrap();
-        read(&script, expected(&WAYS, restarted));
+    drop(script.take());
+    if let Some(script) = &mut start() {
+        read(script, expected(&WAYS, restarted)).await;
     }
 }

@@ -6,6 +6,7 @@
 
 mod churn;
 mod documents;
+mod examples;
 mod faults;
 mod gateway;
 mod hostile;
@@ -16,4 +17,9 @@ mod live;
 mod operating;
 mod python;
 mod recording;
+mod relay;
+#[path = "../script/mod.rs"]
+mod script;
+mod security;
+mod sub;
 mod watcher;

@@ -1,10 +1,12 @@
 //! A book kept by a subscriber: deltas joined to a snapshot by the sequence they share. Pure.
 //!
-//! Feed it every `delta` and `status` frame of one symbol, and the answer of the snapshot socket whenever it says
-//! [`Step::NeedSnapshot`]. While it is live it equals the gateway's book at [`JoinedBook::seq`].
+//! Feed it every `delta` and `status` frame of one symbol and every heartbeat, and the answer of the snapshot socket
+//! whenever it says [`Step::NeedSnapshot`]. While it is live it equals the gateway's book at [`JoinedBook::seq`].
+//! [`super::Follower`] does this over sockets.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::client::delivery::Heartbeat;
 use crate::client::view::{LevelText, View};
 use crate::model::{Decimal, Level};
 
@@ -43,6 +45,10 @@ pub enum Need {
     TooOld,
     /// A frame without the fields it must have, or with numbers that do not fit.
     Unreadable,
+    /// The connection was lost, and frames with it.
+    Disconnected,
+    /// Nothing came for too long, no heartbeat either.
+    Silence,
 }
 
 /// Price in units of 1e-18, which orders prices of any number of decimal places.
@@ -57,6 +63,8 @@ pub struct JoinedBook {
     seq: u64,
     /// `ts_pub` of the last status that was not live; snapshots made before it are not believed.
     not_live_at: u64,
+    /// Epoch and seq of the last delta that a heartbeat told of; what does not reach it is too old.
+    told: (u64, u64),
     bids: BTreeMap<Price, Level>,
     asks: BTreeMap<Price, Level>,
     /// Consecutive deltas of one epoch.
@@ -78,6 +86,7 @@ impl Default for JoinedBook {
             epoch: 0,
             seq: 0,
             not_live_at: 0,
+            told: (0, 0),
             bids: BTreeMap::new(),
             asks: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -141,6 +150,30 @@ impl JoinedBook {
         self.lose(need)
     }
 
+    /// Takes a heartbeat: it tells of another run, and of deltas that were lost with nothing after them.
+    /// `topic` is that of the deltas.
+    pub fn heartbeat(&mut self, beat: &Heartbeat<'_>, topic: &str) -> Step {
+        if beat.epoch < self.epoch {
+            return Step::Ignored;
+        }
+        if let Some(seq) = beat.last_seq(topic) {
+            self.told = self.told.max((beat.epoch, seq));
+        }
+        match self.need {
+            None if beat.epoch > self.epoch => self.lose(Need::Epoch),
+            None if self.told > (self.epoch, self.seq) => self.lose(Need::Gap),
+            _ => Step::Ignored,
+        }
+    }
+
+    /// Says that frames may be lost, or that the book is not known for another reason.
+    pub fn lose(&mut self, need: Need) -> Step {
+        self.need = Some(need);
+        self.bids.clear();
+        self.asks.clear();
+        Step::NeedSnapshot(need)
+    }
+
     /// Takes a snapshot: a `book` frame of full depth.
     pub fn snapshot(&mut self, view: &View<'_>) -> Step {
         let (Some(seq), Some(mut image)) = (view.delta_seq, image_of(view)) else { return self.lose(Need::Unreadable) };
@@ -165,18 +198,15 @@ impl JoinedBook {
         if self.waiting.front().is_some_and(|delta| delta.seq != seq + 1) {
             return self.lose(Need::TooOld);
         }
+        let reaches = self.waiting.back().map_or(seq, |delta| delta.seq);
+        if (image.epoch, reaches) < self.told {
+            return self.lose(Need::TooOld);
+        }
         self.replace(&image);
         while let Some(delta) = self.waiting.pop_front() {
             self.apply(&delta);
         }
         Step::Applied
-    }
-
-    fn lose(&mut self, need: Need) -> Step {
-        self.need = Some(need);
-        self.bids.clear();
-        self.asks.clear();
-        Step::NeedSnapshot(need)
     }
 
     /// Keeps a delta; those before a jump are of no use, since only a snapshot behind the jump can be.

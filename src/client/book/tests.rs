@@ -112,6 +112,37 @@ fn unreadable_frames_lose_the_book() {
     assert_eq!(feed_image(&mut joined(), r#"{"epoch":1,"bids":[]}"#), Step::NeedSnapshot(Need::Unreadable));
 }
 
+fn feed_heartbeat(book: &mut JoinedBook, epoch: u64, seq: u64) -> Step {
+    let text = format!(r#"{{"type":"heartbeat","epoch":{epoch},"topics":{{"book.":99,"delta.":{seq}}}}}"#);
+    book.heartbeat(&Heartbeat::read(&text).unwrap(), "delta.")
+}
+
+#[test]
+fn a_heartbeat_shows_deltas_that_nothing_follows() {
+    let mut book = joined();
+    assert_eq!(feed_heartbeat(&mut book, 1, 10), Step::Ignored);
+    assert_eq!(feed_heartbeat(&mut book, 1, 12), Step::NeedSnapshot(Need::Gap));
+    // An answer made before does not reach it.
+    assert_eq!(feed_image(&mut book, &image(1, 11, 6, "[]")), Step::NeedSnapshot(Need::TooOld));
+    assert_eq!(feed_image(&mut book, &image(1, 12, 7, r#"[["1","1"]]"#)), Step::Applied);
+    assert_eq!((bids(&book).len(), book.seq()), (1, (1, 12)));
+}
+
+#[test]
+fn a_heartbeat_of_another_run_ends_the_book_and_an_older_one_does_not() {
+    let mut book = joined();
+    assert_eq!(book.heartbeat(&Heartbeat { epoch: 0, ..Heartbeat::default() }, "delta."), Step::Ignored);
+    let newer = Heartbeat { epoch: 2, ..Heartbeat::default() };
+    assert_eq!(book.heartbeat(&newer, "delta."), Step::NeedSnapshot(Need::Epoch));
+}
+
+#[test]
+fn a_lost_connection_ends_the_book() {
+    let mut book = joined();
+    assert_eq!(book.lose(Need::Disconnected), Step::NeedSnapshot(Need::Disconnected));
+    assert_eq!((book.need(), bids(&book).len()), (Some(Need::Disconnected), 0));
+}
+
 #[test]
 fn waiting_is_bounded() {
     let mut book = JoinedBook::default();
@@ -131,6 +162,8 @@ enum Event {
     Answer,
     /// The oldest answer on its way arrives.
     Arrive,
+    /// A heartbeat arrives.
+    Heartbeat,
     /// The gateway starts anew with an empty book.
     Restart,
 }
@@ -141,6 +174,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             .prop_map(|(price, size, lost)| Event::Change { price, size, lost }),
         2 => Just(Event::Answer),
         3 => Just(Event::Arrive),
+        1 => Just(Event::Heartbeat),
         1 => Just(Event::Restart),
     ];
     proptest::collection::vec(event, 0..120)
@@ -177,6 +211,7 @@ proptest! {
         let mut gateway = Gateway { epoch: 1, ..Gateway::default() };
         let mut book = JoinedBook::default();
         let mut answers = VecDeque::new();
+        let mut told = (0, 0);
         for event in events {
             match event {
                 Event::Change { price, size, lost } => {
@@ -191,6 +226,10 @@ proptest! {
                         feed_image(&mut book, &text);
                     }
                 }
+                Event::Heartbeat => {
+                    feed_heartbeat(&mut book, gateway.epoch, gateway.seq);
+                    told = (gateway.epoch, gateway.seq);
+                }
                 Event::Restart => {
                     gateway = Gateway { epoch: gateway.epoch + 1, past: gateway.past, ..Gateway::default() };
                 }
@@ -200,6 +239,7 @@ proptest! {
                     .map(|(price, size)| (price.parse().unwrap(), size.parse().unwrap()))
                     .collect();
                 prop_assert_eq!(Some(&levels), gateway.past.get(&book.seq()));
+                prop_assert!(book.seq() >= told, "live at {:?} after a heartbeat told of {told:?}", book.seq());
             }
         }
         // Without further loss, one more delta and one more answer always suffice.

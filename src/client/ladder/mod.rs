@@ -17,6 +17,7 @@ use super::notes;
 use super::run::{USAGE, stop_signal, until};
 use super::subscribe::{EndpointError, Subscriber, subscribe};
 use crate::clock;
+use crate::zmtp::ClientSecurity;
 
 /// Time between looks at the keyboard and redraws.
 const REDRAW: Duration = Duration::from_millis(50);
@@ -24,12 +25,12 @@ const REDRAW: Duration = Duration::from_millis(50);
 const CHANNELS: [&str; 3] = ["book.", "trade.", "status."];
 
 /// Shows the ladder until a key, a signal or the timeout ends it.
-pub(super) async fn run(args: &SubArgs, symbol: &str) -> ExitCode {
+pub(super) async fn run(args: &SubArgs, symbol: &str, security: &ClientSecurity) -> ExitCode {
     if !io::stdout().is_terminal() {
         notes::print(format_args!("--ladder needs a terminal on stdout; leave it out to print frames"));
         return ExitCode::from(USAGE);
     }
-    match show(args, symbol).await {
+    match show(args, symbol, security).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             notes::print(format_args!("{error}"));
@@ -47,27 +48,29 @@ impl Drop for Screen {
     }
 }
 
-async fn show(args: &SubArgs, symbol: &str) -> io::Result<()> {
+async fn show(args: &SubArgs, symbol: &str, security: &ClientSecurity) -> io::Result<()> {
     let prefixes = if args.topics.is_empty() { CHANNELS.map(String::from).to_vec() } else { args.topics.clone() };
-    let subscriber = open(&args.endpoint, &prefixes)?;
+    let open = |prefixes: &[String]| open(&args.endpoint, prefixes, security);
+    let subscriber = open(&prefixes)?;
     let mut ladder = Ladder::new(&args.endpoint, symbol, clock::now());
     let mut screen = Screen(ratatui::try_init()?);
     tokio::select! {
-        ended = watch(&mut screen.0, &mut ladder, subscriber, &args.endpoint) => ended,
+        ended = watch(&mut screen.0, &mut ladder, subscriber, open) => ended,
         () = until(args.timeout) => Ok(()),
         () = stop_signal() => Ok(()),
     }
 }
 
-fn open(endpoint: &str, prefixes: &[String]) -> io::Result<Subscriber> {
-    subscribe(endpoint, prefixes).map_err(|error: EndpointError| io::Error::new(io::ErrorKind::InvalidInput, error))
+fn open(endpoint: &str, prefixes: &[String], security: &ClientSecurity) -> io::Result<Subscriber> {
+    let opened = subscribe(endpoint, prefixes).map(|subscriber| subscriber.secured(security.clone()));
+    opened.map_err(|error: EndpointError| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
 async fn watch(
     terminal: &mut DefaultTerminal,
     ladder: &mut Ladder,
     mut subscriber: Subscriber,
-    endpoint: &str,
+    open: impl Fn(&[String]) -> io::Result<Subscriber>,
 ) -> io::Result<()> {
     let mut redraw = tokio::time::interval(REDRAW);
     redraw.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,7 +89,7 @@ async fn watch(
             }
             incoming = subscriber.next() => {
                 if let Some(narrow) = ladder.take(incoming, clock::now()) {
-                    subscriber = open(endpoint, &narrow)?;
+                    subscriber = open(&narrow)?;
                 }
             }
         }

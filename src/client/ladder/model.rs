@@ -141,7 +141,7 @@ impl Ladder {
         self.changed = true;
         match incoming {
             Incoming::Connected => self.disconnected = None,
-            Incoming::Disconnected(reason) => self.disconnected = Some(reason),
+            Incoming::Disconnected(error) => self.disconnected = Some(error.to_string()),
             Incoming::Malformed(_) => self.undecodable += 1,
             Incoming::Frame(frame) => match self.frame(&frame, now) {
                 Ok(narrow) => return narrow,

@@ -7,6 +7,7 @@ use ratatui::style::Modifier;
 
 use super::*;
 use crate::client::subscribe::{Incoming, ReceivedFrame};
+use crate::io::zmq::ZmqError;
 use crate::model::{Mono, Stamp};
 
 const NOW: Stamp = Stamp { mono: Mono(1_000_000_000), wall: crate::model::UnixNanos(0) };
@@ -89,8 +90,8 @@ fn a_stale_or_disconnected_book_is_pale_and_says_why() {
     ladder.take(frame("status.bybit.linear.BTCUSDT.", STALE), NOW);
     assert_eq!(pale(&ladder), (true, "stale  gap since 22:13:20.000".to_owned()));
     ladder.take(frame("book.bybit.linear.BTCUSDT.", BOOK), NOW);
-    ladder.take(Incoming::Disconnected("closed".to_owned()), NOW);
-    assert_eq!(pale(&ladder), (true, "not connected  closed".to_owned()));
+    ladder.take(Incoming::Disconnected(ZmqError::Closed), NOW);
+    assert_eq!(pale(&ladder), (true, "not connected  the server closed the connection".to_owned()));
 }
 
 #[test]

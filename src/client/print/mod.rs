@@ -7,7 +7,7 @@ pub(super) use pretty::{clock_time, plain, spread};
 use super::args::Format;
 use super::msgpack::push_json_string;
 use super::payload::DecodeError;
-use super::view::{Fields, Topic, View};
+use super::view::{Members, Topic, View};
 
 /// Formats frames in one of the [`Format`]s.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl Printer {
     pub fn line(&self, topic: &str, json: &str, view: &View<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let mut line = match self.format {
             Format::Pretty => {
-                let Fields(fields) = serde_json::from_str(json)?;
+                let Members(fields) = serde_json::from_str(json)?;
                 pretty::line(&Topic::split(topic), view, &fields, pretty::Paint(self.color))
             }
             Format::Json => one_line(&with_topic(topic, json)),

@@ -202,3 +202,25 @@ fn instruments_name_their_symbols() {
     desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
     assert_eq!(desk.lines(), ["BTCUSDT instrument BTC-USDT-PERP"]);
 }
+
+#[test]
+fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
+    use crate::venue::{Output, Update};
+    let mut desk = Desk::new(&["book:50 A", "ticker A"]);
+    desk.text(&snapshot("A", 100));
+    let mut is_silent = |unchanged: bool| {
+        let mut said = Vec::new();
+        for u in 0..8 {
+            desk.pass(Duration::from_secs(9));
+            said.extend(desk.text(&snapshot("A", 200 + u)));
+            if unchanged {
+                let stream = crate::model::StreamId(1);
+                let (core, now, out) = (&mut desk.feed.core, desk.now, &mut desk.said);
+                Intake { core, now, out }.update(Update::Unchanged(stream));
+            }
+        }
+        said.iter().any(|line| line.starts_with("A ticker stale silence"))
+    };
+    assert!(!is_silent(true));
+    assert!(is_silent(false));
+}

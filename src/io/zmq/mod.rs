@@ -19,6 +19,10 @@ use crate::zmtp::{
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The part of a greeting that names the version; the mechanism follows.
+const VERSION_END: usize = 12;
+/// How long the server's greeting may take before the rest of ours is sent.
+const GREETING_WAIT: Duration = Duration::from_millis(250);
 /// A server that takes none of our bytes for this long is given up.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -98,21 +102,37 @@ pub async fn connect(
     })
 }
 
+/// The greeting goes out in two parts: libzmq closes without naming its own mechanism if it hears of another one first.
 async fn greet(stream: &Stream, mut handshake: Handshake) -> Result<(Peer, Handshake), WireError> {
-    let mut out = handshake.greeting().to_vec();
+    let greeting = handshake.greeting();
+    let (version, mechanism) = greeting.split_at(VERSION_END);
+    let mut out = mechanism.to_vec();
+    write_all(stream, version).await.ok();
     let mut buffer = [0; 1024];
-    let mut met = Ok(None);
+    let mut waits = true;
     loop {
-        // What cannot be written shows as an end when read, after all that the server still had to say.
-        write_all(stream, &out).await.ok();
-        out.clear();
-        if let Some(peer) = met? {
-            return Ok((peer, handshake));
-        }
-        met = match stream.read(&mut buffer).await {
+        let read = match timeout(GREETING_WAIT, stream.read(&mut buffer)).await {
+            Ok(read) => read,
+            Err(_) if waits => {
+                // It may be waiting for the rest of ours.
+                waits = false;
+                write_all(stream, &std::mem::take(&mut out)).await.ok();
+                continue;
+            }
+            Err(_) => continue,
+        };
+        let met = match read {
             Ok(0) | Err(_) => Err(handshake.if_closed()),
             Ok(count) => handshake.step(&buffer[..count], &mut out),
         };
+        if handshake.is_greeted() || !waits {
+            waits = false;
+            // What cannot be written shows as an end when read, after all that the server still had to say.
+            write_all(stream, &std::mem::take(&mut out)).await.ok();
+        }
+        if let Some(peer) = met? {
+            return Ok((peer, handshake));
+        }
     }
 }
 

@@ -63,6 +63,7 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Ignored(why) => format!("ignored {why:?}"),
         Update::Terminal(state) => format!("terminal {state:?}"),
         Update::Raw(event) => format!("raw {}", event.name),
+        Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
         Update::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
         Update::Book(book) => {
             let kind = if book.snapshot { "snapshot" } else { "delta" };

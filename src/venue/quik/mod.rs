@@ -4,14 +4,20 @@
 //! A market is a class code of the terminal (`SPBFUT`, `TQBR`), a symbol the security's code in that class.
 
 mod account;
+mod allow;
+mod ask;
 mod books;
 mod channels;
 mod events;
+mod history;
 mod image;
 mod instruments;
+mod params;
 mod pulse;
 mod reply;
 mod rpc;
+#[cfg(test)]
+mod said;
 mod schedule;
 mod seen;
 mod session;

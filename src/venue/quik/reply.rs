@@ -46,11 +46,16 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsupported => f.write_str("the server has no such function (404)"),
-            Self::Malformed(message) => write!(f, "the server could not read the request (500): {message}"),
+            Self::Malformed(message) => write!(f, "the server could not read the request (500): {}", shown(message)),
             Self::Failed => f.write_str("the function failed or found nothing (1); the server does not say why"),
-            Self::Other(code, message) => write!(f, "error {code}: {message}"),
+            Self::Other(code, message) => write!(f, "error {code}: {}", shown(message)),
         }
     }
+}
+
+/// The beginning of a text from outside: no more of it belongs into a line of words.
+pub(super) fn shown(text: &str) -> &str {
+    text.char_indices().nth(120).map_or(text, |(end, _)| &text[..end])
 }
 
 impl<'a> Reply<'a> {
@@ -247,6 +252,8 @@ mod tests {
             assert!(matches!(Reply::read(bad), Reply::Unreadable(_)), "{bad}");
             assert!(Reply::read(bad).trouble().is_some() && Reply::read(bad).result().is_none());
         }
+        let long = Refusal::Other(7, "ю".repeat(9_999).into()).to_string();
+        assert_eq!(long.chars().count(), 120 + "error 7: ".len());
         assert!(matches!(Reply::read(r#"{"result":null,"error":{"code":1}}"#), Reply::Refused(Refusal::Failed)));
     }
 

@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use super::account;
+use super::ask::Questions;
 use super::books::Books;
 use super::events::{self, Event, Meaning, NoEvent};
+use super::history::History;
+use super::params::Params;
 use super::pulse::{Health, Pulse};
 use super::reply::{self, Reply};
 use super::rpc::{self, Machine, Part};
@@ -24,6 +27,9 @@ pub(super) struct QuikSession {
     subscriptions: Subscriptions,
     books: Books,
     trades: Trades,
+    params: Params,
+    history: History,
+    questions: Questions,
     is_live: bool,
     is_over: bool,
 }
@@ -51,26 +57,31 @@ impl QuikSession {
             subscriptions: Subscriptions::new(&spec.market, &spec.streams, terminal.call_timeout),
             books: Books::new(&spec.market, &spec.streams, &terminal),
             trades: Trades::new(&spec.market, &spec.streams, &terminal, spec.discover),
+            params: Params::new(&spec.market, &spec.streams, &terminal),
+            history: History::new(&spec.market, &spec.streams, &terminal),
+            questions: Questions::new(&terminal),
             is_live: false,
             is_over: false,
         }
     }
 
     /// The parts that only need to know when the terminal is live.
-    fn machines(&mut self) -> [&mut dyn Machine; 2] {
-        [&mut self.books, &mut self.trades]
+    fn machines(&mut self) -> [&mut dyn Machine; 4] {
+        [&mut self.books, &mut self.trades, &mut self.params, &mut self.history]
     }
 
     fn machine(&mut self, part: Part) -> Option<&mut dyn Machine> {
         match part {
             Part::Books => Some(&mut self.books),
             Part::Trades => Some(&mut self.trades),
-            Part::Session | Part::Subscriptions | Part::Params | Part::History | Part::Questions => None,
+            Part::Params => Some(&mut self.params),
+            Part::History => Some(&mut self.history),
+            Part::Session | Part::Subscriptions | Part::Questions => None,
         }
     }
 
     fn connected(&mut self, now: Stamp, out: &mut dyn Output) {
-        self.down();
+        self.down(out);
         if self.discover {
             return;
         }
@@ -80,17 +91,18 @@ impl QuikSession {
         self.pulse.connected(now.mono);
     }
 
-    fn down(&mut self) {
+    fn down(&mut self, out: &mut dyn Output) {
         self.is_live = false;
         self.subscriptions.down();
         for machine in self.machines() {
             machine.down();
         }
+        self.history.give_up(out);
     }
 
     /// The terminal's state changed.
     fn becomes(&mut self, health: &Health, now: Stamp, out: &mut dyn Output) {
-        self.down();
+        self.down(out);
         if let Some(state) = health.state() {
             out.update(Update::Terminal(state));
         }
@@ -167,6 +179,7 @@ impl QuikSession {
                     self.books.subscribed(symbol, now);
                 }
             }
+            Some(Part::Questions) => self.questions.answered(id, text.as_deref().ok(), &reply, out),
             Some(part) => {
                 if let Some(machine) = self.machine(part) {
                     machine.answered(id, &reply, now, out);
@@ -182,6 +195,7 @@ impl QuikSession {
     /// Makes the calls that are due.
     fn work(&mut self, now: Stamp, out: &mut dyn Output) {
         self.pulse.work(now.mono, out);
+        self.questions.work(now, out);
         if !self.is_live {
             return;
         }
@@ -198,21 +212,31 @@ impl QuikSession {
         for machine in self.machines() {
             machine.shut_down(out);
         }
-        self.down();
+        self.questions.shut_down(out);
+        self.down(out);
+    }
+
+    /// What was under way when the session ended is given back when its answer comes.
+    fn after_the_end(&mut self, input: Input<'_>, now: Stamp, out: &mut dyn Output) {
+        if let Input::Rpc { id, answer } = input
+            && matches!(rpc::part(id), Some(Part::Params | Part::History))
+        {
+            self.rpc(id, answer, now, out);
+        }
     }
 }
 
 impl Session for QuikSession {
     fn handle(&mut self, input: Input<'_>, now: Stamp, out: &mut dyn Output) {
         if self.is_over {
-            return;
+            return self.after_the_end(input, now, out);
         }
         match input {
             Input::Connected => self.connected(now, out),
             Input::Text(message) | Input::Binary(message) => self.text(&reply::text(message), now, out),
             Input::Rpc { id, answer } => self.rpc(id, answer, now, out),
-            Input::Ask { id, .. } => {
-                out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned());
+            Input::Ask { id, question } => {
+                self.questions.ask(id, question, (&mut self.params, &mut self.history), now, out);
             }
             Input::Resync(stream) => {
                 for machine in self.machines() {
@@ -223,7 +247,7 @@ impl Session for QuikSession {
             Input::Http { .. } | Input::Image(_) | Input::Timeout => {}
             Input::Disconnected => {
                 self.pulse.disconnected();
-                self.down();
+                self.down(out);
             }
             Input::Shutdown => return self.shut_down(out),
         }
@@ -231,11 +255,13 @@ impl Session for QuikSession {
     }
 
     fn next_timeout(&self) -> Option<Timer> {
-        let mut timers: Vec<Timer> = self.pulse.next_timeout().into_iter().collect();
-        if self.is_live {
-            timers.extend(self.subscriptions.next_timeout());
-            timers.extend([self.books.next_timeout(), self.trades.next_timeout()].into_iter().flatten());
-        }
-        timers.into_iter().min()
+        let always = [self.pulse.next_timeout(), self.questions.next_timeout()];
+        let live = || {
+            let subscriptions = self.subscriptions.next_timeout();
+            let machines: [&dyn Machine; 4] = [&self.books, &self.trades, &self.params, &self.history];
+            machines.into_iter().filter_map(Machine::next_timeout).chain(subscriptions).min()
+        };
+        let live = if self.is_live { live() } else { None };
+        always.into_iter().flatten().chain(live).min()
     }
 }

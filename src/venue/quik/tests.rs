@@ -1,6 +1,13 @@
 //! The session against a scripted terminal, on virtual time.
 
-use crate::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
+mod books;
+mod feed;
+mod states;
+mod terminal;
+mod trades;
+
+use crate::feed::{Event, FeedOutput, Symbol};
+use crate::model::{Level, Stream, StreamId};
 use crate::venue::{FieldValue, HttpRequest, Output, RpcRequest, Update};
 
 /// Keeps what a session says.
@@ -43,6 +50,37 @@ impl Output for Said {
     }
 }
 
+impl FeedOutput for Said {
+    fn send(&mut self, text: String) {
+        self.sent.push(text);
+    }
+    fn http(&mut self, request: HttpRequest) {
+        panic!("a terminal has no REST: {request:?}");
+    }
+    fn rpc(&mut self, request: RpcRequest) {
+        self.calls.push(request);
+    }
+    fn answer(&mut self, id: u64, text: String) {
+        self.updates.push(format!("answer {id} {text}"));
+    }
+    fn reconnect(&mut self, reason: String) {
+        self.updates.push(format!("reconnect {reason}"));
+    }
+    fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        self.updates.push(match event {
+            Event::Status { status, channel, .. } => {
+                let channel = channel.map_or("feed".to_owned(), |channel| channel.to_string());
+                let reason = status.reason.map_or("", |reason| reason.as_str());
+                format!("status {channel} {} {} {reason}", symbol.name, status.state.as_str())
+            }
+            Event::Book(view) => format!("book {} #{}", symbol.name, view.venue_seq),
+            Event::Delta { venue_seq, .. } => format!("delta {} #{venue_seq}", symbol.name),
+            Event::Trade(trade) => format!("trade {} {}", symbol.name, trade.id),
+            _ => return,
+        });
+    }
+}
+
 /// An update in short.
 fn line(update: &Update<'_>) -> String {
     match update {
@@ -60,7 +98,7 @@ fn line(update: &Update<'_>) -> String {
         }
         Update::Book(book) => {
             let kind = if book.snapshot { "snapshot" } else { "delta" };
-            let side = |levels: &[crate::model::Level]| {
+            let side = |levels: &[Level]| {
                 levels.iter().map(|level| format!("{}x{}", level.price, level.size)).collect::<Vec<_>>().join(" ")
             };
             format!("{kind} {} #{} {} | {}", book.stream.0, book.seq, side(book.bids), side(book.asks))
@@ -91,10 +129,4 @@ fn line(update: &Update<'_>) -> String {
         }
         other => format!("{other:?}"),
     }
-}
-
-/// Both clocks at this many nanoseconds.
-#[allow(dead_code)]
-fn at(nanos: u64) -> Stamp {
-    Stamp { mono: Mono(nanos), wall: UnixNanos(nanos) }
 }

@@ -1,6 +1,7 @@
 //! The exchange's time, which is Moscow's, to UTC. Moscow has been at +3 since 2014-10-26 and was elsewhere before, so
 //! the zone's history is built in.
 
+use jiff::Span;
 use jiff::civil;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -64,6 +65,11 @@ pub(super) fn datetime(raw: &RawValue) -> Option<UnixNanos> {
 fn to_utc(at: civil::DateTime) -> Option<UnixNanos> {
     let nanos = MOSCOW.to_ambiguous_timestamp(at).compatible().ok()?.as_nanosecond();
     u64::try_from(nanos).ok().map(UnixNanos)
+}
+
+/// So many months and days later on Moscow's calendar, at the same time of day.
+pub(super) fn later(at: UnixNanos, months: i32, days: i32) -> Option<UnixNanos> {
+    to_utc(in_moscow(at).checked_add(Span::new().months(months).days(days)).ok()?)
 }
 
 /// What Moscow's clocks show.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::reply::{self, Integer, Reply};
+use super::reply::{self, Integer, Reply, shown};
 use super::rpc::Machine;
 use super::seen::Seen;
 use super::table::Table;
@@ -119,8 +119,8 @@ impl Trades {
         let text = trade.trade_num.ok_or("a trade without a number")?.0;
         let number = match Integer::read(text) {
             Some(Integer::Exact(number)) => number,
-            Some(Integer::Inexact(_)) => return Err(format!("trade number {text} has lost its last digits")),
-            None => return Err(format!("trade number {text:?} is no integer")),
+            Some(Integer::Inexact(_)) => return Err(format!("trade number {} has lost its last digits", shown(text))),
+            None => return Err(format!("trade number {} is no integer", shown(text))),
         };
         let price = reply::decimal(trade.price.ok_or("a trade without a price")?.0)?;
         let size = reply::decimal(trade.qty.ok_or("a trade without a quantity")?.0)?;
