@@ -225,7 +225,7 @@ impl Queue {
     }
 
     /// Frames queued.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 

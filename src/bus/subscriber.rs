@@ -82,10 +82,14 @@ impl Place<'_> {
     }
 
     fn leave_step(&mut self) -> bool {
-        // Its frames are dropped when the lock is free again.
-        let slot = self.hub().vacate(self.id);
-        drop(slot);
-        self.left = self.left || self.hub().remove_some(self.id, LEAVE_STEP);
+        // Once it has left, its number may be another's.
+        if !self.left {
+            // Its frames are dropped when the lock is free again.
+            let slot = self.hub().vacate(self.id);
+            drop(slot);
+            let left = self.hub().remove_some(self.id, LEAVE_STEP);
+            self.left = left;
+        }
         self.left
     }
 }

@@ -16,6 +16,7 @@ mod config_args;
 pub mod ctl;
 pub mod demo;
 pub mod keygen;
+mod progress;
 pub mod record;
 pub mod replay;
 pub mod run;

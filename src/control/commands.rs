@@ -28,9 +28,9 @@ struct Request {
 }
 
 /// Commands that a venue's session answers itself, from the whole request.
-const OF_SESSIONS: [&str; 2] = ["history", "rpc"];
+const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
 const READING: &str = "snapshot, topics, stats";
-const ALL: &str = "snapshot, topics, stats, feeds, status, resync, history, rpc, reload, shutdown";
+const ALL: &str = "snapshot, topics, stats, feeds, status, resync, history, params, rpc, reload, shutdown";
 
 /// Carries out one request and answers it, with an error that says what is wrong where it cannot.
 pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {

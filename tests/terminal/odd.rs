@@ -56,7 +56,7 @@ async fn everything_that_is_no_terminal_is_told_apart() {
     let http = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n".to_vec();
     let cases: [(Vec<u8>, bool, &str); 5] = [
         (http, true, "no ZeroMQ socket answers there"),
-        (Vec::new(), false, "within 3 s"),
+        (Vec::new(), false, "not complete within 3s"),
         (Vec::new(), true, "closed the connection during the handshake"),
         (zmtp(b"\xf0garbage"), false, "breaks the protocol"),
         (zmtp(b""), false, "did not answer within 1000 ms, asked twice"),

@@ -61,6 +61,7 @@ impl Terminal {
         Self::start_at(&rpc, &events, security).unwrap()
     }
 
+    /// Orders are carried out in turn, between calls.
     pub(crate) fn order(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
@@ -70,7 +71,7 @@ impl Terminal {
         tokio::task::block_in_place(|| self.lines.recv_timeout(PATIENCE)).expect("a line of the terminal")
     }
 
-    /// How many requests it got.
+    /// How many requests it got; every order before this one is carried out then.
     pub(crate) fn asked(&mut self) -> u64 {
         self.order("asked");
         self.line().parse().unwrap()

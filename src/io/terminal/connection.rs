@@ -10,8 +10,9 @@ use tokio::time::timeout;
 use super::host::End;
 use super::{Dial, Link, LinkError};
 
-/// How long opening may take: name, TCP, handshake and authentication.
-pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(3);
+/// How long opening may take: name, TCP, handshake and authentication. Whoever dials has shorter limits for its parts,
+/// and better words for what was not done in time.
+pub(super) const OPEN_WITHIN: Duration = Duration::from_secs(6);
 
 /// A call to make.
 #[derive(Debug)]

@@ -1,17 +1,21 @@
 //! Dials a terminal's sockets with our own ZeroMQ client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::connection::OPEN_WITHIN;
 use super::{Dial, Link, LinkError};
 use crate::io::zmq::{self, Kind, ZmqConnection, ZmqError, ZmqLimits};
 use crate::zmtp::ClientSecurity;
 
-/// The name, TCP and the handshake have so long, each; all of them together [`OPEN_WITHIN`].
-const LIMITS: ZmqLimits =
-    ZmqLimits { connect: OPEN_WITHIN, handshake: OPEN_WITHIN, max_frame: 16 << 20, max_frames: 16 };
+/// A terminal is near, but its one thread also checks our key, and may be busy.
+const LIMITS: ZmqLimits = ZmqLimits {
+    connect: Duration::from_secs(2),
+    handshake: Duration::from_secs(3),
+    max_frame: 16 << 20,
+    max_frames: 16,
+};
 
 /// One socket of a terminal.
 #[derive(Clone, Debug)]

@@ -287,7 +287,7 @@ impl Value<'_> {
     fn as_field(&self) -> FieldValue<'_> {
         match self {
             Self::Text(text) => FieldValue::Text(text),
-            Self::Integer(value) => FieldValue::Integer(u64::try_from(*value).unwrap_or_default()),
+            Self::Integer(value) => FieldValue::Integer(*value),
             Self::Boolean(value) => FieldValue::Boolean(*value),
         }
     }

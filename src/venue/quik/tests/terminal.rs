@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the terminal speaks to.
 enum Stepped {
-    Session(QuikSession),
+    Session(Box<QuikSession>),
     /// The session with its books and states behind it.
     Feed(Box<Feed>),
 }
@@ -85,7 +85,7 @@ impl Terminal {
 
     pub(super) fn with(symbols: &[&str], terminal: TerminalSpec, start: u64) -> Self {
         let spec = SessionSpec { market: "SPBFUT".to_owned(), streams: streams(symbols), discover: false, terminal };
-        Self::before(Stepped::Session(QuikSession::new(spec)), symbols, start)
+        Self::before(Stepped::Session(Box::new(QuikSession::new(spec))), symbols, start)
     }
 
     /// A terminal whose session has a feed behind it; a book may be silent for ten seconds.
