@@ -108,7 +108,7 @@ struct Subscriber<'a> {
     encoder: Encoder,
     heartbeat: Heartbeat,
     burst: Burst,
-    frames: Vec<Frame>,
+    frames: Vec<Arc<Frame>>,
     /// Commands to send before the next frames.
     commands: Vec<u8>,
     /// The PONG to send: only the latest, so that a peer that sends PINGs and never reads gains nothing.
@@ -194,7 +194,7 @@ impl Subscriber<'_> {
             topics: &losses.rows(),
             other: losses.other(),
         };
-        self.frames.insert(0, notice(self.place.shared.options.encoding, told));
+        self.frames.insert(0, Arc::new(notice(self.place.shared.options.encoding, told)));
     }
 
     fn write(&mut self) -> Result<(), Fault> {
