@@ -1,8 +1,8 @@
 #!/bin/sh
-# Measures the gateway and prints each figure beside its target. Takes under five minutes once built.
+# Measures the gateway and prints each figure beside its target. Takes some ten minutes once built, three with --quick.
 #   scripts/bench.sh [--quick]
-# The end-to-end part needs a C compiler and libzmq's headers; missing, they are installed where apt can do it, and
-# left out with a word otherwise.
+# The bus and the end-to-end parts need a C compiler and libzmq's headers; missing, they are installed where apt can do
+# it, and left out with a word otherwise.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ if ! has_libzmq && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get install -y gcc libzmq3-dev || { apt-get update && apt-get install -y gcc libzmq3-dev; }; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --bins --bench pipeline --bench end_to_end --bench terminal
+cargo build --release --locked --bins --bench pipeline --bench bus --bench end_to_end --bench terminal
 echo "== pipeline, in process"
 cargo bench --locked --bench pipeline -- "$@"
 echo
@@ -29,11 +29,22 @@ echo
 echo "== allocations and memory"
 cargo test --release --locked --test allocations -- --nocapture
 echo
-echo "== end to end"
-if has_libzmq; then
-    sink=target/release/bench-sink
-    cc -O2 -D_GNU_SOURCE -o "$sink" benches/end_to_end/sink.c -lzmq
-    TICKBUS_BENCH_SINK="$PWD/$sink" cargo bench --locked --bench end_to_end -- "$@"
-else
-    echo "left out: needs a C compiler and libzmq3-dev"
+if ! has_libzmq; then
+    echo "left out: the bus against libzmq, and end to end. They need a C compiler and libzmq3-dev"
+    exit 0
 fi
+# Compiles one of the C programs beside the benches and prints where it is.
+compiled() {
+    cc -O2 -D_GNU_SOURCE -o "target/release/$2" "$1" -lzmq
+    echo "$PWD/target/release/$2"
+}
+echo "== bus, against libzmq"
+TICKBUS_BENCH_BUS_SINK=$(compiled benches/bus/sink.c bench-bus-sink)
+TICKBUS_BENCH_BUS_PUBLISHER=$(compiled benches/bus/publisher.c bench-bus-publisher)
+export TICKBUS_BENCH_BUS_SINK TICKBUS_BENCH_BUS_PUBLISHER
+cargo bench --locked --bench bus -- "$@"
+echo
+echo "== end to end"
+TICKBUS_BENCH_SINK=$(compiled benches/end_to_end/sink.c bench-sink)
+export TICKBUS_BENCH_SINK
+cargo bench --locked --bench end_to_end -- "$@"

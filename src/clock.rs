@@ -9,12 +9,16 @@ use crate::model::{Mono, Stamp, UnixNanos};
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The monotonic and the wall clock, read together.
-#[allow(clippy::disallowed_methods)]
 pub fn now() -> Stamp {
+    Stamp { mono: mono(), wall: wall() }
+}
+
+/// The monotonic clock alone: half the cost, for what is done for each frame.
+#[allow(clippy::disallowed_methods)]
+pub fn mono() -> Mono {
     let elapsed = START.elapsed().as_nanos();
     // One second is added so that "a moment before the start" can still be expressed.
-    let mono = Mono(u64::try_from(elapsed).unwrap_or(u64::MAX - 1_000_000_000) + 1_000_000_000);
-    Stamp { mono, wall: wall() }
+    Mono(u64::try_from(elapsed).unwrap_or(u64::MAX - 1_000_000_000) + 1_000_000_000)
 }
 
 /// The wall clock alone, for stamping frames.

@@ -15,7 +15,8 @@ const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_tickbus-sub");
 /// What a program prints on stdout, whatever the terminal and the variables of whoever runs the test.
 fn printed(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
-    for variable in ["COLUMNS", "TICKBUS_CONFIG", "TICKBUS_CONTROL", "TICKBUS_LOG_FORMAT"] {
+    command.env_remove("COLUMNS");
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TICKBUS_")) {
         command.env_remove(variable);
     }
     let output = command.args(arguments).output().expect("the program runs");

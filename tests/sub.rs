@@ -1,4 +1,4 @@
-//! `tickbus-sub` as a process, against a publisher made with the `zeromq` crate.
+//! `tickbus-sub` as a process, against a publisher made with the `zeromq` crate, and where keys matter our own.
 //!
 //! The publisher sends the same round of frames until the process has ended; each process is given a `--timeout`,
 //! so that no test can hang.
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
+use tickbus::bus::{Frame, Outgoing, Publisher, PublisherOptions, Retain};
+use tickbus::secret::Secret;
+use tickbus::zmtp::{AllowList, Clients, KeyPair, ServerSecurity, Users};
 use tokio::task::spawn_blocking;
 use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
 
@@ -72,6 +75,7 @@ async fn repeat_until<T>(socket: &mut PubSocket, topic: &str, payload: &str, don
 
 fn command(endpoint: &str, args: &[&str]) -> Command {
     let mut command = Command::new(BIN);
+    command.env_remove("TICKBUS_PASSWORD");
     command.arg(endpoint).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -275,6 +279,76 @@ fn end_of(mut child: Child) -> (Option<i32>, String) {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     (child.wait().unwrap().code(), stderr)
+}
+
+async fn secured(security: ServerSecurity) -> (Publisher, String) {
+    let endpoints = vec!["tcp://127.0.0.1:0".to_owned()];
+    let bus = Publisher::bind(PublisherOptions { endpoints, security, ..PublisherOptions::default() }).await.unwrap();
+    let endpoint = bus.endpoints()[0].clone();
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let payload = bytes(r#"{"type":"status","epoch":7,"seq":1,"state":"live"}"#);
+    let frame = Frame { topic: bytes("status.a."), payload, retain: Retain::Latest, seq: 1 };
+    bus.publish(&mut vec![Outgoing::Frame(frame)]);
+    (bus, endpoint)
+}
+
+/// Exit code and stderr of a subscriber that wants one frame.
+async fn one_frame(endpoint: &str, args: &[&str]) -> (Option<i32>, String) {
+    let output = finished(command(endpoint, &[&["--count", "1", "--timeout", "30"], args].concat())).await;
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn keys_open_the_bus_and_wrong_ones_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str| {
+        let pair = KeyPair::generate().unwrap();
+        let (public, secret) = pair.write(folder.path(), name).unwrap();
+        (pair, public.to_str().unwrap().to_owned(), secret.to_str().unwrap().to_owned())
+    };
+    let [(own, server, _), (client, _, key), (_, other, other_key)] = ["server", "client", "other"].map(write);
+    let allowed = AllowList::new(Clients::Listed([client.public()].into()));
+    let (_bus, endpoint) = secured(ServerSecurity::Curve { own, allowed }).await;
+    assert_eq!(one_frame(&endpoint, &["--server-key", &server, "--key", &key, "-q"]).await, (Some(0), String::new()));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--server-key", &other, "--key", &key], "the server does not have the expected key"),
+        (&["--server-key", &server, "--key", &other_key], "the server does not accept this client key"),
+        (&["--server-key", &server], "the server does not accept this client key"),
+        (&[], "give the server's public key"),
+    ];
+    for (args, expected) in cases {
+        let (code, stderr) = one_frame(&endpoint, args).await;
+        assert!(code == Some(1) && stderr.contains(expected), "{args:?}: {code:?} {stderr}");
+    }
+    let (code, stderr) = one_frame(&endpoint, &["--server-key", &server, "--key", "/nowhere"]).await;
+    assert!(code == Some(2) && stderr.contains("--key: /nowhere"), "{code:?} {stderr}");
+}
+
+#[tokio::test]
+async fn a_password_opens_the_bus_and_a_wrong_one_is_told_at_once() {
+    let users = Users::new([("ann".to_owned(), Secret::new("sword".to_owned()))].into());
+    let (_bus, endpoint) = secured(ServerSecurity::Plain(users)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let [right, wrong] = [("right", "sword\n"), ("wrong", "fish\n")].map(|(name, password)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, password).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let of = |path| ["--user", "ann", "--password-file", path];
+    assert_eq!(one_frame(&endpoint, &[&of(&right)[..], &["-q"]].concat()).await, (Some(0), String::new()));
+    let (code, stderr) = one_frame(&endpoint, &of(&wrong)).await;
+    assert!(code == Some(1) && stderr.contains("does not accept this user name and password"), "{code:?} {stderr}");
+    assert!(!stderr.contains("fish"), "{stderr}");
+    let (code, stderr) = one_frame(&endpoint, &["--user", "ann"]).await;
+    assert!(code == Some(2) && stderr.contains("TICKBUS_PASSWORD"), "{code:?} {stderr}");
+}
+
+#[tokio::test]
+async fn a_socket_of_another_type_is_told_at_once() {
+    let mut other = zeromq::PullSocket::new();
+    let endpoint = other.bind("tcp://127.0.0.1:0").await.unwrap().to_string();
+    let (code, stderr) = one_frame(&endpoint, &[]).await;
+    assert!(code == Some(1) && stderr.contains("a socket of type `PULL` cannot"), "{code:?} {stderr}");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 """Keeps one order book: joins the delta stream to a snapshot, checks every sequence, and heals by itself.
 
-    pip install pyzmq
-    python book.py book.bybit.linear.BTCUSDT. [CHANGES [whole]]
+    pip install pyzmq; python book.py book.bybit.linear.BTCUSDT. [CHANGES [whole]]
 
 Prints the best bid and ask after each change, or the whole book. docs/WIRE.md explains every step.
 """
@@ -12,21 +11,31 @@ import sys
 from decimal import Decimal
 
 import zmq.asyncio
+import zmq.auth
 
 BUS = os.environ.get("TICKBUS_BUS", "tcp://127.0.0.1:5555")
 SNAPSHOT = os.environ.get("TICKBUS_SNAPSHOT", "tcp://127.0.0.1:5556")
-context = zmq.asyncio.Context()
+
+
+def connect(kind, endpoint):
+    socket = zmq.asyncio.Context.instance().socket(kind)
+    socket.linger, socket.rcvhwm, socket.rcvtimeo = 0, 100_000, 5_000  # ms; a heartbeat comes each second
+    if "TICKBUS_KEY" in os.environ:  # files as `tickbus keygen` makes them
+        socket.curve_serverkey = zmq.auth.load_certificate(os.environ["TICKBUS_SERVER_KEY"])[0]
+        socket.curve_publickey, socket.curve_secretkey = zmq.auth.load_certificate(os.environ["TICKBUS_KEY"])
+    socket.connect(endpoint)
+    return socket
 
 
 class Book:
     """Levels as {price: size}, and the place in the delta stream they belong to."""
 
-    def __init__(self, frame, seq):
+    def __init__(self, frame):
         self.epoch, self.bids, self.asks = frame["epoch"], {}, {}
-        self.put(frame, seq)
+        self.put(frame)
 
-    def put(self, frame, seq):
-        self.seq = seq
+    def put(self, frame):
+        self.seq = frame.get("delta_seq", frame["seq"])  # a snapshot tells which deltas it includes
         for side, levels in ((self.bids, frame["bids"]), (self.asks, frame["asks"])):
             for price, size in levels:
                 side[Decimal(price)] = size  # Decimal: 0.10 and 0.1 are the same level
@@ -43,25 +52,16 @@ class Book:
 
 async def fetch(topic):
     """The whole book as it is now, or None if it is not live."""
-    with context.socket(zmq.REQ) as req:
-        req.linger, req.rcvtimeo = 0, 2_000
-        req.connect(SNAPSHOT)
+    with connect(zmq.REQ, SNAPSHOT) as req:
         await req.send_json({"op": "snapshot", "topic": topic})
-        try:
-            parts = await req.recv_multipart()
-        except zmq.Again:
-            return None
-    frame = json.loads(parts[-1])
-    return Book(frame, frame["delta_seq"]) if len(parts) == 2 else None
+        parts = await req.recv_multipart() if await req.poll(2_000) else []
+    return Book(json.loads(parts[1])) if len(parts) == 2 else None
 
 
 async def follow(topic):
     """Yields the book after each change, and None when it becomes unknown: do not trade until the next one."""
     delta, status = topic.replace("book.", "delta.", 1), topic.replace("book.", "status.", 1)
-    sub = context.socket(zmq.SUB)
-    sub.rcvhwm = 100_000  # deltas wait here while the snapshot is fetched
-    sub.rcvtimeo = 5_000  # never reached while the gateway lives: a heartbeat comes each second
-    sub.connect(BUS)
+    sub = connect(zmq.SUB, BUS)
     for prefix in ("heartbeat.", delta, status):  # the status last: it comes at once, and proves the others
         sub.subscribe(prefix)
     book, live = None, False
@@ -78,9 +78,9 @@ async def follow(topic):
         elif kind == "delta" and same_run and frame["seq"] <= book.seq:
             pass  # the snapshot has it already
         elif kind == "delta" and frame.get("snapshot"):
-            book = Book(frame, frame["seq"])
+            book = Book(frame)
         elif kind == "delta" and same_run and frame["seq"] == book.seq + 1:
-            book.put(frame, frame["seq"])
+            book.put(frame)
         elif kind in ("delta", "silence") or not same_run or frame.get("topics", {}).get(delta, 0) > book.seq:
             book = None  # deltas were lost, maybe the last ones; the gateway is gone, or is another run
         if book is None and live and kind != "silence" and (before or kind != "delta"):
@@ -94,7 +94,7 @@ async def main(topic, changes=0, whole=False):
     async for book in follow(topic):
         print(book.text(whole) if book else "book unknown", flush=True)
         if book and (left := left - 1) == 0:
-            break
+            return
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -3,8 +3,7 @@
 
 use std::io::IoSlice;
 use std::ops::Range;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::Frame;
 use crate::zmtp::{self, Encoder};
@@ -17,7 +16,8 @@ const COPY_UP_TO: usize = 1024;
 #[derive(Debug)]
 enum Part {
     Copied(Range<usize>),
-    Shared(Bytes),
+    /// The payload of a frame.
+    Shared(Arc<Frame>),
 }
 
 /// What is being written to one subscriber.
@@ -39,7 +39,7 @@ impl Burst {
     /// Lays out frames (each as a message of topic and payload) after `commands`, which are complete frames already.
     /// What was written before is dropped; call only when that is all. Frames that are sealed for this subscriber alone
     /// share nothing.
-    pub(super) fn fill(&mut self, commands: &[u8], frames: &mut Vec<Frame>, encoder: &mut Encoder) {
+    pub(super) fn fill(&mut self, commands: &[u8], frames: &mut Vec<Arc<Frame>>, encoder: &mut Encoder) {
         self.copied.clear();
         self.parts.clear();
         (self.next, self.offset) = (0, 0);
@@ -58,7 +58,7 @@ impl Burst {
                 self.copied.extend_from_slice(&frame.payload);
             } else {
                 self.parts.push(Part::Copied(start..self.copied.len()));
-                self.parts.push(Part::Shared(frame.payload));
+                self.parts.push(Part::Shared(frame));
                 start = self.copied.len();
             }
         }
@@ -94,13 +94,14 @@ impl Burst {
     fn bytes<'a>(&'a self, part: &'a Part) -> &'a [u8] {
         match part {
             Part::Copied(range) => &self.copied[range.clone()],
-            Part::Shared(bytes) => bytes,
+            Part::Shared(frame) => &frame.payload,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
@@ -113,11 +114,11 @@ mod tests {
             writes in proptest::collection::vec(1..9000_usize, 1..20),
         ) {
             let mut expected = b"PING".to_vec();
-            let mut frames: Vec<Frame> = sizes.iter().map(|&size| {
+            let mut frames: Vec<Arc<Frame>> = sizes.iter().map(|&size| {
                 let payload = Bytes::from(vec![(size % 251) as u8; size]);
                 zmtp::put_frame(&mut expected, true, b"topic.");
                 zmtp::put_frame(&mut expected, false, &payload);
-                Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream, seq: 0 }
+                Arc::new(Frame { topic: Bytes::from_static(b"topic."), payload, retain: Retain::Stream, seq: 0 })
             }).collect();
             let mut burst = Burst::default();
             burst.fill(b"PING", &mut frames, &mut Encoder::default());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -31,7 +32,7 @@ pub(super) struct Entry {
     /// When that was, in the hub's count.
     pub(super) changed: u64,
     /// What joiners get.
-    pub(super) kept: Option<Frame>,
+    pub(super) kept: Option<Arc<Frame>>,
     /// Who is subscribed, each once, as of a version of the subscriptions.
     readers: Vec<SubscriberId>,
     version: u64,
@@ -57,7 +58,7 @@ impl Catalog {
 
     /// Takes note of a frame, which replaces the topic's kept one if it is of the kept kind; `None` if its topic would be
     /// one too many.
-    pub(super) fn record(&mut self, frame: &Frame, now: u64) -> Option<TopicNumber> {
+    pub(super) fn record(&mut self, frame: &Arc<Frame>, now: u64) -> Option<TopicNumber> {
         let number = match self.numbers.get(&frame.topic) {
             Some(number) => *number,
             None => self.add(&frame.topic)?,
@@ -68,7 +69,7 @@ impl Catalog {
         entry.changed = now;
         if frame.retain != Retain::Stream {
             self.kept += usize::from(entry.kept.is_none());
-            entry.kept = Some(frame.clone());
+            entry.kept = Some(Arc::clone(frame));
         }
         Some(TopicNumber(number))
     }
@@ -119,7 +120,7 @@ impl Catalog {
     }
 
     /// The topic's kept frame.
-    pub(super) fn kept(&self, topic: &Bytes) -> Option<&Frame> {
+    pub(super) fn kept(&self, topic: &Bytes) -> Option<&Arc<Frame>> {
         self.entries[*self.numbers.get(topic)? as usize].kept.as_ref()
     }
 
@@ -152,8 +153,8 @@ fn find_readers(topic: &[u8], topics: &Topics, readers: &mut Vec<SubscriberId>) 
 mod tests {
     use super::*;
 
-    fn frame(topic: &'static str, seq: u64, retain: Retain) -> Frame {
-        Frame { topic: Bytes::from_static(topic.as_bytes()), payload: Bytes::new(), retain, seq }
+    fn frame(topic: &'static str, seq: u64, retain: Retain) -> Arc<Frame> {
+        Arc::new(Frame { topic: Bytes::from_static(topic.as_bytes()), payload: Bytes::new(), retain, seq })
     }
 
     #[test]

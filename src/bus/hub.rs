@@ -179,13 +179,13 @@ impl Hub {
         for outgoing in batch.drain(..) {
             match outgoing {
                 Outgoing::Forget(topic) => self.catalog.forget(&topic),
-                Outgoing::Frame(frame) => self.publish_frame(&frame, now, &mut woken),
+                Outgoing::Frame(frame) => self.publish_frame(&Arc::new(frame), now, &mut woken),
             }
         }
         woken
     }
 
-    fn publish_frame(&mut self, frame: &Frame, now: Mono, woken: &mut Vec<Arc<Notify>>) {
+    fn publish_frame(&mut self, frame: &Arc<Frame>, now: Mono, woken: &mut Vec<Arc<Notify>>) {
         self.counters.published += 1;
         let time = self.tick();
         let number = self.catalog.record(frame, time);
@@ -199,7 +199,7 @@ impl Hub {
         };
         for id in readers {
             if let Some(slot) = slot(&mut self.slots, *id)
-                && slot.offer(frame.clone(), now, self.limits.slow, &mut self.counters)
+                && slot.offer(Arc::clone(frame), now, self.limits.slow, &mut self.counters)
             {
                 woken.push(Arc::clone(&slot.wake));
             }
@@ -207,14 +207,14 @@ impl Hub {
     }
 
     /// Queues a frame for one subscriber, and returns whom to wake for it.
-    pub(super) fn send_to(&mut self, id: SubscriberId, frame: Frame, now: Mono) -> Option<Arc<Notify>> {
+    pub(super) fn send_to(&mut self, id: SubscriberId, frame: Arc<Frame>, now: Mono) -> Option<Arc<Notify>> {
         let slot = slot(&mut self.slots, id)?;
         slot.offer(frame, now, self.limits.slow, &mut self.counters).then(|| Arc::clone(&slot.wake))
     }
 
     /// Moves frames to `out`: up to `frames`, and until `bytes` are reached. First what it is owed, then the queue, with
     /// the kept frames of each new subscription before everything that was queued since.
-    pub(super) fn take(&mut self, id: SubscriberId, out: &mut Vec<Frame>, frames: usize, bytes: usize) -> Taken {
+    pub(super) fn take(&mut self, id: SubscriberId, out: &mut Vec<Arc<Frame>>, frames: usize, bytes: usize) -> Taken {
         let Some(slot) = slot(&mut self.slots, id) else { return Taken::Nothing };
         if let Some(slow) = slot.slow {
             return Taken::Slow(slow);
@@ -305,7 +305,7 @@ impl Hub {
 impl Slot {
     /// Queues a frame; whether the writer is to be woken. A slow one's queue stays as it is until it leaves, because
     /// dropping so many frames takes long.
-    fn offer(&mut self, frame: Frame, now: Mono, limits: SlowLimits, counters: &mut HubCounters) -> bool {
+    fn offer(&mut self, frame: Arc<Frame>, now: Mono, limits: SlowLimits, counters: &mut HubCounters) -> bool {
         if self.slow.is_some() {
             return false;
         }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -51,7 +52,7 @@ struct Join {
 /// What one look at a join brought.
 pub(super) enum Step {
     /// A kept frame to be sent.
-    Frame(Frame),
+    Frame(Arc<Frame>),
     /// A topic that needs none.
     Nothing,
     /// Nothing is waiting, or not yet.
@@ -104,7 +105,7 @@ impl Joins {
                         && topics.subscribed_since(id, topic) == Some(join.since)
                         && !self.past.iter().any(|past| past.brought(topic, join.since)) =>
                 {
-                    Step::Frame(kept.clone())
+                    Step::Frame(Arc::clone(kept))
                 }
                 _ => Step::Nothing,
             };
@@ -170,7 +171,7 @@ mod tests {
         let (mut catalog, mut topics) = (Catalog::new(100), Topics::new(10));
         for topic in kept {
             let topic = Bytes::from_static(topic.as_bytes());
-            catalog.record(&Frame { topic, payload: Bytes::new(), retain: Retain::Latest, seq: 1 }, 1);
+            catalog.record(&Arc::new(Frame { topic, payload: Bytes::new(), retain: Retain::Latest, seq: 1 }), 1);
         }
         topics.subscribe(ID, prefix.as_bytes(), 2).unwrap();
         let mut joins = Joins::default();

@@ -89,6 +89,6 @@ impl Hub {
     /// Queues a frame for one subscriber, if it is still there, and returns whom to wake for it.
     pub(super) fn send(&mut self, listener: &Listener, frame: Frame, now: Mono) -> Option<Arc<Notify>> {
         let there = slot(&mut self.slots, listener.id).is_some_and(|slot| slot.born == listener.born);
-        if there { self.send_to(listener.id, frame, now) } else { None }
+        if there { self.send_to(listener.id, Arc::new(frame), now) } else { None }
     }
 }

@@ -158,7 +158,7 @@ impl Publisher {
         if batch.is_empty() {
             return;
         }
-        let now = clock::now().mono;
+        let now = clock::mono();
         let woken = self.shared.hub().publish(batch, now);
         woken.iter().for_each(|writer| writer.notify_one());
     }

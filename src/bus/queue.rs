@@ -2,6 +2,7 @@
 //! remembers which kept topics it owes. Pure.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,7 +89,7 @@ pub struct Pushed {
 /// Frames on their way to one subscriber, oldest first.
 #[derive(Debug)]
 pub struct Queue {
-    frames: VecDeque<Frame>,
+    frames: VecDeque<Arc<Frame>>,
     bytes: usize,
     limits: QueueLimits,
     policy: Policy,
@@ -128,7 +129,8 @@ impl Queue {
     }
 
     /// Adds a frame; when there is no room, as the policy says.
-    pub fn push(&mut self, frame: Frame, now: Mono) -> Pushed {
+    pub fn push(&mut self, frame: impl Into<Arc<Frame>>, now: Mono) -> Pushed {
+        let frame = frame.into();
         let size = size_of(&frame);
         if self.has_room(size) {
             self.append(frame);
@@ -169,7 +171,7 @@ impl Queue {
     }
 
     /// Takes the frame in front.
-    pub fn pop(&mut self) -> Option<Frame> {
+    pub fn pop(&mut self) -> Option<Arc<Frame>> {
         let frame = self.remove_front()?;
         if self.frames.len() <= self.limits.frames / 2 && self.bytes <= self.limits.bytes / 2 {
             self.full = None;
@@ -225,7 +227,7 @@ impl Queue {
     }
 
     /// Frames queued.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.frames.len()
     }
 
@@ -243,7 +245,7 @@ impl Queue {
         self.frames.len() < self.limits.frames && self.bytes + size <= self.limits.bytes
     }
 
-    fn append(&mut self, frame: Frame) {
+    fn append(&mut self, frame: Arc<Frame>) {
         let number = self.next_number();
         if let Some(full) = self.full.as_mut().filter(|_| frame.retain == Retain::Conflate) {
             full.newest.insert(frame.topic.clone(), number);
@@ -252,7 +254,7 @@ impl Queue {
         self.frames.push_back(frame);
     }
 
-    fn remove_front(&mut self) -> Option<Frame> {
+    fn remove_front(&mut self) -> Option<Arc<Frame>> {
         let frame = self.frames.pop_front()?;
         self.gone += 1;
         self.bytes -= size_of(&frame);

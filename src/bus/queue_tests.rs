@@ -159,7 +159,7 @@ fn any_policy() -> impl Strategy<Value = Policy> {
 /// What a queue of one policy should do, and what came out of it.
 #[derive(Default)]
 struct Model {
-    out: Vec<Frame>,
+    out: Vec<Arc<Frame>>,
     newest: HashMap<Bytes, Frame>,
     dropped: u64,
     conflated: u64,
@@ -171,7 +171,7 @@ impl Model {
     fn take(&mut self, queue: &mut Queue, count: usize) {
         while let Some((topic, seq)) = queue.pop_owed() {
             if self.newest[&topic].seq == seq {
-                self.out.push(self.newest[&topic].clone());
+                self.out.push(Arc::new(self.newest[&topic].clone()));
                 self.again += 1;
             }
         }
@@ -217,7 +217,7 @@ proptest! {
             model.dropped += pushed.dropped;
             model.conflated += u64::from(pushed.conflated);
             prop_assert!(queue.len() <= LIMITS.frames && queue.bytes() <= LIMITS.bytes);
-            prop_assert_eq!(queue.bytes(), queue.frames.iter().map(size_of).sum::<usize>());
+            prop_assert_eq!(queue.bytes(), queue.frames.iter().map(|frame| size_of(frame)).sum::<usize>());
             prop_assert_eq!(queue.next_number() - queue.front_number(), queue.len() as u64);
             model.take(&mut queue, taken);
         }

@@ -82,10 +82,14 @@ impl Place<'_> {
     }
 
     fn leave_step(&mut self) -> bool {
-        // Its frames are dropped when the lock is free again.
-        let slot = self.hub().vacate(self.id);
-        drop(slot);
-        self.left = self.left || self.hub().remove_some(self.id, LEAVE_STEP);
+        // Once it has left, its number may be another's.
+        if !self.left {
+            // Its frames are dropped when the lock is free again.
+            let slot = self.hub().vacate(self.id);
+            drop(slot);
+            let left = self.hub().remove_some(self.id, LEAVE_STEP);
+            self.left = left;
+        }
         self.left
     }
 }
@@ -104,7 +108,7 @@ struct Subscriber<'a> {
     encoder: Encoder,
     heartbeat: Heartbeat,
     burst: Burst,
-    frames: Vec<Frame>,
+    frames: Vec<Arc<Frame>>,
     /// Commands to send before the next frames.
     commands: Vec<u8>,
     /// The PONG to send: only the latest, so that a peer that sends PINGs and never reads gains nothing.
@@ -190,7 +194,7 @@ impl Subscriber<'_> {
             topics: &losses.rows(),
             other: losses.other(),
         };
-        self.frames.insert(0, notice(self.place.shared.options.encoding, told));
+        self.frames.insert(0, Arc::new(notice(self.place.shared.options.encoding, told)));
     }
 
     fn write(&mut self) -> Result<(), Fault> {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::ConfigArgs;
+use crate::bus::Policy;
 use crate::config::Config;
 use crate::config::schema::{Bind, Bus, Encoding};
 
@@ -71,9 +72,12 @@ fn summary(config: &Config) -> String {
     text
 }
 
-/// The bus's endpoints, each with its policy.
+/// The bus's endpoints, each with its policy if that is not the usual one.
 fn binds(bus: &Bus) -> String {
-    let bind = |bind: &Bind| format!("{} {}", bind.endpoint(), bind.policy().unwrap_or(bus.policy).as_str());
+    let bind = |bind: &Bind| match bind.policy().unwrap_or(bus.policy) {
+        Policy::Conflate => bind.endpoint().to_owned(),
+        policy => format!("{} {}", bind.endpoint(), policy.as_str()),
+    };
     bus.bind.iter().map(bind).collect::<Vec<_>>().join(", ")
 }
 

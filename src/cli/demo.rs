@@ -11,6 +11,7 @@ use tracing::info;
 use crate::app::Gateway;
 use crate::client::{Format, Incoming, Printer, View, as_json, subscribe};
 use crate::config::{Config, Layers};
+use crate::sim::fault::{ALLOWED, FaultSpec};
 use crate::sim::server::{Options, Server};
 
 /// Arguments of `tickbus demo`.
@@ -20,7 +21,9 @@ use crate::sim::server::{Options, Server};
 Examples:
   tickbus demo
   tickbus demo --seed 7 --rate 100 --duration 10
-  tickbus demo --bind tcp://127.0.0.1:5555 &  tickbus-sub tcp://127.0.0.1:5555 --ladder BTCUSDT")]
+  tickbus demo --bind tcp://127.0.0.1:5555 &  tickbus-sub tcp://127.0.0.1:5555 --ladder BTCUSDT
+  tickbus demo --rate 200 --fault drop@300+300 --bind tcp://127.0.0.1:5555 --snapshot-bind tcp://127.0.0.1:5556
+      something to try a subscriber on: docs/WRITE_A_SUBSCRIBER.md")]
 pub struct Args {
     /// The same seed gives the same market.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -34,6 +37,12 @@ pub struct Args {
     /// The bus's endpoint; port 0 takes any free port.
     #[arg(long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:0")]
     pub bind: String,
+    /// The endpoint of the snapshot socket; port 0 takes any free port.
+    #[arg(long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:0")]
+    pub snapshot_bind: String,
+    /// Fault of the simulated venue; may be repeated.
+    #[arg(long = "fault", value_name = "FAULT", long_help = format!("Fault of the simulated venue; may be repeated. {ALLOWED}."))]
+    pub faults: Vec<FaultSpec>,
 }
 
 /// Runs until told to stop, or until the reader of stdout is gone.
@@ -47,12 +56,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         listen: "127.0.0.1:0".to_owned(),
         seed: args.seed,
         rate: args.rate,
-        faults: Vec::new(),
+        faults: args.faults,
         symbols: Vec::new(),
     })
     .await?
     .start();
-    let config = config(&venue.url("linear"), &venue.url("spot"), &args.bind)?;
+    let config = config(&venue.url("linear"), &venue.url("spot"), &args.bind, &args.snapshot_bind)?;
     let gateway = Gateway::start(&config, None).await?;
     let endpoint = gateway.bus_endpoints().first().cloned().unwrap_or_default();
     info!(endpoint, "Demo started: a simulated Bybit through the real gateway and bus; stop with Ctrl-C");
@@ -73,10 +82,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     printed.map(|()| ExitCode::SUCCESS)
 }
 
-fn config(linear: &str, spot: &str, bind: &str) -> anyhow::Result<Config> {
+fn config(linear: &str, spot: &str, bind: &str, snapshot_bind: &str) -> anyhow::Result<Config> {
     let publish = serde_json::json!({"book_depth": 10, "book_interval_ms": 250});
     let text = serde_json::json!({
-        "bus": {"bind": [bind], "snapshot_bind": "tcp://127.0.0.1:0"},
+        "bus": {"bind": [bind], "snapshot_bind": snapshot_bind},
         "control": {"bind": null},
         "admin": {"listen": null},
         "feeds": {

@@ -85,8 +85,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let fallback =
         found.ok_or_else(|| Usage(format!("the messages do not tell the market: add --market ({})", markets())))?;
     let mut captures = Captures::open(&args.files)?;
-    let sink = ReplaySink(bind(&args).await?);
     let mut pipelines = Pipelines::new(venue, forced, fallback);
+    let sink = ReplaySink(bind(&args, pipelines.epoch()).await?);
     let (_commands, mut receiver) = mpsc::channel(1);
     let speed = args.speed.unwrap_or(if args.bind.is_some() { Speed::Times(1) } else { Speed::Max });
     let totals = Player::new(&mut pipelines, &sink, &mut receiver, speed).play(&mut captures).await;
@@ -113,9 +113,9 @@ fn known_market(venue: &VenueDef, id: &str) -> Result<Arc<str>, Usage> {
 }
 
 /// Binds the bus, if asked for, and waits for someone to listen.
-async fn bind(args: &Args) -> anyhow::Result<Option<Publisher>> {
+async fn bind(args: &Args, epoch: u64) -> anyhow::Result<Option<Publisher>> {
     let Some(endpoint) = &args.bind else { return Ok(None) };
-    let options = PublisherOptions { endpoints: vec![endpoint.clone()], ..PublisherOptions::default() };
+    let options = PublisherOptions { endpoints: vec![endpoint.clone()], epoch, ..PublisherOptions::default() };
     let publisher = Publisher::bind(options).await?;
     tracing::info!(bus = publisher.endpoints().join(" "), "Waiting for a subscriber");
     let joined = async {

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_notice_is_one_line() {
         let topic = |name: &str| format!(r#""{name}":{{"dropped":5,"conflated":1,"first_seq":7,"last_seq":12}}"#);
-        let topics = [r"a\u001b.", "b.", "c.", "d.", "e."].map(|name| topic(name)).join(",");
+        let topics = [r"a\u001b.", "b.", "c.", "d.", "e."].map(topic).join(",");
         let text = format!(r#"{{"kind":"loss","dropped":25,"conflated":5,"topics":{{{topics}}},"other":{{}}}}"#);
         let line = Notice::read(&text).unwrap().to_string();
         let expected =

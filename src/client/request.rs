@@ -83,7 +83,11 @@ async fn exchange(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::bus::{Reply, RequestHandler, RequestOptions, RequestServer};
+    use crate::zmtp::{AllowList, Clients, KeyPair, ServerSecurity};
     use zeromq::{RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
 
     #[tokio::test]
@@ -99,6 +103,38 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(request(&endpoint, r#"{"op":"snapshot"}"#, Duration::from_secs(10)), serve);
         assert_eq!(answer.unwrap(), [Bytes::from_static(b"book.x."), Bytes::from_static(b"{}")]);
+    }
+
+    struct Echo;
+
+    impl RequestHandler for Echo {
+        fn handle(&self, request: Bytes) -> Reply<'_> {
+            Box::pin(async move { vec![request] })
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_are_shown_and_a_wrong_one_is_told() {
+        let [own, client, other] = std::array::from_fn(|_| KeyPair::generate().unwrap());
+        let server = own.public();
+        let allowed = AllowList::new(Clients::Listed([client.public()].into()));
+        let options = RequestOptions { security: ServerSecurity::Curve { own, allowed }, ..RequestOptions::default() };
+        let bound = RequestServer::bind("tcp://127.0.0.1:0", options, Arc::new(Echo)).await.unwrap();
+        let ask = async |security: ClientSecurity| {
+            let answer = request_secured(&bound.endpoints()[0], &security, "{}", Duration::from_secs(20)).await;
+            answer.map_err(|error| error.to_string())
+        };
+        let answer = ask(ClientSecurity::Curve { server, own: client.clone() }).await;
+        assert_eq!(answer, Ok(vec![Bytes::from_static(b"{}")]));
+        let cases = [
+            (ClientSecurity::Curve { server, own: other.clone() }, "does not accept this client key"),
+            (ClientSecurity::Curve { server: other.public(), own: client }, "does not have the expected key"),
+            (ClientSecurity::Null, "give the server's public key"),
+        ];
+        for (security, expected) in cases {
+            let error = ask(security).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[tokio::test]

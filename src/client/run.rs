@@ -20,6 +20,7 @@ use super::view::View;
 use crate::clock;
 use crate::io::zmq::ZmqError;
 use crate::model::{Mono, Stamp};
+use crate::zmtp::WireError;
 
 /// Lines are written together while more frames are already here, up to this many bytes.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -190,7 +191,7 @@ impl<'a> Session<'a> {
                 self.notes.say(now.mono, format_args!("connected to {}", self.args.endpoint));
             }
             // Trying again does not help, unless the gateway once took us and is being changed.
-            Incoming::Disconnected(error) if error.is_final() && !self.met => self.refused = Some(error),
+            Incoming::Disconnected(error) if is_refusal(&error) && !self.met => self.refused = Some(error),
             Incoming::Disconnected(error) => {
                 self.heard = None;
                 let endpoint = &self.args.endpoint;
@@ -292,6 +293,11 @@ impl<'a> Session<'a> {
             (End::Count | End::Timeout | End::Signal, _) => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Whether what answers there is not a bus that takes us.
+fn is_refusal(error: &ZmqError) -> bool {
+    error.is_final() || matches!(error, ZmqError::NotZmtp(_) | ZmqError::Protocol(WireError::SocketType(_)))
 }
 
 /// Waits for the timeout; for ever when there is none.

@@ -138,14 +138,19 @@ impl Subscriber {
     /// Drops the connection and prepares the next try.
     fn redial(&mut self, error: ZmqError) -> Incoming {
         // A gateway that refuses us may be told better, but not within moments.
-        let doubled =
-            if error.is_final() { LONGEST_WAIT } else { FIRST_WAIT.saturating_mul(1 << self.failures.min(16)) };
+        let failures = if error.is_final() { u32::MAX } else { self.failures };
+        let wait = wait_after(failures, fastrand::f64());
         self.failures = self.failures.saturating_add(1);
-        // A part is random, so that all subscribers of a restarted gateway do not come at once.
-        let wait = doubled.min(LONGEST_WAIT).mul_f64(0.75 + fastrand::f64() / 4.0);
         self.link = Link::Dialing(Box::pin(dial(self.target.clone(), wait)));
         Incoming::Disconnected(error)
     }
+}
+
+/// The wait before the next try. A quarter of it is `random`, which is in 0..1, so that all subscribers of a restarted
+/// gateway do not come at once.
+fn wait_after(failures: u32, random: f64) -> Duration {
+    let doubled = FIRST_WAIT.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT);
+    doubled.mul_f64(0.75 + random / 4.0)
 }
 
 async fn dial(target: Target, wait: Duration) -> Result<ZmqConnection, ZmqError> {
@@ -182,6 +187,14 @@ mod tests {
             let error = check_endpoint(bad).unwrap_err().to_string();
             assert!(error.contains("tcp://HOST:PORT"), "{error}");
         }
+    }
+
+    #[test]
+    fn waits_are_doubled_up_to_a_limit() {
+        let millis = |failures, random| wait_after(failures, random).as_millis();
+        assert_eq!([0, 1, 2, 3, 4].map(|failures| millis(failures, 0.0)), [75, 150, 300, 600, 1200]);
+        assert_eq!([5, 9, u32::MAX].map(|failures| millis(failures, 0.0)), [1500; 3]);
+        assert_eq!(millis(u32::MAX, 1.0), 2000);
     }
 
     #[test]

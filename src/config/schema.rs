@@ -128,9 +128,9 @@ pub enum Bind {
 pub struct OwnBind {
     /// The endpoint.
     pub endpoint: String,
-    /// What happens to a frame that finds no room in the queue of a subscriber here.
+    /// What happens to a frame that finds no room in the queue of a subscriber here; if absent, what `bus.policy` says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Policy", extend("default" = "conflate"))]
+    #[schemars(with = "Policy")]
     pub policy: Option<Policy>,
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::schema::Bind;
 use super::*;
+use crate::bus::Policy;
 use crate::model::{BookDepth, Channel, Interval};
 use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
 
@@ -91,6 +92,37 @@ fn feeds_alone_are_a_config() {
     assert_eq!((feed.name.as_str(), &*feed.market, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
     assert_eq!(feed.endpoints.url, "wss://acme.test/ws");
     assert_eq!(feed.silence, None);
+}
+
+#[test]
+fn an_endpoint_may_have_its_own_policy() {
+    let bind = json!(["tcp://127.0.0.1:1", {"endpoint": "ipc:///a"}, {"endpoint": "ipc:///b", "policy": "disconnect"}]);
+    let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"]}}));
+    layers.set = vec![format!("bus.bind={bind}"), "bus.policy=drop".into()];
+    let bus = check(layers).unwrap().bus;
+    let own: Vec<_> = bus.bind.iter().map(|bind| (bind.endpoint(), bind.policy())).collect();
+    let expected = [("tcp://127.0.0.1:1", None), ("ipc:///a", None), ("ipc:///b", Some(Policy::Disconnect))];
+    assert_eq!((own.as_slice(), bus.policy), (&expected[..], Policy::Drop));
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_said_where_it_is() {
+    let bind = json!([{"policy": "drop"}, {"endpoint": "ipc:///a", "policy": "wait"}, {"endpoint": "udp://x", "poilcy": 1}, 7]);
+    let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"]}}));
+    layers.set = vec![format!("bus.bind={bind}"), "bus.slow_ms=3600001".into(), "bus.max_frame=511".into()];
+    let found = problems_of(layers);
+    let expected = [
+        "bus.bind[0].endpoint: missing",
+        "bus.bind[1].policy: unknown value \"wait\"; allowed: conflate, drop, disconnect",
+        "bus.bind[2].poilcy: unknown key \"poilcy\"; allowed: endpoint, policy; did you mean \"policy\"?",
+        "bus.bind[3]: expected an object or a string, got 7",
+        "bus.max_frame: 511 is out of range; allowed: 512 to 16777216",
+        "bus.slow_ms: 3600001 is out of range; allowed: 0 to 3600000",
+        "bus.bind[2].endpoint: \"udp://x\" is not an endpoint",
+    ];
+    for expected in expected {
+        assert!(found.iter().any(|problem| problem.contains(expected)), "{expected} is not in {found:#?}");
+    }
 }
 
 #[test]

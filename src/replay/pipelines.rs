@@ -58,6 +58,11 @@ impl Pipelines {
         }
     }
 
+    /// Milliseconds since 1970 of the run's start.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// What became of every book: market and report.
     pub fn book_reports(&self) -> Vec<(Arc<str>, BookReport)> {
         let of_feed = |((_, market), entry): (&Key, &Entry)| {

@@ -1,7 +1,7 @@
 //! The bus against libzmq, through the Python clients in `tests/python`. They need a Python that has pyzmq, named by
 //! `TICKBUS_TEST_PYTHON`; without it these tests say so and pass.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
-use tickbus::bus::{Publisher, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
+use tickbus::bus::{Outgoing, Publisher, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
+use tokio::io::AsyncReadExt;
 
-use crate::raw::{DEADLINE, Peer, frame, numbered, publish, publisher, resident_bytes, until};
+use crate::raw::{DEADLINE, Peer, frame, numbered, publish, publisher, resident_bytes, until, within};
 
 /// A Python client; killed on drop.
 struct Client {
@@ -94,47 +95,87 @@ async fn heartbeats_of_a_client_are_answered() {
     assert_eq!((bus.stats().accepted, bus.stats().refused), (1, Refused::default()));
 }
 
+/// A frame whose payload begins with a number of eight digits and has `size` bytes.
+fn counted(number: u64, size: usize) -> Outgoing {
+    frame("x.", &format!("{number:08}{:y<1$}", "", size - 8), Retain::Stream)
+}
+
+/// Reads `frames` frames of [`counted`] with 300 bytes from 0 on; `received` says how many have come.
+async fn read_all(mut healthy: Peer, frames: u64, received: Arc<AtomicU64>) {
+    // Headers of a short frame (topic) and of a long one (payload).
+    const MESSAGE: usize = 2 + 2 + 9 + 300;
+    let mut block = vec![0; MESSAGE * 100];
+    for n in 0..frames {
+        let at = (n % 100) as usize * MESSAGE;
+        if at == 0 {
+            within("frames for the healthy one", healthy.stream.read_exact(&mut block)).await.unwrap();
+        }
+        assert_eq!(&block[at..at + 4], b"\x01\x02x.");
+        assert_eq!(&block[at + 13..at + 21], format!("{n:08}").as_bytes());
+        received.store(n + 1, Ordering::Relaxed);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_subscriber_costs_bounded_memory_and_harms_nobody() {
-    const FRAMES: u64 = 300_000;
+    const FRAMES: u64 = 1_000_000;
     const WINDOW: u64 = 4000;
-    let bus = publisher(|_| {}).await;
-    publish(&bus, "t.", "kept", Retain::Latest);
-    let Some(client) = Client::start("subscribe.py", &[&bus.endpoints()[0]]) else { return };
-    assert_eq!(client.line(), "t. kept");
+    let bus = publisher(|options| options.slow.time = None).await;
+    publish(&bus, "kept.", "kept", Retain::Latest);
+    let Some(client) = Client::start("count.py", &[&bus.endpoints()[0], "0", "kept.", "x.", "end."]) else { return };
+    assert_eq!(client.line(), "ready");
     client.signal("-STOP");
-    let mut healthy = Peer::subscriber(&bus, 1, "x.").await;
+    let healthy = Peer::subscriber(&bus, 1, "x.").await;
     let received = Arc::new(AtomicU64::new(0));
-    let counting = tokio::spawn({
-        let received = Arc::clone(&received);
-        async move {
-            for n in 0..FRAMES {
-                let text = healthy.text().await;
-                assert!(text.starts_with(&format!("x. {n} ")), "frame {n}: {text}");
-                received.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    let before = resident_bytes();
-    let mut most = 0;
-    let filling = "y".repeat(300);
+    let reading = tokio::spawn(read_all(healthy, FRAMES, Arc::clone(&received)));
     let mut batch = Vec::new();
+    let (mut full, mut most) = (0, 0);
     for n in 0..FRAMES {
-        batch.push(frame("x.", &format!("{n} {filling}"), Retain::Stream));
+        batch.push(counted(n, 300));
         if batch.len() == 500 {
             bus.publish(&mut batch);
+            // From when its queue is full, nothing more may be taken for it.
+            if full == 0 && bus.stats().dropped_frames > 0 {
+                full = resident_bytes();
+            }
             most = most.max(resident_bytes());
-            until("the healthy one reads", || counting.is_finished() || n < received.load(Ordering::Relaxed) + WINDOW)
+            until("the healthy one reads", || reading.is_finished() || n < received.load(Ordering::Relaxed) + WINDOW)
                 .await;
         }
     }
-    counting.await.unwrap();
+    reading.await.unwrap();
+    assert_eq!(received.load(Ordering::Relaxed), FRAMES);
     let stats = bus.stats();
-    println!("grew by {} KiB; {stats:?}", most.saturating_sub(before) >> 10);
-    assert!(most < before + (64 << 20), "grew from {before} to {most}");
-    assert!(stats.dropped_frames > FRAMES / 2, "{stats:?}");
+    println!("{full} bytes when its queue was full, {most} at most; {stats:?}");
+    assert!(full > 0 && most < full + (16 << 20), "grew from {full} to {most} bytes after the queue was full");
     assert_eq!(stats.queued_frames, 10_000);
+    // Everything it did not get is counted.
     client.signal("-CONT");
+    publish(&bus, "end.", "", Retain::Stream);
+    let counted = client.line();
+    let stats = bus.stats();
+    // The kept frame at the start, and the end.
+    let got = stats.frames_published - 2 - stats.dropped_frames;
+    assert_eq!(counted, format!("x {got} {}", FRAMES - 1), "{stats:?}");
+    assert!(stats.dropped_frames > FRAMES / 2, "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_with_a_queue_of_one_loses_nothing_that_ours_can_hold() {
+    const FRAMES: u64 = 9000;
+    let bus = publisher(|_| {}).await;
+    publish(&bus, "kept.", "kept", Retain::Latest);
+    let arguments = [&*bus.endpoints()[0], "1", "kept.", "x.", "end."];
+    let Some(mut client) = Client::start("count.py", &arguments) else { return };
+    assert_eq!(client.line(), "ready");
+    // More than its own queue and the kernel's buffers hold.
+    for from in (0..FRAMES).step_by(100) {
+        bus.publish(&mut (from..from + 100).map(|n| counted(n, 3000)).collect());
+    }
+    publish(&bus, "end.", "", Retain::Stream);
+    client.stdin.as_mut().unwrap().write_all(b"read\n").unwrap();
+    assert_eq!(client.line(), format!("x {FRAMES} {}", FRAMES - 1));
+    assert_eq!(bus.stats().dropped_frames, 0);
 }
 
 /// Publishes until the client's queues, ours and the kernel's are full and frames are lost, and lets it read them.

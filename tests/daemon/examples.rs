@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tickbus::client::{Change, Follower, follow, request};
 use tickbus::model::{Decimal, Level};
 use tickbus::sim::{Depth, Running};
+use tickbus::zmtp::{KeyPair, PublicKey};
 use tokio::time::timeout;
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, until, venue};
@@ -18,13 +19,16 @@ use crate::watcher::Watcher;
 const TOPIC: &str = "book.bybit.linear.BTCUSDT.";
 const DEPTH: Depth = Depth::Levels(200);
 
-/// Starts the example of a language; what `bus` is may be a relay.
-fn start(language: Language, bus: &str, snapshot: &str, args: &[&str]) -> Option<Script> {
-    let path = match language {
+fn example(language: Language) -> &'static str {
+    match language {
         Language::Python => "examples/python/book.py",
         Language::Node => "examples/node/book.mjs",
-    };
-    Script::start(language, path, args, &[("TICKBUS_BUS", bus), ("TICKBUS_SNAPSHOT", snapshot)])
+    }
+}
+
+/// Starts the example of a language; what `bus` is may be a relay.
+fn start(language: Language, bus: &str, snapshot: &str, args: &[&str]) -> Option<Script> {
+    Script::start(language, example(language), args, &[("TICKBUS_BUS", bus), ("TICKBUS_SNAPSHOT", snapshot)])
 }
 
 /// What the gateway says of the book, once that is what the venue has.
@@ -185,6 +189,45 @@ async fn a_follower_equals_the_gateway_whatever_happens() {
     equals_the_gateway_whatever_happens(start).await;
 }
 
+/// The example joins a gateway that demands keys, and only with the right ones.
+async fn shows_its_keys(language: Language) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = ["gateway", "mine", "other"].map(|name| {
+        let (public, secret) = KeyPair::generate().unwrap().write(folder.path(), name).unwrap();
+        (public.to_str().unwrap().to_owned(), secret.to_str().unwrap().to_owned())
+    });
+    let [gateway_key, mine, other] = &keys;
+    let venue = venue(0, &[]).await;
+    let mut config = config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:200"])}));
+    let allowed = PublicKey::read(mine.0.as_ref()).unwrap().to_string();
+    config["bus"]["auth"] = json!({"mechanism": "CURVE", "key": {"file": gateway_key.1}, "clients": [allowed]});
+    let gateway = Gateway::start(&config).await;
+    let start = |key: &str| {
+        let settings = [
+            ("TICKBUS_BUS", gateway.bus.as_str()),
+            ("TICKBUS_SNAPSHOT", gateway.snapshot.as_str()),
+            ("TICKBUS_SERVER_KEY", gateway_key.0.as_str()),
+            ("TICKBUS_KEY", key),
+        ];
+        Script::start(language, example(language), &[TOPIC, "1"], &settings)
+    };
+    let Some(mut script) = start(&mine.1) else { return };
+    assert!(script.line().await.contains(" x "), "a book");
+    let _stranger = start(&other.1);
+    let refused = || gateway.log().iter().any(|line| line["message"] == "bus peer refused");
+    until("the other key is refused", refused).await;
+}
+
+#[tokio::test]
+async fn the_python_example_shows_its_keys() {
+    shows_its_keys(Language::Python).await;
+}
+
+#[tokio::test]
+async fn the_node_example_shows_its_keys() {
+    shows_its_keys(Language::Node).await;
+}
+
 /// Compares the best levels the example prints with the `book` frames, while the venue loses deltas.
 async fn keeps_the_book_through_gaps(language: Language) {
     const CHANGES: usize = 300;
@@ -194,9 +237,11 @@ async fn keeps_the_book_through_gaps(language: Language) {
     watcher.until_true(&["BTCUSDT"], 1).await;
     let args = [TOPIC, &CHANGES.to_string()];
     let Some(mut script) = start(language, &gateway.bus, &gateway.snapshot, &args) else { return };
+    // It has the book before the market moves, so it sees both gaps.
+    assert!(script.line().await.contains(" x "));
     watcher.walk(1);
     let mut bests = BTreeMap::new();
-    let (mut changes, mut compared, mut unknown) = (0, 0, 0);
+    let (mut changes, mut compared, mut unknown) = (1, 0, 0);
     while changes < CHANGES {
         // `seq  bid x size  |  ask x size`
         let line = loop {
@@ -221,6 +266,7 @@ async fn keeps_the_book_through_gaps(language: Language) {
         }
     }
     assert!(compared > CHANGES / 2, "{compared} of {CHANGES}");
+    // On a busy machine the second delta can be lost before the first gap is healed.
     assert!(unknown >= 1, "it was never told of a gap");
     assert!(watcher.told_of("BTCUSDT", 0).contains(&"stale gap".into()), "{:?}", watcher.told);
 }

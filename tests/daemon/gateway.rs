@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
+use tickbus::client::request;
 use tickbus::sim::server::{Options, Running, Server};
 use tokio::time::{Instant, sleep};
 
@@ -154,6 +155,12 @@ impl Gateway {
         (status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default())
     }
 
+    /// What the snapshot socket tells of the bus.
+    pub(crate) async fn stats(&self) -> Value {
+        let answer = request(&self.snapshot, r#"{"op":"stats"}"#, DEADLINE).await.unwrap();
+        serde_json::from_slice(&answer[0]).unwrap()
+    }
+
     /// Sends it a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -176,6 +183,11 @@ impl Gateway {
     pub(crate) fn resident_bytes(&self) -> u64 {
         let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+
+    /// Descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use tickbus::sim::Depth;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::gateway::{Gateway, config, feed, venue};
 use crate::watcher::Watcher;
@@ -35,7 +36,7 @@ async fn five_thousand_strangers_on_each_port_hurt_nobody() {
     let mut watcher = Watcher::new(&gateway, &venue, "linear", DEPTH, &["book.", "delta.", "status.", "heartbeat."]);
     watcher.until_true(&["BTCUSDT"], 20).await;
     let (before, from) = (gateway.resident_bytes(), watcher.told.len());
-    let mut seed = 0;
+    let (mut seed, start) = (0, Instant::now());
     for endpoint in [&gateway.bus, &gateway.snapshot, &gateway.control] {
         let address = endpoint.strip_prefix("tcp://").unwrap();
         for _ in 0..5_000 / AT_ONCE {
@@ -47,6 +48,13 @@ async fn five_thousand_strangers_on_each_port_hurt_nobody() {
             watcher.until_true(&["BTCUSDT"], 1).await;
         }
     }
+    // Each socket writes a line a second and reason, which says how many it stands for.
+    let log = gateway.log();
+    let lines: Vec<_> = log.iter().filter(|line| line["message"] == "bus peer refused").collect();
+    let stands_for: u64 = lines.iter().filter_map(|line| line["count"].as_u64()).sum();
+    assert!(lines.len() as u64 <= 3 * 3 * (start.elapsed().as_secs() + 2), "{} lines", lines.len());
+    // The last ones wait for a line to come.
+    assert!(stands_for > 1000, "{stands_for} of 15,000 counted in {} lines", lines.len());
     assert_eq!((watcher.unproved, watcher.told_of("BTCUSDT", from)), (0, Vec::new()));
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "grew by {grown} bytes");

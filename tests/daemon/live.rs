@@ -71,6 +71,42 @@ async fn a_heartbeat_comes_each_second() {
     assert_eq!((&last["feeds"], &last["feeds_live"], &last["dropped"]), (&json!(1), &json!(1), &json!(0)));
 }
 
+#[tokio::test]
+async fn heartbeats_count_the_topics_subscribed_to_and_stats_list_who_subscribes() {
+    const BOOK: &str = "book.bybit.linear.BTCUSDT.";
+    let venue = venue(0, &[]).await;
+    let mut config = config(&json!({"a": feed(&venue, "linear", &["BTCUSDT", "ETHUSDT"], &["book:50", "trade"])}));
+    config["bus"]["bind"] = json!([{"endpoint": "tcp://127.0.0.1:0", "policy": "drop"}]);
+    let gateway = Gateway::start(&config).await;
+    let prefixes = ["heartbeat.", "book.", "status."];
+    let mut watcher = Watcher::new(&gateway, &venue, "linear", Depth::Levels(50), &prefixes);
+    watcher.until_true(&["BTCUSDT", "ETHUSDT"], 1).await;
+    venue.truth().step(50);
+    // The markets stand still now, and only the heartbeat tells what their last frames were.
+    watcher
+        .until("a heartbeat that counts the last frames", |watcher| {
+            let beat = &watcher.last.get("heartbeat.").map_or(&Value::Null, |beat| &beat["topics"]);
+            beat[BOOK].as_u64() > Some(1) && beat[BOOK] == watcher.last[BOOK]["seq"]
+        })
+        .await;
+    let topics = watcher.last["heartbeat."]["topics"].as_object().unwrap();
+    let names: Vec<_> = topics.keys().map(String::as_str).collect();
+    let of_symbols = ["BTCUSDT", "ETHUSDT"].map(|symbol| format!("status.bybit.linear.{symbol}."));
+    let [btc, eth] = &of_symbols;
+    assert_eq!(names, [BOOK, "book.bybit.linear.ETHUSDT.", "status.bybit.linear..", btc, eth]);
+    for (topic, seq) in topics {
+        assert_eq!(&watcher.last[topic]["seq"], seq, "{topic}");
+    }
+    let (code, stats) = gateway.ctl(&["stats"]).await;
+    let peer = &stats["peers"][0];
+    assert_eq!(
+        (code, &peer["policy"], &peer["subscriptions"], &peer["full"]),
+        (0, &json!("drop"), &json!(3), &json!(false))
+    );
+    assert_eq!((&peer["dropped_frames"], &peer["lost_topics"]), (&json!(0), &json!({})), "{stats}");
+    assert!(peer["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{stats}");
+}
+
 /// The latest frame of each channel, once all of them came.
 async fn one_of_each(watcher: &mut Watcher) -> BTreeMap<String, Value> {
     let wanted = ["book", "delta", "bbo", "trade", "ticker", "status", "instrument", "heartbeat", "candle_1m"];

@@ -4,11 +4,15 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod churn;
+mod documents;
 mod examples;
 mod faults;
 mod gateway;
 mod hostile;
+mod interop;
 mod joining;
+mod joins;
 mod live;
 mod operating;
 mod python;
@@ -17,4 +21,5 @@ mod relay;
 #[path = "../script/mod.rs"]
 mod script;
 mod security;
+mod sub;
 mod watcher;

@@ -1,4 +1,5 @@
-"""Comes and goes as a subscriber with twenty topics; waits for a frame each time, so that the publisher knows it."""
+"""Comes and goes as a subscriber, and waits for a frame each time, so that the publisher knows it. Arguments: endpoint, how
+often, and a prefix; without one it is twenty of `t.N.`, others each time."""
 import sys
 
 import zmq
@@ -8,8 +9,8 @@ rounds = int(sys.argv[2])
 for n in range(rounds):
     sub = context.socket(zmq.SUB)
     sub.linger = 0
-    for topic in range(20):
-        sub.subscribe(f"t.{(n + topic) % 100}.".encode())
+    for prefix in sys.argv[3:] or [f"t.{(n + topic) % 100}." for topic in range(20)]:
+        sub.subscribe(prefix)
     sub.connect(sys.argv[1])
     sub.recv_multipart()
     sub.close()

@@ -107,7 +107,8 @@ fn node(path: &Path) -> Option<(Command, TempDir)> {
     Some((command, folder))
 }
 
-fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
+/// The lines of a stream as they come.
+pub(crate) fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
     let (send, lines) = channel(LINES);
     let stream = BufReader::new(stream);
     std::thread::spawn(move || stream.lines().map_while(Result::ok).try_for_each(|line| send.blocking_send(line)));

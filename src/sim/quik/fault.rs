@@ -217,6 +217,8 @@ mod tests {
             assert_eq!(kind.name(), name);
             let lasting = ALLOWED.find("lasting").unwrap() < ALLOWED.find(name).unwrap();
             assert_eq!(kind.lasts(), lasting, "{name}");
+            let manual = include_str!("../../../docs/QUIK.md");
+            assert!(manual.contains(&format!("`{word}`")), "docs/QUIK.md does not know {word}");
         }
     }
 

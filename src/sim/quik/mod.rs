@@ -5,6 +5,7 @@ mod account;
 mod bars;
 mod catalog;
 mod datasource;
+mod effects;
 mod fault;
 mod methods;
 mod moscow;

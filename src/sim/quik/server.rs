@@ -331,6 +331,8 @@ impl Server {
     /// One script after the other. Connections are in `scripts`, and end with it.
     async fn live(mut self, scripts: &mut JoinSet<()>) {
         loop {
+            // Requests that come before the script serves them wait.
+            let turn = self.shared.lua.lock().await;
             for endpoint in &mut self.endpoints {
                 let listener = match endpoint.listener.take() {
                     Some(listener) => listener,
@@ -338,8 +340,6 @@ impl Server {
                 };
                 scripts.spawn(accept(listener, endpoint.events, Arc::clone(&self.shared)));
             }
-            // Requests that come before the script serves them wait.
-            let turn = self.shared.lua.lock().await;
             sleep(self.online_after).await;
             self.shared.stage().running = true;
             self.shared.with_terminal(Terminal::start_script);

@@ -10,7 +10,8 @@ use jiff::civil::{Date, DateTime};
 use super::account::{Account, Deal};
 use super::catalog::securities;
 use super::datasource::Sources;
-use super::fault::{Fault, FaultKind, Schedule};
+use super::effects::Modes;
+use super::fault::{Fault, Schedule};
 use super::moscow;
 use super::security::{AllTrade, Security};
 use super::value::{Encoder, Value};
@@ -28,10 +29,6 @@ const CHUNK: usize = 250;
 /// How often a burst, and a terminal where nothing happens, are looked after.
 const SOON: Duration = Duration::from_millis(2);
 const HOUSEKEEPING: Duration = Duration::from_millis(50);
-/// Calls closer together than this are a burst.
-const QUICK: Duration = Duration::from_millis(1);
-/// How long the terminal needs to come back after a crash.
-const CRASHED_FOR: Duration = Duration::from_secs(3);
 
 /// How a terminal begins.
 #[derive(Clone, Debug)]
@@ -98,22 +95,6 @@ pub struct Answered {
     pub end: Option<End>,
 }
 
-/// What faults have switched for good.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Modes {
-    pub(super) slow: Duration,
-    pub(super) light: bool,
-    pub(super) events_off: bool,
-    pub(super) day_replay: Option<usize>,
-    pub(super) late_history: Duration,
-    pub(super) no_history: bool,
-    pub(super) unknown: Option<Option<String>>,
-    pub(super) no_quantity: bool,
-    pub(super) exponent_ids: bool,
-    pub(super) cp1251: bool,
-    pub(super) crash_on_burst: Option<u32>,
-}
-
 /// What the script holds in the terminal; forgotten when it ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
@@ -142,19 +123,19 @@ pub struct Terminal {
     pub(super) run: u64,
     pub(super) calls: BTreeMap<String, u64>,
     pub(super) call: u64,
-    schedule: Schedule,
-    last_call: Mono,
-    quick: u32,
-    offline_until: Option<Mono>,
-    frozen: Option<(Mono, UnixNanos)>,
+    pub(super) schedule: Schedule,
+    pub(super) last_call: Mono,
+    pub(super) quick: u32,
+    pub(super) offline_until: Option<Mono>,
+    pub(super) frozen: Option<(Mono, UnixNanos)>,
     /// The terminal's clock less ours, in nanoseconds.
-    shift: i128,
+    pub(super) shift: i128,
     day: Date,
     next_move: Mono,
     next_deal: Mono,
-    burst: usize,
+    pub(super) burst: usize,
     replay: VecDeque<AllTrade>,
-    garbage: bool,
+    pub(super) garbage: bool,
     outbox: Vec<Event>,
 }
 
@@ -372,7 +353,7 @@ impl Terminal {
         }
     }
 
-    fn begin_replay(&mut self) {
+    pub(super) fn begin_replay(&mut self) {
         if let Some(trades) = self.modes.day_replay {
             let from = self.all_trades.len().saturating_sub(trades);
             self.replay = self.all_trades[from..].iter().copied().collect();
@@ -386,7 +367,7 @@ impl Terminal {
         self.begin_replay();
     }
 
-    fn new_day(&mut self, at: DateTime) {
+    pub(super) fn new_day(&mut self, at: DateTime) {
         self.day = at.date();
         self.all_trades.clear();
         self.replay.clear();
@@ -431,78 +412,9 @@ impl Terminal {
         }
         Answered { reply: (!due.lost_answer).then_some(reply), busy: self.busy, end: None }
     }
-
-    /// Whether this call is one too many in too short a time.
-    fn crash_of_burst(&mut self, now: Mono) -> Option<End> {
-        self.quick = if now.since(self.last_call) < QUICK { self.quick + 1 } else { 0 };
-        self.last_call = now;
-        let most = self.modes.crash_on_burst?;
-        (self.quick >= most).then(|| {
-            tracing::info!(calls = self.quick, "simulated terminal crashes of too many quick calls");
-            self.quick = 0;
-            End { down: CRASHED_FOR, said: false }
-        })
-    }
-
-    fn apply_due(&mut self, call: u64, now: Stamp) -> Due {
-        let mut due = Due::default();
-        for kind in self.schedule.due(call) {
-            tracing::info!(fault = kind.name(), call, "fault injected");
-            self.apply(kind, now, &mut due);
-        }
-        due
-    }
-
-    /// Lets a fault happen now; the script's end, if that is what it is.
-    pub fn inject(&mut self, kind: FaultKind, now: Stamp) -> Option<End> {
-        let mut due = Due::default();
-        self.apply(kind, now, &mut due);
-        due.end.or_else(|| due.encode_crash.map(|down| End { down, said: false }))
-    }
-
-    fn apply(&mut self, kind: FaultKind, now: Stamp, due: &mut Due) {
-        match kind {
-            FaultKind::Dead(down) => due.end = Some(End { down, said: false }),
-            FaultKind::Restart(down) => due.end = Some(End { down, said: true }),
-            FaultKind::EncodeCrash(down) => due.encode_crash = Some(down),
-            FaultKind::LostAnswer => due.lost_answer = true,
-            FaultKind::CrashOnBurst(calls) => self.modes.crash_on_burst = Some(calls),
-            FaultKind::Offline(length) => {
-                self.connected = false;
-                self.offline_until = Some(now.mono.after(length));
-                self.emit("OnDisconnected", None);
-            }
-            FaultKind::Frozen(length) => {
-                self.frozen = Some((now.mono.after(length), shifted(now.wall, self.shift)));
-            }
-            FaultKind::Slow(length) => self.modes.slow = length,
-            FaultKind::Light => self.modes.light = true,
-            FaultKind::EventsOff => self.modes.events_off = true,
-            FaultKind::DayReplay(trades) => {
-                self.modes.day_replay = Some(trades);
-                self.begin_replay();
-            }
-            FaultKind::Burst(trades) => self.burst += trades,
-            FaultKind::LateHistory(length) => self.modes.late_history = length,
-            FaultKind::NoHistory => self.modes.no_history = true,
-            FaultKind::UnknownSecurity(code) => self.modes.unknown = Some(code),
-            FaultKind::NoQuantity => self.modes.no_quantity = true,
-            FaultKind::ExponentIds => self.modes.exponent_ids = true,
-            FaultKind::Cp1251 => self.modes.cp1251 = true,
-            FaultKind::Garbage => self.garbage = true,
-            FaultKind::NewDay => self.new_day(self.clock(now.wall)),
-        }
-    }
 }
 
-/// What the faults that are due do to the call at hand.
-#[derive(Default)]
-struct Due {
-    end: Option<End>,
-    encode_crash: Option<Duration>,
-    lost_answer: bool,
-}
-
-fn shifted(at: UnixNanos, by: i128) -> UnixNanos {
+/// A moment on the terminal's clock.
+pub(super) fn shifted(at: UnixNanos, by: i128) -> UnixNanos {
     UnixNanos(u64::try_from(i128::from(at.0) + by).unwrap_or(0))
 }
