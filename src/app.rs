@@ -387,3 +387,30 @@ async fn beat(running: Running, encoding: Encoding) {
         running.publisher.beat(|topics| heartbeat(encoding, beat, topics)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    #[tokio::test]
+    async fn feeds_of_one_terminal_share_its_pool_and_others_do_not() {
+        let feed = |rpc: &str, market: &str| {
+            serde_json::json!({
+                "venue": "quik", "rpc": rpc, "market": market, "symbols": ["A"], "channels": ["trade"],
+            })
+        };
+        let here = "tcp://127.0.0.1:5560";
+        let feeds = serde_json::json!({
+            "futures": feed(here, "SPBFUT"), "shares": feed(here, "TQBR"),
+            "elsewhere": feed("tcp://127.0.0.1:5570", "CETS"),
+        });
+        let text = serde_json::json!({ "feeds": feeds }).to_string();
+        let config = Layers { text, ..Layers::default() }.check().unwrap();
+        let pools = open_pools(&config.feeds);
+        assert_eq!(pools.len(), 3);
+        assert!(Arc::ptr_eq(&pools["futures"], &pools["shares"]));
+        assert!(!Arc::ptr_eq(&pools["futures"], &pools["elsewhere"]));
+        assert_eq!(&*pools["elsewhere"].report().terminal, "elsewhere");
+    }
+}

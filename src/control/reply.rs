@@ -148,3 +148,31 @@ fn terminal(report: &TerminalReport) -> Value {
     }
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+
+    #[test]
+    fn a_terminal_in_trouble_says_which_socket_and_why() {
+        let host = |trouble: Option<&str>| HostReport {
+            endpoint: "tcp://127.0.0.1:5560".into(),
+            trouble: trouble.map(str::to_owned),
+            ..HostReport::default()
+        };
+        let events =
+            |connected| EventsReport { connected, last_failure: Some("gone".to_owned()), ..Default::default() };
+        let report = |host, events| TerminalReport {
+            pool: PoolReport { terminal: "quik".into(), waiting: 3, hosts: vec![host], ..PoolReport::default() },
+            events,
+        };
+        let told = terminal(&report(host(Some("refused")), Some(events(false))));
+        assert_eq!((&told["pool"], &told["waiting"]), (&json!("quik"), &json!(3)));
+        assert_eq!(told["hosts"][0]["trouble"], "refused");
+        assert_eq!(told["events"]["trouble"], "gone");
+        let told = terminal(&report(host(None), Some(events(true))));
+        assert!(told["hosts"][0].get("trouble").is_none() && told["events"].get("trouble").is_none(), "{told}");
+        assert!(terminal(&report(host(None), None)).get("events").is_none(), "everything is polled");
+    }
+}
