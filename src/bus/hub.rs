@@ -173,19 +173,19 @@ impl Hub {
         done
     }
 
-    /// Queues the batch and returns whom to wake.
-    pub(super) fn publish(&mut self, batch: &mut Vec<Outgoing>, now: Mono) -> Vec<Arc<Notify>> {
+    /// Queues the batch and returns whom to wake. The time is asked for only where it matters: when a queue is full.
+    pub(super) fn publish(&mut self, batch: &mut Vec<Outgoing>, now: impl Fn() -> Mono) -> Vec<Arc<Notify>> {
         let mut woken = Vec::new();
         for outgoing in batch.drain(..) {
             match outgoing {
                 Outgoing::Forget(topic) => self.catalog.forget(&topic),
-                Outgoing::Frame(frame) => self.publish_frame(&Arc::new(frame), now, &mut woken),
+                Outgoing::Frame(frame) => self.publish_frame(&Arc::new(frame), &now, &mut woken),
             }
         }
         woken
     }
 
-    fn publish_frame(&mut self, frame: &Arc<Frame>, now: Mono, woken: &mut Vec<Arc<Notify>>) {
+    fn publish_frame(&mut self, frame: &Arc<Frame>, now: &impl Fn() -> Mono, woken: &mut Vec<Arc<Notify>>) {
         self.counters.published += 1;
         let time = self.tick();
         let number = self.catalog.record(frame, time);
@@ -209,7 +209,7 @@ impl Hub {
     /// Queues a frame for one subscriber, and returns whom to wake for it.
     pub(super) fn send_to(&mut self, id: SubscriberId, frame: Arc<Frame>, now: Mono) -> Option<Arc<Notify>> {
         let slot = slot(&mut self.slots, id)?;
-        slot.offer(frame, now, self.limits.slow, &mut self.counters).then(|| Arc::clone(&slot.wake))
+        slot.offer(frame, || now, self.limits.slow, &mut self.counters).then(|| Arc::clone(&slot.wake))
     }
 
     /// Moves frames to `out`: up to `frames`, and until `bytes` are reached. First what it is owed, then the queue, with
@@ -235,10 +235,13 @@ impl Hub {
                         looks -= 1;
                         None
                     }
-                    Step::Wait => match slot.queue.pop() {
-                        Some(frame) => Some(frame),
-                        None => break,
-                    },
+                    Step::Wait => {
+                        let queued = slot.queue.bytes();
+                        let Some(frame) = slot.queue.pop() else { break };
+                        taken += queued - slot.queue.bytes();
+                        out.push(frame);
+                        continue;
+                    }
                 }
             };
             taken += frame.as_ref().map_or(0, |frame| frame.topic.len() + frame.payload.len());
@@ -305,10 +308,18 @@ impl Hub {
 impl Slot {
     /// Queues a frame; whether the writer is to be woken. A slow one's queue stays as it is until it leaves, because
     /// dropping so many frames takes long.
-    fn offer(&mut self, frame: Arc<Frame>, now: Mono, limits: SlowLimits, counters: &mut HubCounters) -> bool {
+    fn offer(
+        &mut self,
+        frame: Arc<Frame>,
+        now: impl FnOnce() -> Mono,
+        limits: SlowLimits,
+        counters: &mut HubCounters,
+    ) -> bool {
         if self.slow.is_some() {
             return false;
         }
+        let Some(frame) = self.queue.push_easily(frame) else { return std::mem::take(&mut self.asleep) };
+        let now = now();
         let pushed = self.queue.push(frame, now);
         counters.count(pushed);
         self.slow = match pushed.refused {

@@ -24,7 +24,7 @@ fn publish_at(hub: &mut Hub, now: Mono, frames: &[(&str, &str, Retain)]) -> usiz
     let mut woken = 0;
     for (topic, payload, retain) in frames {
         let frame = frame(topic, last(hub, topic) + 1, payload, *retain);
-        woken += hub.publish(&mut vec![Outgoing::Frame(frame)], now).len();
+        woken += hub.publish(&mut vec![Outgoing::Frame(frame)], || now).len();
     }
     woken
 }
@@ -95,7 +95,7 @@ fn a_joiner_gets_kept_frames_first_and_once() {
 fn a_forgotten_topic_is_not_given_to_joiners() {
     let mut hub = Hub::new(LIMITS);
     publish(&mut hub, &[("book.b.", "1", Retain::Conflate)]);
-    hub.publish(&mut vec![Outgoing::Forget(Bytes::from_static(b"book.b."))], Mono(0));
+    hub.publish(&mut vec![Outgoing::Forget(Bytes::from_static(b"book.b."))], || Mono(0));
     let id = join(&mut hub, &[""]);
     assert_eq!(take(&mut hub, id), [""; 0]);
     assert_eq!(hub.kept_topics(), 0);

@@ -158,8 +158,7 @@ impl Publisher {
         if batch.is_empty() {
             return;
         }
-        let now = clock::mono();
-        let woken = self.shared.hub().publish(batch, now);
+        let woken = self.shared.hub().publish(batch, clock::mono);
         woken.iter().for_each(|writer| writer.notify_one());
     }
 

@@ -86,10 +86,17 @@ pub struct Pushed {
     pub refused: bool,
 }
 
+/// A frame in the queue. Its size stands beside it, so that it can be taken without touching what another core has written.
+#[derive(Debug)]
+struct Queued {
+    frame: Arc<Frame>,
+    size: usize,
+}
+
 /// Frames on their way to one subscriber, oldest first.
 #[derive(Debug)]
 pub struct Queue {
-    frames: VecDeque<Arc<Frame>>,
+    frames: VecDeque<Queued>,
     bytes: usize,
     limits: QueueLimits,
     policy: Policy,
@@ -128,12 +135,23 @@ impl Queue {
         }
     }
 
+    /// Adds a frame if the queue has room and is not recovering from having had none; else gives it back. What [`Self::push`]
+    /// does then, but without the time.
+    pub fn push_easily(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
+        let size = size_of(&frame);
+        if self.is_full() || !self.has_room(size) {
+            return Some(frame);
+        }
+        self.append(frame, size);
+        None
+    }
+
     /// Adds a frame; when there is no room, as the policy says.
     pub fn push(&mut self, frame: impl Into<Arc<Frame>>, now: Mono) -> Pushed {
         let frame = frame.into();
         let size = size_of(&frame);
         if self.has_room(size) {
-            self.append(frame);
+            self.append(frame, size);
             return Pushed::default();
         }
         if self.policy == Policy::Disconnect {
@@ -148,14 +166,14 @@ impl Queue {
         };
         let mut pushed = Pushed { conflated: place.is_some(), ..Pushed::default() };
         if let Some(at) = place {
-            self.bytes = self.bytes - size_of(&self.frames[at]) + size;
-            let older = std::mem::replace(&mut self.frames[at], frame);
-            self.losses.conflated(&older, now);
+            let older = std::mem::replace(&mut self.frames[at], Queued { frame, size });
+            self.bytes = self.bytes - older.size + size;
+            self.losses.conflated(&older.frame, now);
             pushed.dropped = self.shrink(0, now);
         } else {
             pushed.dropped = self.shrink(size, now);
             if self.has_room(size) {
-                self.append(frame);
+                self.append(frame, size);
             } else {
                 self.lose(&frame, now);
                 pushed.dropped += 1;
@@ -245,19 +263,19 @@ impl Queue {
         self.frames.len() < self.limits.frames && self.bytes + size <= self.limits.bytes
     }
 
-    fn append(&mut self, frame: Arc<Frame>) {
+    fn append(&mut self, frame: Arc<Frame>, size: usize) {
         let number = self.next_number();
         if let Some(full) = self.full.as_mut().filter(|_| frame.retain == Retain::Conflate) {
             full.newest.insert(frame.topic.clone(), number);
         }
-        self.bytes += size_of(&frame);
-        self.frames.push_back(frame);
+        self.bytes += size;
+        self.frames.push_back(Queued { frame, size });
     }
 
     fn remove_front(&mut self) -> Option<Arc<Frame>> {
-        let frame = self.frames.pop_front()?;
+        let Queued { frame, size } = self.frames.pop_front()?;
         self.gone += 1;
-        self.bytes -= size_of(&frame);
+        self.bytes -= size;
         Some(frame)
     }
 
@@ -287,7 +305,8 @@ impl Queue {
 
     fn index(&self) -> HashMap<Bytes, u64> {
         let numbered = (self.gone..).zip(&self.frames);
-        numbered.filter(|(_, f)| f.retain == Retain::Conflate).map(|(n, f)| (f.topic.clone(), n)).collect()
+        let conflatable = numbered.filter(|(_, queued)| queued.frame.retain == Retain::Conflate);
+        conflatable.map(|(number, queued)| (queued.frame.topic.clone(), number)).collect()
     }
 }
 

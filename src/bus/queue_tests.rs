@@ -217,7 +217,7 @@ proptest! {
             model.dropped += pushed.dropped;
             model.conflated += u64::from(pushed.conflated);
             prop_assert!(queue.len() <= LIMITS.frames && queue.bytes() <= LIMITS.bytes);
-            prop_assert_eq!(queue.bytes(), queue.frames.iter().map(|frame| size_of(frame)).sum::<usize>());
+            prop_assert_eq!(queue.bytes(), queue.frames.iter().map(|queued| size_of(&queued.frame)).sum::<usize>());
             prop_assert_eq!(queue.next_number() - queue.front_number(), queue.len() as u64);
             model.take(&mut queue, taken);
         }

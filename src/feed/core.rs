@@ -155,6 +155,7 @@ impl Core {
 
     pub(super) fn connected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = true;
+        self.notice = None;
         self.states_changed = true;
         for at in 0..self.streams.len() {
             let reason = self.streams[at].status.before_connecting();
@@ -166,6 +167,7 @@ impl Core {
 
     pub(super) fn disconnected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = false;
+        self.notice = None;
         self.states_changed = true;
         self.commands.clear();
         for at in 0..self.streams.len() {
@@ -196,6 +198,7 @@ impl Core {
             TerminalState::Offline(detail) => (State::Offline, Reason::Offline, detail),
             TerminalState::Frozen(detail) => (State::Stale, Reason::ClockStopped, detail),
         };
+        self.notice = None;
         self.states_changed = true;
         self.terminal = Some((state, reason, detail.to_owned()));
         self.commands.clear();

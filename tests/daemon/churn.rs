@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use socket2::SockRef;
 use tickbus::sim::Depth;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, venue};
 use crate::script::{Language, Script};
@@ -56,8 +57,9 @@ async fn visit(address: &str, number: usize) -> std::io::Result<()> {
         }
         // Having cancelled.
         3 => {
-            stream.write_all(&[command("SUBSCRIBE", "book."), command("CANCEL", "book.")].concat()).await?;
-            stream.read_exact(&mut [0; 100]).await?;
+            stream.write_all(&command("SUBSCRIBE", "book.")).await?;
+            stream.read_exact(&mut [0; 200]).await?;
+            stream.write_all(&command("CANCEL", "book.")).await?;
         }
         // As one should, after some frames.
         _ => {
@@ -74,7 +76,7 @@ async fn visits(gateway: &Gateway, count: usize) {
     let address = gateway.bus.strip_prefix("tcp://").unwrap();
     for from in (0..count).step_by(AT_ONCE) {
         let visitors = (from..from + AT_ONCE).map(|number| visit(address, number));
-        for visited in futures_util::future::join_all(visitors).await {
+        for visited in timeout(DEADLINE, join_all(visitors)).await.expect("what visitors wait for") {
             visited.unwrap();
         }
     }

@@ -116,7 +116,10 @@ async fn becomes_equal(keeper: &mut impl Keeper, gateway: &Gateway, venue: &Runn
         };
         if (&book["epoch"], &book["seq"]) == place {
             for side in ["bids", "asks"] {
-                assert_eq!(levels(&book, side), levels(&expected, side), "{side} at {place:?}");
+                let (ours, theirs) = (levels(&book, side), levels(&expected, side));
+                let first = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+                let counts = (ours.len(), theirs.len());
+                assert!(ours == theirs, "{side} at {place:?} differ: {counts:?} levels, first in {first:?}");
             }
             return unknown;
         }

@@ -224,3 +224,40 @@ fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
     assert!(!is_silent(true));
     assert!(is_silent(false));
 }
+
+#[test]
+fn what_is_to_tell_beside_a_state_is_told_with_it_and_taken_back() {
+    use crate::venue::{Output, Update};
+    let mut desk = Desk::new(&["book:50 A", "ticker A"]);
+    desk.text(&snapshot("A", 100));
+    let say = |desk: &mut Desk, update: Update<'_>| {
+        let (core, now, out) = (&mut desk.feed.core, desk.now, &mut desk.said);
+        Intake { core, now, out }.update(update);
+        desk.lines()
+    };
+    let details = |desk: &Desk| -> Vec<String> {
+        desk.feed.report().symbols.into_iter().map(|symbol| symbol.status.detail.unwrap_or_default()).collect()
+    };
+    let stream = Some(crate::model::StreamId(1));
+    let said = say(&mut desk, Update::Notice { stream, detail: "no column X" });
+    assert_eq!(said, ["A notice no column X"]);
+    assert_eq!(say(&mut desk, Update::Notice { stream, detail: "" }), ["A notice -"]);
+
+    let said = say(&mut desk, Update::Notice { stream: None, detail: "slow" });
+    assert_eq!(said, ["feed notice 1 of 1 symbols live; slow"]);
+    say(&mut desk, Update::Notice { stream: None, detail: "slower" });
+    assert_eq!(details(&desk), ["1 of 1 symbols live; slower", ""]);
+    assert_eq!(desk.states()[""], State::Live, "nothing else changes");
+    desk.text(&delta("A", 102));
+    assert_eq!(details(&desk)[0], "0 of 1 symbols live; slower", "it is told with the next state too");
+    say(&mut desk, Update::Notice { stream: None, detail: "" });
+    assert_eq!(details(&desk)[0], "0 of 1 symbols live");
+
+    say(&mut desk, Update::Notice { stream: None, detail: "slow" });
+    desk.take(Input::Disconnected);
+    desk.take(Input::Connected);
+    assert!(details(&desk).iter().all(|detail| !detail.contains("slow")), "a new connection begins without");
+    say(&mut desk, Update::Late { polls: 7 });
+    say(&mut desk, Update::Late { polls: 3 });
+    assert_eq!(desk.feed.report().counters.late, 10);
+}

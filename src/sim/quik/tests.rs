@@ -82,7 +82,7 @@ fn errors_are_the_servers() {
     for name in ["OnQuote", "isconnected", "Size"] {
         assert_eq!(call(&mut t, name, json!({}))["error"]["code"], 404, "{name}");
     }
-    assert_eq!(text_of(&mut t, r#"{"method":7}"#).contains("404"), true);
+    assert!(text_of(&mut t, r#"{"method":7}"#).contains("404"));
     for wrong in ["nonsense", "[]", "{}", "{\"method\":\"a\tb\"}"] {
         let answer: Value = serde_json::from_str(&text_of(&mut t, wrong)).unwrap();
         assert_eq!(answer["error"]["code"], 500, "{wrong}");

@@ -332,7 +332,7 @@ mod tests {
             (r#"{"op":"rpc","method":"isConnected","arg":{}}"#, "bad_request", "arg"),
             (r#"{"op":"rpc","method":"sendTransaction","args":{}}"#, "not_allowed", "allow_methods"),
             (r#"{"op":"history","symbol":"RIZ6"}"#, "bad_request", "interval"),
-            (r#"{"op":"history","symbol":"RIZ6","interval":"1m"}"#, "down", "not there"),
+            (r#"{"op":"history","symbol":"RIZ6","interval":"1m"}"#, "down", "does not answer"),
             (long.as_str(), "bad_request", "16384"),
         ]) {
             desk.ask(id, text, 0);

@@ -97,7 +97,7 @@ impl QuikSession {
         for machine in self.machines() {
             machine.down();
         }
-        self.history.give_up(out);
+        self.history.give_up("the terminal went away", out);
     }
 
     /// The terminal's state changed.

@@ -2,6 +2,7 @@
 
 mod books;
 mod feed;
+mod parts;
 mod states;
 mod terminal;
 mod trades;

@@ -110,7 +110,7 @@ impl History {
         };
         let Question { symbol, span, want, wait_ms } = question;
         if !self.live {
-            let failure = Failure::Down("it does not answer, or has no connection to its broker".to_owned());
+            let failure = Failure::Down("the terminal does not answer, or has no connection to its broker".to_owned());
             return out.answer(id, failure.answer(&symbol, span));
         }
         if self.places.len() >= SERIES_MAX && !self.places.contains_key(&(symbol.clone(), span)) {
@@ -126,9 +126,9 @@ impl History {
         self.begin_bars(out);
     }
 
-    /// The terminal is gone: what waits is told so. Datasources may still be there when it comes back.
-    pub(super) fn give_up(&mut self, out: &mut dyn Output) {
-        let failure = Failure::Down("it went away".to_owned());
+    /// The terminal is gone: what waits is told why. Datasources may still be there when it comes back.
+    pub(super) fn give_up(&mut self, why: &str, out: &mut dyn Output) {
+        let failure = Failure::Down(why.to_owned());
         self.live = false;
         self.due.clear();
         self.reading.clear();
@@ -376,7 +376,7 @@ impl Machine for History {
     }
 
     fn shut_down(&mut self, out: &mut dyn Output) {
-        self.give_up(out);
+        self.give_up("the gateway is ending", out);
         self.closing = true;
         for slot in self.slots.iter_mut().flatten() {
             slot.source.close(&mut self.calls, out);

@@ -329,7 +329,7 @@ impl Source {
 
     fn checked(&self, reply: &Reply<'_>) -> Progress {
         let unknown = reply.result().is_some_and(|fields| fields.object("security_info").is_empty());
-        let empty = matches!(&self.phase, Phase::Sizing(sizing) if !sizing.seen.is_some_and(|(size, _)| size > 0));
+        let empty = matches!(&self.phase, Phase::Sizing(sizing) if sizing.seen.is_none_or(|(size, _)| size == 0));
         if unknown && empty {
             let words = "the terminal does not know the security".to_owned();
             return Progress::Failed(Failure::UnknownSecurity(words));

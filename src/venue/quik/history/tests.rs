@@ -207,7 +207,7 @@ impl Desk {
 
     fn down(&mut self) {
         self.history.down();
-        self.history.give_up(&mut self.said);
+        self.history.give_up("gone", &mut self.said);
     }
 
     fn ask(&mut self, question: &Value) -> u64 {

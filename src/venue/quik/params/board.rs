@@ -57,6 +57,13 @@ struct Slot {
     reading: Reading,
 }
 
+/// What a ticker says.
+#[derive(Debug, Default)]
+struct Values {
+    fields: Vec<(TickerField, String)>,
+    params: Vec<(String, String)>,
+}
+
 /// A board for every symbol that has a stream for it, in the order of the streams.
 pub(super) fn of(streams: &[Stream]) -> Vec<Board> {
     let mut boards: Vec<Board> = Vec::new();
@@ -167,7 +174,7 @@ impl Board {
         if !std::mem::take(&mut self.anyway) {
             return out.update(Update::Unchanged(stream));
         }
-        let (fields, params) = self.values();
+        let Values { fields, params } = self.values();
         let clocks = Clocks { recv: Some(now.wall), ..Clocks::default() };
         out.update(Update::Ticker(TickerUpdate { stream, venue_seq: None, fields: &fields, params: &params, clocks }));
     }
@@ -196,8 +203,8 @@ impl Board {
     }
 
     /// The known fields in their order, and the other parameters by their names.
-    fn values(&self) -> (Vec<(TickerField, String)>, Vec<(String, String)>) {
-        let (mut fields, mut params) = (Vec::new(), Vec::new());
+    fn values(&self) -> Values {
+        let Values { mut fields, mut params } = Values::default();
         for slot in self.slots.iter().filter(|slot| slot.shown) {
             let field = FIELDS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&slot.name)).map(|(_, field)| *field);
             match (&slot.reading, field) {
@@ -212,7 +219,7 @@ impl Board {
         }
         fields.sort_by_key(|(field, _)| *field);
         params.sort();
-        (fields, params)
+        Values { fields, params }
     }
 
     /// Publishes the best bid and offer if they changed, else confirms them.
