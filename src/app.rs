@@ -25,7 +25,7 @@ use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
-use crate::io::terminal::{EventsSocket, Pool, PoolLimits, TerminalDriver, TerminalParts};
+use crate::io::terminal::{EventsSocket, LAST_ANSWERS_WITHIN, Pool, PoolLimits, TerminalDriver, TerminalParts};
 use crate::pipeline::Pipeline;
 
 /// Silence after which a book is doubted, where the config does not say.
@@ -53,6 +53,7 @@ pub struct Gateway {
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
     stop_requested: watch::Receiver<bool>,
+    feeds_end_within: Duration,
 }
 
 /// What all feeds of a run share.
@@ -120,7 +121,9 @@ impl Gateway {
         for note in &config.security.notes {
             warn!("{note}");
         }
-        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested };
+        let terminals = config.feeds.iter().any(|plan| plan.terminal.is_some());
+        let feeds_end_within = FEEDS_END_WITHIN + if terminals { LAST_ANSWERS_WITHIN } else { Duration::ZERO };
+        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested, feeds_end_within };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -154,7 +157,8 @@ impl Gateway {
         let _ = self.stop_requested.wait_for(|stop| *stop).await;
     }
 
-    /// Ends: feeds say `down` and close, queues drain, sockets close. Takes less than two seconds.
+    /// Ends: feeds say `down` and close, queues drain, sockets close. Takes less than two seconds; with a terminal, as long
+    /// as it answers the calls that give back what was taken there, up to some twenty.
     pub async fn stop(self) {
         self.running.request_shutdown();
         for feed in self.running.feeds.iter() {
@@ -165,7 +169,7 @@ impl Gateway {
                 let _ = task.await;
             }
         };
-        if tokio::time::timeout(FEEDS_END_WITHIN, ended).await.is_err() {
+        if tokio::time::timeout(self.feeds_end_within, ended).await.is_err() {
             warn!("Feeds did not end in time");
         }
         self.heartbeat.abort();

@@ -76,19 +76,19 @@ pub struct QuikArgs {
     pub light: bool,
 
     /// What clients must show: `null`, `plain:USER:PASSWORD_FILE`, or `curve:SERVER.key_secret:CLIENT.key[,CLIENT.key…]`
-    /// with key files as `tickbus keygen` and pyzmq write them [null].
+    /// with key files as `tickbus keygen` and pyzmq write them (default: null).
     #[arg(long, value_name = "AUTH", value_parser = auth)]
     pub auth: Option<ServerSecurity>,
 
-    /// Bars of a datasource when it is first opened [300].
+    /// Bars of a datasource when it is first opened (default: 300).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=65_536))]
     pub bars: Option<u32>,
 
-    /// How long a datasource takes to fill, in milliseconds [300].
+    /// How long a datasource takes to fill, in milliseconds (default: 300).
     #[arg(long, value_name = "MS")]
     pub load_ms: Option<u32>,
 
-    /// The account deals by itself each so many milliseconds, so that there are account events; 0 for never [5000].
+    /// The account deals by itself each so many milliseconds, so that there are account events; 0 for never (default: 5000).
     #[arg(long, value_name = "MS")]
     pub deal_ms: Option<u32>,
 

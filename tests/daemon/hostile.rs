@@ -1,6 +1,6 @@
 //! Strangers on the gateway's ports.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tickbus::sim::Depth;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -48,16 +48,13 @@ async fn five_thousand_strangers_on_each_port_hurt_nobody() {
             watcher.until_true(&["BTCUSDT"], 1).await;
         }
     }
-    // Each socket writes a line a second and reason, which says how many it stands for.
+    // All are counted, but each socket writes no more than a line a second and reason.
+    let (_, stats) = gateway.ctl(&["stats"]).await;
+    let refused: u64 = stats["refused"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
+    assert!(refused > 4_000, "{refused} of 5,000 on the bus: {stats}");
     let log = gateway.log();
-    let lines: Vec<_> = log.iter().filter(|line| line["message"] == "bus peer refused").collect();
-    let stands_for: u64 = lines.iter().filter_map(|line| line["count"].as_u64()).sum();
-    let stats = gateway.stats().await;
-    let refused: u64 = stats["refused"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
-    assert!(lines.len() as u64 <= 3 * 3 * (start.elapsed().as_secs() + 2), "{} lines", lines.len());
-    // Those who came since the last line wait for the next one; the counters do not wait.
-    assert!((1..=15_000).contains(&stands_for), "{stands_for} of 15,000 in {} lines", lines.len());
-    assert!(refused > 2500, "{refused} of 5,000 counted on the bus: {stats}");
+    let lines = log.iter().filter(|line| line["message"] == "bus peer refused").count();
+    assert!(lines as u64 <= 3 * 3 * (start.elapsed().as_secs() + 2), "{lines} lines");
     assert_eq!((watcher.unproved, watcher.told_of("BTCUSDT", from)), (0, Vec::new()));
     let grown = gateway.resident_bytes().saturating_sub(before);
     assert!(grown < 64 << 20, "grew by {grown} bytes");

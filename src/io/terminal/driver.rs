@@ -26,8 +26,10 @@ use crate::zmtp::ClientSecurity;
 const BURST_EVENTS: usize = 256;
 /// Answers stepped through before commands and timers are looked at.
 const BURST_ANSWERS: usize = 64;
-/// How long a feed that ends waits for the answers to its last calls. Under a second, so that a shutdown takes no more.
-const LAST_ANSWERS_WITHIN: Duration = Duration::from_millis(800);
+/// How long a feed that ends waits for the next answer to its last calls: a terminal that is gone holds up nobody.
+const NEXT_ANSWER_WITHIN: Duration = Duration::from_millis(800);
+/// How long for all of them, while they come: what 300 instruments took takes seconds to give back within the budget.
+pub const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a driver is made of.
 pub struct TerminalParts<P> {
@@ -236,7 +238,8 @@ impl<P: Steps> TerminalDriver<P> {
         }
         self.serve(now);
         while self.caller.outstanding() > 0 {
-            let Ok(answer) = timeout_at(deadline, self.caller.answer()).await else {
+            let next = clock::instant_of(clock::now().mono.after(NEXT_ANSWER_WITHIN));
+            let Ok(answer) = timeout_at(next.min(deadline), self.caller.answer()).await else {
                 let unanswered = self.caller.outstanding();
                 info!(feed = %self.engine.feed, unanswered, "Feed ends without the answers to its last calls");
                 break;

@@ -25,7 +25,7 @@ mod report;
 mod waiting;
 
 use dial::ZmqDial;
-pub use driver::{EventsSocket, TerminalDriver, TerminalParts};
+pub use driver::{EventsSocket, LAST_ANSWERS_WITHIN, TerminalDriver, TerminalParts};
 pub use pool::{Caller, MOST_OUTSTANDING, Pool};
 pub use report::{EventsReport, HostReport, PoolCounters, PoolReport, TerminalReport};
 
