@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     let program = |name: &str| std::env::var(name).with_context(|| format!("{name} must name the compiled program"));
     let programs =
         Programs { sink: program("TICKBUS_BENCH_BUS_SINK")?, publisher: program("TICKBUS_BENCH_BUS_PUBLISHER")? };
-    let (rounds, share) = if quick { (3, 0.3) } else { (7, 1.0) };
+    let (rounds, share) = if quick { (3, 0.3) } else { (11, 1.0) };
     let mut bench = Bench { programs, rounds, share, verdicts: Vec::new() };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("bus against libzmq PUB on {cores} cores, {rounds} rounds in turn, medians; {}", load_average());

@@ -22,7 +22,7 @@ Examples:
   tickbus demo
   tickbus demo --seed 7 --rate 100 --duration 10
   tickbus demo --bind tcp://127.0.0.1:5555 &  tickbus-sub tcp://127.0.0.1:5555 --ladder BTCUSDT
-  tickbus demo --rate 200 --fault drop@300+300 --bind tcp://127.0.0.1:5555 --snapshot-bind tcp://127.0.0.1:5556
+  tickbus demo --rate 200 --fault drop@500+3000 --bind tcp://127.0.0.1:5555 --snapshot-bind tcp://127.0.0.1:5556
       something to try a subscriber on: docs/WRITE_A_SUBSCRIBER.md")]
 pub struct Args {
     /// The same seed gives the same market.
