@@ -128,7 +128,7 @@ fn replay(path: &Path) -> usize {
         streams: Vec::new(),
         discover: true,
         silence: Duration::from_secs(10),
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
     let mut checkpoints: BTreeMap<u64, Vec<(&str, &Value)>> = BTreeMap::new();
@@ -199,7 +199,7 @@ fn every_recorded_message_is_understood() {
             streams: Vec::new(),
             discover: true,
             silence: Duration::from_secs(10),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
         let mut published = 0;

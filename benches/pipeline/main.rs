@@ -127,12 +127,7 @@ impl Output for Updates {
 }
 
 fn parse_only(recorded: &Recorded) -> u64 {
-    let spec = SessionSpec {
-        market: "linear".to_owned(),
-        streams: recorded.streams(),
-        discover: false,
-        terminal: TerminalSpec::default(),
-    };
+    let spec = SessionSpec::of("linear", recorded.streams());
     let (mut session, mut updates) = ((VENUE.open)(spec), Updates::default());
     for message in &recorded.messages {
         session.handle(Input::Text(message.text.as_bytes()), message.now, &mut updates);

@@ -60,7 +60,7 @@ impl FeedOutput for Judge {
 
 /// Lines of text are messages; a first byte of `!` makes one of the other inputs.
 pub fn bybit_session(data: &[u8]) {
-    let of = |channel| Stream { symbol: "A".to_owned(), channel };
+    let of = |channel| Stream::new("A", channel);
     let minute = Interval { count: 1, unit: 'm' };
     let channels = [
         Channel::Book(BookDepth::Levels(50)),
@@ -71,7 +71,7 @@ pub fn bybit_session(data: &[u8]) {
         Channel::Liquidation,
     ];
     let mut streams: Vec<_> = channels.into_iter().map(of).collect();
-    streams.push(Stream { symbol: "B".to_owned(), channel: Channel::Book(BookDepth::Full) });
+    streams.push(Stream::new("B", Channel::Book(BookDepth::Full)));
     let discover = data.first() == Some(&b'?');
     if discover {
         streams.clear();
@@ -81,7 +81,7 @@ pub fn bybit_session(data: &[u8]) {
         streams,
         discover,
         silence: Duration::from_secs(5),
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let (mut feed, mut judge, mut now) = (Feed::new(&bybit::VENUE, spec), Judge::default(), 0_u64);
     for line in data.split(|byte| *byte == b'\n').take(500) {
@@ -133,7 +133,7 @@ pub fn quik_session(data: &[u8]) {
         Channel::Ticker,
         Channel::Candle(Interval { count: 1, unit: 'm' }),
     ];
-    let of = |symbol: &str| channels.map(|channel| Stream { symbol: symbol.to_owned(), channel });
+    let of = |symbol: &str| channels.map(|channel| Stream::new(symbol, channel));
     let discover = data.first() == Some(&b'?');
     let spec = FeedSpec {
         market: "SPBFUT".to_owned(),
@@ -146,6 +146,7 @@ pub fn quik_session(data: &[u8]) {
             history_sources: 2,
             ..TerminalSpec::default()
         },
+        ..FeedSpec::default()
     };
     let (mut feed, mut judge, mut now) =
         (Feed::new(&quik::VENUE, spec), Judge::default(), 1_795_165_200_000_000_000_u64);

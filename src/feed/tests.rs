@@ -102,7 +102,7 @@ impl Desk {
             streams,
             discover: false,
             silence: Duration::from_secs(10),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let now = Stamp { mono: Mono(1_000_000_000), wall: UnixNanos(1_700_000_000_000_000_000) };
         Self { feed: Feed::new(&bybit::VENUE, spec), now, said: Said::default() }

@@ -11,11 +11,13 @@ use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, 
 mod account;
 pub mod bybit;
 mod bybit_v2;
+mod credentials;
 pub mod kit;
 pub mod quik;
 mod terminal;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use credentials::Credentials;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
@@ -47,6 +49,8 @@ pub struct VenueDef {
     /// # Errors
     /// What is wrong and what is allowed, as one sentence without the config path.
     pub parse_channel: fn(market: &str, text: &str) -> Result<ChannelSpec, String>,
+    /// Which of the venue's addresses a stream is reached at: a place in [`Endpoints::urls`].
+    pub route_of: fn(market: &str, stream: &Stream) -> Route,
     /// Checks the spelling of a symbol; the error says what is allowed.
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
@@ -65,6 +69,20 @@ pub enum Transport {
     /// A trading terminal's ZeroMQ sockets: RPC, and events.
     Terminal,
 }
+
+/// One of a venue's addresses, each of which serves some channels: a place in [`Endpoints::urls`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route(pub u8);
+
+/// [`VenueDef::route_of`] of venues with one address for everything.
+pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
+    Route(0)
+}
+
+/// One connection of a feed, with a session of its own. A feed has one for each route its streams take; while one is
+/// replaced, two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
 
 impl VenueDef {
     /// Checks the name of a market.
@@ -107,8 +125,8 @@ pub struct Market {
 /// Where a feed connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Websocket address, path included.
-    pub url: String,
+    /// Websocket addresses, path included, by [`Route`]; at least one.
+    pub urls: Vec<String>,
     /// REST base address without a trailing slash.
     pub rest_url: String,
     /// What was changed from the config's text and why, for one log line.
@@ -120,6 +138,8 @@ pub struct Endpoints {
 pub struct ChannelSpec {
     /// What to subscribe to.
     pub channel: Channel,
+    /// In which of several ways ([`Stream::variant`]).
+    pub variant: &'static str,
     /// The symbols, where the entry itself names them (`orderBookL2_25.BTCUSD`, `trade.BTCUSD|ETHUSD`); it then
     /// applies to these only. Empty: all of the feed's symbols.
     pub symbols: Vec<String>,
@@ -129,17 +149,38 @@ pub struct ChannelSpec {
     pub note: Option<String>,
 }
 
+impl ChannelSpec {
+    /// This channel of all the feed's symbols, in the usual way and with nothing to add.
+    pub const fn of(channel: Channel) -> Self {
+        Self { channel, variant: "", symbols: Vec::new(), book_depth: None, note: None }
+    }
+}
+
 /// What a session is opened with.
 #[derive(Clone, Debug, Default)]
 pub struct SessionSpec {
     /// One of the venue's markets.
     pub market: String,
-    /// What to subscribe to; a stream's place is its [`StreamId`].
-    pub streams: Vec<Stream>,
+    /// The address this session's connection leads to.
+    pub route: Route,
+    /// Whether this session fetches what the feed needs once, such as the list of instruments.
+    pub leads: bool,
+    /// What to subscribe to over this connection. Ids are the feed's: there may be others in between.
+    pub streams: Vec<(StreamId, Stream)>,
+    /// What to sign in with, where the config gives it.
+    pub credentials: Option<Credentials>,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
     /// Settings of a terminal's feed; the default for all others.
     pub terminal: TerminalSpec,
+}
+
+impl SessionSpec {
+    /// The only session of a feed with these streams, whose places are their ids.
+    pub fn of(market: &str, streams: Vec<Stream>) -> Self {
+        let streams = (0..).map(StreamId).zip(streams).collect();
+        Self { market: market.to_owned(), leads: true, streams, ..Self::default() }
+    }
 }
 
 /// What happens to a session.
@@ -174,6 +215,15 @@ pub enum Input<'a> {
         /// JSON text: the request as it was asked, its `op` being one of the venue's own.
         question: &'a str,
     },
+    /// Subscribe to one stream more, at run time; the answer is [`Update::Subscribed`] or [`Update::Rejected`].
+    Subscribe {
+        /// Its id from now on.
+        id: StreamId,
+        /// What it is.
+        stream: &'a Stream,
+    },
+    /// Leave a stream, at run time; the answer is [`Update::Unsubscribed`]. Its id may be given to the same stream again.
+    Unsubscribe(StreamId),
     /// Subscribe to one stream anew, because its book cannot be trusted.
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
@@ -222,6 +272,9 @@ pub trait Output {
     fn discovered(&mut self, stream: Stream) -> Option<StreamId>;
     /// This connection is of no more use; the driver closes it and dials again with back-off.
     fn reconnect(&mut self, reason: String);
+    /// The venue will close this connection soon: another one is opened beside it, and this one goes when that one has
+    /// all its streams.
+    fn replace(&mut self, reason: &str);
 }
 
 /// A REST call a session needs.
@@ -240,6 +293,8 @@ pub struct HttpRequest {
 pub enum Update<'a> {
     /// The venue confirmed a subscription.
     Subscribed(StreamId),
+    /// The venue confirmed that a stream was left.
+    Unsubscribed(StreamId),
     /// The venue refused a subscription. Others run on; the session tries again slowly by itself.
     Rejected {
         /// Which.

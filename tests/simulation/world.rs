@@ -101,13 +101,13 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let channel = Channel::Book(BookDepth::Levels(50));
-        let streams = NAMES.map(|name| Stream { symbol: name.to_owned(), channel }).to_vec();
+        let streams = NAMES.map(|name| Stream::new(name, channel)).to_vec();
         let feed = FeedSpec {
             market: "linear".to_owned(),
             streams,
             discover: false,
             silence: Duration::from_secs(5),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let interval = Duration::from_millis(if rng.bool() { 0 } else { 200 });
         Self {

@@ -198,7 +198,7 @@ fn symbols_beyond_the_limit_are_counted_and_never_share_a_topic() {
         streams: Vec::new(),
         discover: true,
         silence: Duration::MAX,
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let (mut feed, mut said) = (Feed::new(&bybit::VENUE, spec), Said::default());
     for n in 0..20_002 {

@@ -110,17 +110,12 @@ impl Desk {
     /// Streams are written `channel symbol`, the channel as config spells it.
     pub(crate) fn new(market: &str, streams: &[&str]) -> Self {
         let streams = streams.iter().map(|text| stream(market, text)).collect();
-        Self::of(SessionSpec { market: market.to_owned(), streams, discover: false, terminal: TerminalSpec::default() })
+        Self::of(SessionSpec::of(market, streams))
     }
 
     /// A session as replay opens it.
     pub(crate) fn replay(market: &str) -> Self {
-        Self::of(SessionSpec {
-            market: market.to_owned(),
-            streams: Vec::new(),
-            discover: true,
-            terminal: TerminalSpec::default(),
-        })
+        Self::of(SessionSpec { discover: true, ..SessionSpec::of(market, Vec::new()) })
     }
 
     fn of(spec: SessionSpec) -> Self {
@@ -153,7 +148,7 @@ impl Desk {
 pub(crate) fn stream(market: &str, text: &str) -> Stream {
     let (channel, symbol) = text.split_once(' ').expect("channel and symbol");
     let channel: Channel = (VENUE.parse_channel)(market, channel).expect("a channel").channel;
-    Stream { symbol: symbol.to_owned(), channel }
+    Stream::new(symbol, channel)
 }
 
 fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
