@@ -81,9 +81,9 @@ impl Intake<'_> {
     fn note(&mut self, symbol: &Symbol, channel: Option<Channel>, status: &Status) {
         let key = (symbol.id, channel);
         let own = status.is_own_trouble();
-        let told = match symbol.id {
+        let told = match (symbol.id, channel) {
             // The feed as a whole is told what its connection goes through; a symbol's trouble is told of the symbol.
-            0 => !own && self.troubled.whole.replace(status.state) != Some(status.state),
+            (0, None) => !own && self.troubled.whole.replace(status.state) != Some(status.state),
             _ if own => self.troubled.streams.insert(key) || status.state != State::Syncing,
             _ => self.troubled.streams.remove(&key),
         };

@@ -91,7 +91,7 @@ impl Core {
             Some(at) => *at,
             None => {
                 let at = u32::try_from(self.streams.len()).ok().filter(|_| self.streams.len() < STREAMS_MAX)?;
-                let symbol = self.intern(&stream.symbol)?;
+                let symbol = if stream.channel.has_symbol() { self.intern(&stream.symbol)? } else { 0 };
                 self.by_stream.insert(stream.clone(), at);
                 self.streams.push(StreamState::new(stream, symbol, route));
                 at
@@ -104,8 +104,12 @@ impl Core {
         Some(StreamId(at))
     }
 
-    /// Makes this stream the one that speaks for its symbol if it is better than the one that does.
+    /// Makes this stream the one that speaks for its symbol if it is better than the one that does. None speaks for the
+    /// feed as a whole.
     fn elect(&mut self, symbol: u32, at: u32) {
+        if symbol == 0 {
+            return;
+        }
         let channel = |at: u32| self.streams.get(at as usize).map(|stream| stream.stream.channel);
         let rank = |at: u32| match channel(at) {
             Some(Channel::Book(BookDepth::Full)) => u32::MAX,
@@ -332,8 +336,10 @@ impl Core {
             return self.set_feed(state, Some(reason), Some(detail), now, out);
         }
         let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
+        let of_account = self.streams.iter().filter(|stream| stream.wanted && stream.symbol == 0);
+        let of_account = of_account.map(|stream| &stream.status);
         let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);
-        for status in self.symbols.iter().filter_map(main) {
+        for status in self.symbols.iter().filter_map(main).chain(of_account) {
             all += 1;
             if status.state == State::Rejected {
                 refused += 1;
@@ -503,7 +509,7 @@ impl Core {
             match state.stream.channel {
                 Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
-                Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) if is_live => {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
                     self.set_status(at, State::Live, None, None, now, out);
                 }
