@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Level, UnixNanos};
-use crate::venue::{HttpRequest, RpcRequest, TerminalSpec, bybit};
+use crate::venue::{HttpRequest, RpcRequest, bybit};
 
 /// Everything a feed said, in order and in words.
 #[derive(Debug, Default)]
@@ -20,14 +20,15 @@ struct Said {
     sent: Vec<Value>,
     requests: Vec<HttpRequest>,
     reconnects: Vec<String>,
+    settled: Vec<String>,
 }
 
 impl FeedOutput for Said {
-    fn send(&mut self, text: String) {
+    fn send(&mut self, _: LinkId, text: String) {
         self.sent.push(serde_json::from_str(&text).expect("JSON"));
     }
 
-    fn http(&mut self, request: HttpRequest) {
+    fn http(&mut self, _: LinkId, request: HttpRequest) {
         self.requests.push(request);
     }
 
@@ -35,8 +36,12 @@ impl FeedOutput for Said {
 
     fn answer(&mut self, _: u64, _: String) {}
 
-    fn reconnect(&mut self, reason: String) {
+    fn reconnect(&mut self, _: LinkId, reason: String) {
         self.reconnects.push(reason);
+    }
+
+    fn settled(&mut self, stream: StreamId, outcome: Outcome<'_>) {
+        self.settled.push(format!("{} {outcome:?}", stream.0));
     }
 
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {

@@ -16,7 +16,7 @@ use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
 use tickbus::model::{Mono, Stamp};
 use tickbus::pipeline::{FeedReport, Outbox};
-use tickbus::venue::{HttpRequest, Input, Timer};
+use tickbus::venue::{HttpRequest, Input, LinkId, Timer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -36,14 +36,14 @@ struct Fake {
 impl Fake {
     fn obey(&mut self, text: &str, now: Stamp) {
         match text.split_once(' ').unwrap_or((text, "")) {
-            ("reconnect", why) => self.outbox.reconnect = Some(why.to_owned()),
+            ("reconnect", why) => self.outbox.reconnects.push((LinkId(0), why.to_owned())),
             ("get", path) => {
                 let (path, timeout) = (path.to_owned(), Duration::from_secs(5));
-                self.outbox.requests.push(HttpRequest { id: 7, path, timeout });
+                self.outbox.requests.push((LinkId(0), HttpRequest { id: 7, path, timeout }));
             }
             ("timer", ms) => self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap()))),
-            ("send", what) => self.outbox.sends.push(what.to_owned()),
-            ("big", _) => self.outbox.sends.push("x".repeat(5 << 20)),
+            ("send", what) => self.outbox.sends.push((LinkId(0), what.to_owned())),
+            ("big", _) => self.outbox.sends.push((LinkId(0), "x".repeat(5 << 20))),
             _ => {}
         }
     }
@@ -53,7 +53,7 @@ impl Steps for Fake {
     fn step(&mut self, input: Input<'_>, now: Stamp) {
         let what = match input {
             Input::Connected => {
-                self.outbox.sends.push("subscribe".to_owned());
+                self.outbox.sends.push((LinkId(0), "subscribe".to_owned()));
                 "connected".to_owned()
             }
             Input::Text(text) => {
@@ -72,6 +72,8 @@ impl Steps for Fake {
                 self.outbox.frames.push(Outgoing::Frame(frame("stale")));
                 "disconnected".to_owned()
             }
+            Input::Subscribe { stream, .. } => format!("subscribe {stream}"),
+            Input::Unsubscribe(id) => format!("unsubscribe {}", id.0),
             Input::Rpc { id, answer } => format!("rpc {id} {answer:?}"),
             Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
@@ -154,7 +156,7 @@ impl Setup {
         let (commands, command_receiver) = mpsc::channel(16);
         let driver = Driver::new(DriverParts {
             feed: "test".into(),
-            url,
+            urls: vec![url],
             rest_url: self.rest_url,
             pipeline: Fake { outbox: Outbox::default(), steps: step_sender, timer: None },
             sink: Arc::new(Remember(batch_sender)),

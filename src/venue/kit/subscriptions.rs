@@ -110,6 +110,8 @@ struct Topic {
     /// Streams that are told when it was left.
     parting: Vec<StreamId>,
     state: State,
+    /// Whether the venue may have it: it was asked for on this connection and not left since.
+    asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -164,7 +166,7 @@ impl Subscriptions {
         }
         let place = self.topics.len();
         let state = self.admitted(name);
-        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state });
+        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state, asked: false });
         self.places.insert(name.into(), place);
         place
     }
@@ -219,7 +221,7 @@ impl Subscriptions {
             self.characters = self.characters.saturating_sub(topic.name.len());
         }
         match topic.state {
-            State::Asked | State::Active | State::Leaving if self.connected => {
+            _ if self.connected && topic.asked => {
                 topic.parting.push(stream);
                 let is_queued = std::mem::replace(&mut topic.state, State::Parting) == State::Leaving;
                 if !is_queued {
@@ -286,6 +288,7 @@ impl Subscriptions {
     /// A topic was left for good.
     fn parted(&mut self, place: usize) -> Vec<Change> {
         let Some(topic) = self.topics.get_mut(place) else { return Vec::new() };
+        topic.asked = false;
         if topic.state == State::Parting {
             topic.state = State::Gone;
         }
@@ -345,6 +348,11 @@ impl Subscriptions {
         };
         if op == Op::Subscribe {
             self.set(&topics, State::Asked);
+            for place in &topics {
+                if let Some(topic) = self.topics.get_mut(*place) {
+                    topic.asked = true;
+                }
+            }
         }
         let request = Request { id: self.next_id, op, topics };
         self.next_id += 1;
@@ -467,10 +475,13 @@ impl Subscriptions {
     /// # Errors
     /// When requests go unanswered; one whose topics all have data is answered by that.
     pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
-        let open = |topic: &Topic| matches!(topic.state, State::Asked | State::Leaving | State::Parting);
+        let open = |topic: &Topic, op| match op {
+            Op::Subscribe => topic.state == State::Asked,
+            Op::Unsubscribe => matches!(topic.state, State::Leaving | State::Parting),
+        };
         while self.pending.front().is_some_and(|pending| pending.deadline <= now) {
             let Some(Pending { request, .. }) = self.pending.pop_front() else { break };
-            let is_open = |place: &usize| self.topics.get(*place).is_some_and(open);
+            let is_open = |place: &usize| self.topics.get(*place).is_some_and(|topic| open(topic, request.op));
             let topics: Vec<_> = request.topics.into_iter().filter(is_open).collect();
             let Some(first) = topics.first() else { continue };
             self.unanswered += 1;
@@ -478,12 +489,10 @@ impl Subscriptions {
                 let name = self.name(*first);
                 return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
             }
-            for place in &topics {
-                if self.topics.get(*place).is_some_and(|topic| topic.state == State::Parting) {
-                    self.leave(*place);
-                }
+            match request.op {
+                Op::Subscribe => self.ask(&topics),
+                Op::Unsubscribe => topics.into_iter().for_each(|place| self.leave(place)),
             }
-            self.ask(&topics);
         }
         if self.next_retry.is_some_and(|at| at <= now) {
             self.retry_refused(now);
@@ -553,6 +562,9 @@ impl Subscriptions {
     /// `None` for a topic that is not wished any more.
     fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Option<Change> {
         self.topics.get(place).filter(|topic| !matches!(topic.state, State::Parting | State::Gone))?;
+        if let Some(topic) = self.topics.get_mut(place) {
+            topic.asked = false;
+        }
         let retry = now.after(self.limits.retry_refused);
         self.set(&[place], State::Refused(retry));
         self.next_retry = Some(self.next_retry.map_or(retry, |next| next.min(retry)));
