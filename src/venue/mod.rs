@@ -13,6 +13,7 @@ pub mod bybit;
 mod bybit_v2;
 mod credentials;
 pub mod kit;
+pub mod okx;
 pub mod quik;
 mod terminal;
 
@@ -21,7 +22,7 @@ pub use credentials::Credentials;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
+pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -59,6 +60,8 @@ pub struct VenueDef {
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+    /// Whether one connection may carry several markets, so that each message of a recording is asked for its own.
+    pub is_mixed: bool,
 }
 
 /// What a feed is connected through.

@@ -43,6 +43,7 @@ pub const VENUE: VenueDef = VenueDef {
     endpoints,
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
+    is_mixed: false,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.
