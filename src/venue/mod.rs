@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::book::SyncRule;
 use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, Side, Stamp, Stream, StreamId};
+use crate::secret::Secret;
 
 mod account;
 pub mod bybit;
@@ -262,6 +263,10 @@ pub trait Session: Send {
 pub trait Output {
     /// Sends a text message to the venue.
     fn send(&mut self, text: String);
+    /// Sends a text message that signs in, before all others: it is in no recording.
+    fn sign_in(&mut self, text: Secret) {
+        self.send(text.reveal().to_owned());
+    }
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.

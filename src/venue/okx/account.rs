@@ -125,7 +125,8 @@ impl OkxSession {
                 }
                 "positions" => tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
                 _ => {
-                    let balances: BalanceRow<'_> = serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
+                    let balances: BalanceRow<'_> =
+                        serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
                     for balance in &balances.details {
                         tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
                     }
@@ -180,8 +181,8 @@ impl<'a> Row<'a> {
         fields.extend(liquidity.map(|word| ("liquidity", FieldValue::Text(word))));
         let symbol = member(members, "instId").or_else(|| member(members, "ccy")).unwrap_or_default();
         let market = member(members, "instType").and_then(|kind| match kind {
-            "SPOT" => Some("spot"),
-            "MARGIN" => Some("margin"),
+            // Margin orders and positions are of spot's pairs.
+            "SPOT" | "MARGIN" => Some("spot"),
             "SWAP" => Some("swap"),
             "FUTURES" => Some("futures"),
             "OPTION" => Some("option"),

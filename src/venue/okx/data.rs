@@ -99,11 +99,7 @@ impl OkxSession {
             };
             // The time of the best bid and ask is when they were sent.
             let is_sent = channel == Channel::Bbo;
-            let clocks = Clocks {
-                event: head.at.filter(|_| !is_sent),
-                venue: head.at.filter(|_| is_sent),
-                recv,
-            };
+            let clocks = Clocks { event: head.at.filter(|_| !is_sent), venue: head.at.filter(|_| is_sent), recv };
             out.update(Update::Book(BookUpdate {
                 stream: *stream,
                 rule,

@@ -14,7 +14,10 @@ pub(super) const OKX: Hosts = Hosts { url: "wss://ws.okx.com/ws/v5/public", rest
 pub(super) const OKJ: Hosts = Hosts { url: "wss://ws.okj.com/ws/v5/public", rest_url: "https://api.okj.com" };
 
 /// The last part of the path, by route.
-const PATHS: [&str; 4] = ["public", "business", "private", "public"];
+const PATHS: [&str; 3] = ["public", "business", "private"];
+/// The public address for the connection that signs in. What is behind `#` is not sent: it tells the two apart in logs and
+/// recordings.
+const SIGNED: &str = "public#signed";
 
 /// Websocket hosts and the REST host of the same site; demo sites have the REST host of the real one.
 const REST_HOSTS: &[(&str, &str)] = &[
@@ -41,14 +44,18 @@ const RETIRED: &[(&str, &str)] = &[
 /// host of the same site. A host that is not the venue's, such as a simulator's, serves both.
 pub(super) fn endpoints(own: &Hosts, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
     let rest_url = rest_url.map(|text| text.trim_end_matches('/').to_owned());
-    let given = url.unwrap_or(own.url);
+    let given = url.unwrap_or(own.url).split('#').next().unwrap_or_default();
     let (scheme, rest) = given.split_once("://").unwrap_or(("wss", given));
     let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path.trim_end_matches('/')));
     let (live_host, known) = live_host(host);
     let base = base_path(path, known);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    let urls: Vec<_> = PATHS.iter().map(|last| format!("{scheme}://{live_host}/{base}/{last}{query}")).collect();
+    let of_path = |last: &str| match last.split_once('#') {
+        Some((last, mark)) => format!("{scheme}://{live_host}{base}/{last}{query}#{mark}"),
+        None => format!("{scheme}://{live_host}{base}/{last}{query}"),
+    };
+    let urls: Vec<_> = PATHS.iter().chain([&SIGNED]).map(|last| of_path(last)).collect();
     let is_v3 = path.ends_with("ws/v3") && known;
     let note = (live_host != host || is_v3).then(|| format!("{given} no longer serves data: using {}", urls[0]));
     let rest_url = rest_url.unwrap_or_else(|| match REST_HOSTS.iter().find(|(host, _)| *host == live_host) {
@@ -69,14 +76,13 @@ fn live_host(host: &str) -> (String, bool) {
     (port.map_or_else(|| live.to_owned(), |port| format!("{live}:{port}")), known)
 }
 
-/// The path without its last part, which is the route's.
+/// The path without its last part, which is the route's, and with a slash before it.
 fn base_path(path: &str, known: bool) -> String {
     let base = match path.rsplit_once('/') {
         Some((base, last)) if PATHS.contains(&last) => base,
         None if PATHS.contains(&path) => "",
-        _ if path.is_empty() => "ws/v5",
-        _ if known && path == "ws/v3" => "ws/v5",
+        _ if path.is_empty() || (known && path == "ws/v3") => "ws/v5",
         _ => path,
     };
-    base.to_owned()
+    if base.is_empty() { String::new() } else { format!("/{base}") }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::model::{Mono, Stamp};
+use crate::secret::Secret;
 use crate::sign;
 use crate::venue::Credentials;
 
@@ -46,7 +47,7 @@ pub(super) enum Due {
     /// Nothing.
     Nothing,
     /// This is to be sent.
-    Send(String),
+    Send(Secret),
     /// There was no answer.
     NoAnswer,
 }
@@ -57,14 +58,14 @@ impl Login {
     }
 
     /// A connection is open. What to send, or the refusal that still holds.
-    pub(super) fn connected(&mut self, now: Stamp) -> Result<String, &str> {
+    pub(super) fn connected(&mut self, now: Stamp) -> Result<Secret, &str> {
         match self.state {
             State::Refused(at) if now.mono < at => Err(&self.detail),
             _ => Ok(self.ask(now)),
         }
     }
 
-    fn ask(&mut self, now: Stamp) -> String {
+    fn ask(&mut self, now: Stamp) -> Secret {
         self.state = State::Asked(now.mono.after(PATIENCE));
         let Credentials { key, secret, passphrase } = &self.credentials;
         let seconds = now.wall.0 / 1_000_000_000;
@@ -73,7 +74,7 @@ impl Login {
         let args = json!([{
             "apiKey": key.reveal(), "passphrase": passphrase, "timestamp": seconds.to_string(), "sign": sign
         }]);
-        json!({"op": "login", "args": args}).to_string()
+        Secret::new(json!({"op": "login", "args": args}).to_string())
     }
 
     /// The connection is gone; a refusal holds on.

@@ -115,7 +115,9 @@ fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
         None if upper != symbol && market_of_symbol(&upper) == Some(market) => {
             format!("{symbol:?} is no symbol of {market}: did you mean {upper:?}?")
         }
-        None => format!("{symbol:?} is no symbol of {market}: upper-case parts joined by hyphens, for example {example:?}"),
+        None => {
+            format!("{symbol:?} is no symbol of {market}: upper-case parts joined by hyphens, for example {example:?}")
+        }
     })
 }
 

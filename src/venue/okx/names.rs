@@ -1,13 +1,13 @@
 //! Channel names in the config: tickbus's, OKX v5's own, and those of OKEx v3, which are translated.
 
 use super::channels::{self, ALL, BOOKS, BY_DAY, INTERVALS, TBT, UTC8};
-use super::inst_type;
 use crate::model::{AccountKind, BookDepth, Channel, Interval};
 use crate::venue::ChannelSpec;
 
 /// Every channel a market has, as config spells it.
 pub(super) fn list(market: &str) -> Vec<String> {
-    let mut names: Vec<String> = BOOKS.iter().map(|(_, depth, variant)| with(&format!("book:{depth}"), variant)).collect();
+    let mut names: Vec<String> =
+        BOOKS.iter().map(|(_, depth, variant)| with(&format!("book:{depth}"), variant)).collect();
     names.extend(["bbo", "trade", "trade:all", "ticker"].map(str::to_owned));
     names.extend(INTERVALS.iter().map(|(ours, _)| format!("candle:{ours}")));
     names.extend(INTERVALS.iter().skip(BY_DAY).map(|(ours, _)| format!("candle:{ours}:{UTC8}")));
@@ -134,9 +134,4 @@ pub(super) fn v3_channel(name: &str) -> Option<(Channel, &'static str)> {
         _ => return None,
     };
     Some((channel, ""))
-}
-
-/// The stream of an argument with `instType` alone, by OKX's name.
-pub(super) fn of_type(channel: &str, kind: &str, market: &str) -> bool {
-    channel == "liquidation-orders" && kind == inst_type(market)
 }

@@ -95,13 +95,7 @@ impl Rest {
     }
 
     /// Reads an answer: the instruments in it, `None` for each that cannot be read. Id 0 is an answer found in a recording.
-    pub(super) fn answered(
-        &mut self,
-        id: u64,
-        status: Option<u16>,
-        body: &[u8],
-        now: Mono,
-    ) -> Vec<Option<Instrument>> {
+    pub(super) fn answered(&mut self, id: u64, status: Option<u16>, body: &[u8], now: Mono) -> Vec<Option<Instrument>> {
         let job = self.jobs.remove(&id);
         if job.is_none() && id != 0 {
             return Vec::new();

@@ -176,7 +176,7 @@ impl OkxSession {
         }
         match self.login.as_mut().map(|login| login.connected(now)) {
             None => self.signed_in(now, out),
-            Some(Ok(request)) => out.send(request),
+            Some(Ok(request)) => out.sign_in(request),
             Some(Err(detail)) => {
                 let detail = detail.to_owned();
                 self.refused_all(&detail, out);
@@ -209,7 +209,7 @@ impl OkxSession {
         }
         match self.login.as_mut().map_or(Due::Nothing, |login| login.due(now)) {
             Due::Nothing => {}
-            Due::Send(request) => out.send(request),
+            Due::Send(request) => out.sign_in(request),
             Due::NoAnswer => return out.reconnect("no answer to signing in in 10 s".to_owned()),
         }
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
@@ -237,9 +237,9 @@ impl OkxSession {
     /// Whether the topic speaks for the stream, and is not merely merged into it.
     fn is_main(&self, place: usize, stream: StreamId) -> bool {
         let name = self.subscriptions.name(place);
-        self.streams.get(stream).is_some_and(|stream| {
-            channels::topics(&self.market, stream).first().is_some_and(|topic| topic == name)
-        })
+        self.streams
+            .get(stream)
+            .is_some_and(|stream| channels::topics(&self.market, stream).first().is_some_and(|topic| topic == name))
     }
 
     fn refused(&self, place: usize, detail: &str, out: &mut dyn Output) {

@@ -68,7 +68,9 @@ fn set(ticker: &mut MergedTicker, channel: &str, is_spot: bool, row: &Members<'_
         let field = FIELDS.iter().find(|(of, name, _)| *of == channel && name == key).map(|(.., field)| *field);
         match field {
             // On spot it is in the quote currency, on contracts in the coin.
-            None if is_spot && key == "volCcy24h" => ticker.set(TickerField::Turnover24h, decimal_text(text).unwrap_or("")),
+            None if is_spot && key == "volCcy24h" => {
+                ticker.set(TickerField::Turnover24h, decimal_text(text).unwrap_or(""))
+            }
             None if NAMES.contains(&key.as_ref()) => {}
             // Highs and lows of an index are not the symbol's.
             None if channel == channels::OF_INDEX => {}

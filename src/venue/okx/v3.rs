@@ -5,11 +5,11 @@ use std::io::Read;
 
 use flate2::read::DeflateDecoder;
 
+use super::channels;
 use super::data::Unreadable;
 use super::names;
 use super::session::OkxSession;
 use super::wire::{BookRow, Envelope, TradeRow};
-use super::channels;
 use crate::model::{Channel, Clocks, Stream, UnixNanos, decimal_text};
 use crate::venue::kit::fields::{Members, Object, Text, bare};
 use crate::venue::{CandleUpdate, Ignored, Output, TickerField, TickerUpdate, Update};
@@ -151,8 +151,10 @@ impl OkxSession {
                 return Err("a candle has fewer than six members".to_owned());
             };
             let open_time = iso(Some(at)).ok_or("a candle without its time")?;
-            let plain = |text: &Text<'_>| decimal_text(&text.0).map(str::to_owned).ok_or("a candle's number is no decimal");
-            let [open, high, low, close, volume] = [plain(open)?, plain(high)?, plain(low)?, plain(close)?, plain(volume)?];
+            let plain =
+                |text: &Text<'_>| decimal_text(&text.0).map(str::to_owned).ok_or("a candle's number is no decimal");
+            let [open, high, low, close, volume] =
+                [plain(open)?, plain(high)?, plain(low)?, plain(close)?, plain(volume)?];
             for stream in self.subscriptions.streams(place) {
                 out.update(Update::Candle(CandleUpdate {
                     stream: *stream,
