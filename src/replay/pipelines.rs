@@ -83,6 +83,11 @@ impl Pipelines {
         self.feeds.iter().flat_map(of_feed).collect()
     }
 
+    /// What each feed and market has come to.
+    pub fn reports(&self) -> Vec<FeedReport> {
+        self.feeds.values().map(|entry| entry.pipeline.report()).collect()
+    }
+
     /// The market of a feed's lines from here on.
     fn market_of(&mut self, feed: &str, told: Option<&'static str>) -> Arc<str> {
         let known = self.markets.get(feed);
