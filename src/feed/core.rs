@@ -9,7 +9,7 @@ use super::event::{Event, FeedOutput, Outcome, Reason, State, Status, Symbol};
 use super::report::Counters;
 use super::stream::StreamState;
 use crate::model::{Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{Ignored, Route, TerminalState, Update};
+use crate::venue::{CandleUpdate, Ignored, Route, TerminalState, Update};
 
 /// Most symbols a feed may have: a recording brings in those it has, with their instruments.
 const SYMBOLS_MAX: usize = 20_000;
@@ -307,7 +307,7 @@ impl Core {
                 }
             }
             Update::Ticker(update) => self.pass(update.stream, Event::Ticker(&update), now, out),
-            Update::Candle(update) => self.pass(update.stream, Event::Candle(&update), now, out),
+            Update::Candle(update) => self.candle(&update, now, out),
             Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
             Update::Instrument(instrument) => self.instrument(instrument, out),
             Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
@@ -366,6 +366,15 @@ impl Core {
         if stream.status.state != State::Live {
             stream.restored(0, now.mono);
             self.set_status(at, State::Live, None, None, now, out);
+        }
+    }
+
+    fn candle(&mut self, candle: &CandleUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = candle.stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        match stream.closed.admits(candle.open_time, candle.closed) {
+            true => self.pass(candle.stream, Event::Candle(candle), now, out),
+            false => self.data(candle.stream, now, out),
         }
     }
 
