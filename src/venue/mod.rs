@@ -203,6 +203,8 @@ pub enum Input<'a> {
         status: Option<u16>,
         /// The body; the error's text when there was no answer.
         body: &'a [u8],
+        /// In a recording, the address that was called, where it says so.
+        url: Option<&'a str>,
     },
     /// The answer to [`Output::rpc`]: its bytes, or why there is none.
     Rpc {
