@@ -74,7 +74,9 @@ fn step(pipelines: &mut Pipelines, line: &Line, now: Stamp) {
         Kind::Connect => pipelines.step(Input::Connected, now),
         Kind::Ws => pipelines.step(Input::Text(&line.msg), now),
         Kind::Binary => pipelines.step(Input::Binary(&line.msg), now),
-        Kind::Rest => pipelines.step(Input::Http { id: 0, status: Some(200), body: &line.msg }, now),
+        Kind::Rest => {
+            pipelines.step(Input::Http { id: 0, status: Some(200), body: &line.msg, url: line.url.as_deref() }, now)
+        }
         Kind::Send => {}
     }
 }

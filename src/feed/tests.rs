@@ -2,6 +2,7 @@
 
 mod books;
 mod images;
+mod links;
 mod states;
 
 use std::collections::BTreeMap;
@@ -18,13 +19,15 @@ use crate::venue::{HttpRequest, RpcRequest, bybit};
 struct Said {
     lines: Vec<String>,
     sent: Vec<Value>,
+    sent_over: Vec<u32>,
     requests: Vec<HttpRequest>,
     reconnects: Vec<String>,
     settled: Vec<String>,
 }
 
 impl FeedOutput for Said {
-    fn send(&mut self, _: LinkId, text: String) {
+    fn send(&mut self, link: LinkId, text: String) {
+        self.sent_over.push(link.0);
         self.sent.push(serde_json::from_str(&text).expect("JSON"));
     }
 
