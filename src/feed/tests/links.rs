@@ -20,6 +20,7 @@ static ACME: VenueDef = VenueDef {
     endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
+    is_mixed: false,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.
