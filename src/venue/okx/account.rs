@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 
 use super::session::OkxSession;
 use super::wire::{self, Envelope};
-use crate::model::{AccountKind, Channel, Clocks, UnixNanos};
-use crate::venue::kit::fields::{Members, Number, bare};
+use crate::model::{AccountKind, Channel, Clocks, Decimal, UnixNanos};
+use crate::venue::kit::fields::{Members, Number, bare, number};
 use crate::venue::{AccountUpdate, FieldValue, Output, Update};
 
 /// What rows are published under; one feed signs in with one key.
@@ -19,6 +19,8 @@ enum As {
     Text,
     /// Milliseconds to nanoseconds.
     Time,
+    /// An order's state, in tickbus's words.
+    State,
 }
 
 /// A field and the member it is.
@@ -33,7 +35,7 @@ const ORDER: Fields = &[
     ("size", "sz", As::Text),
     ("filled", "accFillSz", As::Text),
     ("average_price", "avgPx", As::Text),
-    ("state", "state", As::Text),
+    ("state", "state", As::State),
     ("reason", "msg", As::Text),
     ("created", "cTime", As::Time),
     ("updated", "uTime", As::Time),
@@ -117,7 +119,10 @@ impl OkxSession {
             match channel {
                 "orders" => {
                     if wanted(AccountKind::Order) {
-                        tell(AccountKind::Order, &Row::new(&members, ORDER, "uTime"), clocks, out);
+                        let remaining = remaining(&members);
+                        let mut row = Row::new(&members, ORDER, "uTime");
+                        row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
+                        tell(AccountKind::Order, &row, clocks, out);
                     }
                     if wanted(AccountKind::Fill) && is_fill(&members) {
                         tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
@@ -141,6 +146,16 @@ impl OkxSession {
 fn is_fill(order: &Members<'_>) -> bool {
     let size = member(order, "fillSz").filter(|size| size.bytes().any(|byte| (b'1'..=b'9').contains(&byte)));
     size.is_some() && member(order, "tradeId").is_some()
+}
+
+/// What of an order is open, where it has a price: the size of others may be in the quote currency.
+fn remaining(order: &Members<'_>) -> Option<String> {
+    member(order, "px")?;
+    let size = number(member(order, "sz")?).ok()?;
+    let filled = number(member(order, "accFillSz")?).ok()?;
+    let scale = size.scale.max(filled.scale);
+    let open = size.rescaled(scale)?.checked_sub(filled.rescaled(scale)?)?;
+    Some(Decimal::new(open, scale).trimmed().to_string())
 }
 
 /// A member's text, unless it is empty.
@@ -169,6 +184,11 @@ impl<'a> Row<'a> {
             let value = match kind {
                 As::Text => FieldValue::Text(member(members, theirs)?),
                 As::Time => FieldValue::Integer(time(members, theirs)?.0),
+                As::State => FieldValue::Text(match member(members, theirs)? {
+                    "live" => "open",
+                    "canceled" | "mmp_canceled" => "cancelled",
+                    other => other,
+                }),
             };
             Some((*ours, value))
         };

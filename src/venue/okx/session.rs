@@ -189,10 +189,10 @@ impl OkxSession {
         for place in self.subscriptions.connected(now.mono) {
             self.refused(place, BEYOND, out);
         }
+        self.send_requests(now, out);
         if self.login.is_some() {
             self.subscriptions.spend(now.mono);
         }
-        self.send_requests(now, out);
     }
 
     fn refused_all(&self, detail: &str, out: &mut dyn Output) {
