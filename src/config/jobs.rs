@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::hint;
 use super::problem::{Findings, quoted};
+use super::{Layers, Problem, Problems, hint};
 use crate::jobs::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
 use crate::venue::{Access, Endpoint, Method, VenueDef};
 
@@ -206,6 +206,27 @@ struct Around<'a> {
     account: Option<&'a str>,
     on_error: OnError,
     depth: usize,
+}
+
+/// Reads one job, as a file for `tickbus job` has it.
+///
+/// # Errors
+/// Everything that is wrong with it, each with its path in the job.
+pub fn read(name: &str, origin: &str, text: &str) -> Result<JobPlan, Problems> {
+    let problem = |message: String| Problem { origin: origin.to_owned(), path: String::new(), message };
+    let job: Value =
+        serde_json::from_str(text).map_err(|error| Problems(vec![problem(format!("no JSON: {error}"))]))?;
+    let text = json!({"feeds": {}, "jobs": {name: job}}).to_string();
+    let layers = Layers { origin: origin.to_owned(), text, ..Layers::default() };
+    let prefix = format!("jobs.{name}");
+    let jobs = layers.check().map_err(|mut problems| {
+        for problem in &mut problems.0 {
+            let path = problem.path.strip_prefix(&prefix).unwrap_or(&problem.path).trim_start_matches('.').to_owned();
+            problem.path = path;
+        }
+        problems
+    })?;
+    jobs.jobs.into_iter().next().ok_or_else(|| Problems(vec![problem("has no job".to_owned())]))
 }
 
 /// The job's plan; worth something only if nothing was found.

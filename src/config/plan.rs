@@ -27,7 +27,7 @@ pub struct Config {
     pub connect: Connect,
     /// What the sockets demand of their clients.
     pub security: Security,
-    /// The feeds, by name; at least one.
+    /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.
     pub jobs: Vec<JobPlan>,

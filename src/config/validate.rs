@@ -43,6 +43,10 @@ pub(super) fn check(
         }
         jobs.extend(jobs::resolve(name, &path, job, venues, findings));
     }
+    if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
+        let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";
+        findings.add("feeds", why);
+    }
     let Settings { bus, control, admin, log, connect, .. } = settings;
     Config { bus, control, admin, log, connect, security, feeds, jobs }
 }

@@ -17,7 +17,8 @@ use crate::clock;
 const AT_ONCE: usize = 64;
 const NOT_MADE: &str = "not made: a task of its group failed, and the group stops on errors";
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future on the heap.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Makes calls: through the venue's budget, signed where the call says so.
 pub trait Caller: Send + Sync {
@@ -27,8 +28,8 @@ pub trait Caller: Send + Sync {
 
 /// Takes the results of calls as they come.
 pub trait Sink: Send + Sync {
-    /// Takes one.
-    fn take(&self, result: TaskResult);
+    /// Takes one; the job waits for it.
+    fn take<'a>(&'a self, result: TaskResult) -> Boxed<'a, ()>;
 }
 
 /// How a task ended.
@@ -101,7 +102,7 @@ impl Runner {
         let started = clock::now();
         let outcome = self.caller.call(call).await;
         let stops = outcome.is_err();
-        self.sink.take(TaskResult {
+        let result = TaskResult {
             place: node.place.clone(),
             name: node.name.clone(),
             round,
@@ -109,7 +110,8 @@ impl Runner {
             started: started.wall,
             took: clock::now().mono.since(started.mono),
             outcome,
-        });
+        };
+        self.sink.take(result).await;
         Outcome { done: u64::from(!stops), failed: u64::from(stops), stops }
     }
 
@@ -123,7 +125,9 @@ impl Runner {
             all.add(one);
             if one.stops && group.on_error == OnError::Stop {
                 all.stops = true;
-                group.tasks.iter().skip(at + 1).for_each(|later| all.add(self.leave_out(later, round)));
+                for later in group.tasks.iter().skip(at + 1) {
+                    all.add(self.leave_out(later, round).await);
+                }
                 break;
             }
         }
@@ -142,26 +146,32 @@ impl Runner {
             if let Some(node) = waiting.next() {
                 match all.stops {
                     false => running.push(self.task(node, round)),
-                    true => all.add(self.leave_out(node, round)),
+                    true => all.add(self.leave_out(node, round).await),
                 }
             }
         }
-        waiting.for_each(|node| all.add(self.leave_out(node, round)));
+        for node in waiting {
+            all.add(self.leave_out(node, round).await);
+        }
         all
     }
 
     /// Says of every call in a task that it was not made.
-    fn leave_out(&self, node: &Node, round: u64) -> Outcome {
-        match &node.work {
-            Work::Call(call) => {
-                self.sink.take(TaskResult::not_made(node, call, round, clock::wall(), NOT_MADE));
-                Outcome { failed: 1, ..Outcome::default() }
+    fn leave_out<'a>(&'a self, node: &'a Node, round: u64) -> Boxed<'a, Outcome> {
+        Box::pin(async move {
+            let mut all = Outcome::default();
+            match &node.work {
+                Work::Call(call) => {
+                    self.sink.take(TaskResult::not_made(node, call, round, clock::wall(), NOT_MADE)).await;
+                    all.failed = 1;
+                }
+                Work::Group(group) => {
+                    for task in &group.tasks {
+                        all.add(self.leave_out(task, round).await);
+                    }
+                }
             }
-            Work::Group(group) => {
-                let mut all = Outcome::default();
-                group.tasks.iter().for_each(|task| all.add(self.leave_out(task, round)));
-                all
-            }
-        }
+            all
+        })
     }
 }

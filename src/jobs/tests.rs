@@ -1,8 +1,6 @@
 //! Jobs: the order of tasks, the time of rounds, and trees whose calls fail by chance.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,7 +46,7 @@ struct Venue {
 }
 
 impl Caller for Venue {
-    fn call<'a>(&'a self, call: &'a CallPlan) -> Pin<Box<dyn Future<Output = Result<Answer, Failure>> + Send + 'a>> {
+    fn call<'a>(&'a self, call: &'a CallPlan) -> Boxed<'a, Result<Answer, Failure>> {
         Box::pin(async move {
             {
                 let mut open = self.open.lock().unwrap();
@@ -66,9 +64,10 @@ impl Caller for Venue {
 }
 
 impl Sink for Venue {
-    fn take(&self, result: TaskResult) {
+    fn take<'a>(&'a self, result: TaskResult) -> Boxed<'a, ()> {
         let outcome = result.outcome.map_or_else(|failure| failure.detail, |_| "ok".to_owned());
         self.results.lock().unwrap().push((result.place, outcome));
+        Box::pin(async {})
     }
 }
 
