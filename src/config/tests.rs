@@ -9,7 +9,7 @@ use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
 use crate::model::{BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
+use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef, one_route};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -22,12 +22,13 @@ static ACME: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: |_| ["book:1", "book:50", "trade", "ticker", "bbo", "candle:1m"].map(str::to_owned).to_vec(),
     parse_channel,
+    route_of: one_route,
     check_symbol: |_, symbol| match symbol.bytes().all(|b| b.is_ascii_uppercase()) {
         true => Ok(()),
         false => Err(format!("{symbol:?} is not a symbol; allowed: upper case letters")),
     },
     endpoints: |_, url, rest_url| Endpoints {
-        url: url.unwrap_or("wss://acme.test/ws").to_owned(),
+        urls: vec![url.unwrap_or("wss://acme.test/ws").to_owned()],
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
@@ -37,7 +38,7 @@ static ACME: VenueDef = VenueDef {
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.
 fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
-    let spec = |channel| Ok(ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None });
+    let spec = |channel| Ok(ChannelSpec::of(channel));
     match text {
         "book:1" => spec(Channel::Book(BookDepth::Levels(1))),
         "book:50" => spec(Channel::Book(BookDepth::Levels(50))),
@@ -47,10 +48,10 @@ fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
         "candle:1m" => spec(Channel::Candle(Interval { count: 1, unit: 'm' })),
         _ => match text.strip_prefix("old_book_25.") {
             Some(symbol) => Ok(ChannelSpec {
-                channel: Channel::Book(BookDepth::Levels(50)),
                 symbols: symbol.split('|').map(str::to_owned).collect(),
                 book_depth: Some(25),
                 note: Some(format!("{text} is retired; book:50 is used")),
+                ..ChannelSpec::of(Channel::Book(BookDepth::Levels(50)))
             }),
             None => Err(format!("unknown channel {text:?}")),
         },
@@ -93,7 +94,7 @@ fn feeds_alone_are_a_config() {
     let streams: Vec<_> = feed.streams.iter().map(|s| format!("{} {}", s.channel, s.symbol)).collect();
     assert_eq!(streams, ["book:50 X", "book:50 Y", "trade X", "trade Y"]);
     assert_eq!((feed.name.as_str(), &*feed.market, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
-    assert_eq!(feed.endpoints.url, "wss://acme.test/ws");
+    assert_eq!(feed.endpoints.urls, ["wss://acme.test/ws"]);
     assert_eq!(feed.silence, None);
 }
 

@@ -157,7 +157,8 @@ impl<'a, P: Steps> Player<'a, P> {
         // Nobody is there to send to or to ask.
         outbox.sends.clear();
         outbox.requests.clear();
-        self.totals.reconnects += u64::from(outbox.reconnect.take().is_some());
+        outbox.settled.clear();
+        self.totals.reconnects += outbox.reconnects.drain(..).count() as u64;
     }
 
     /// Fires what became due up to `now`, each timer at its own time.
