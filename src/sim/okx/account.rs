@@ -99,6 +99,12 @@ impl Account {
         }
     }
 
+    /// Whether nobody watches it, and no connection is counted in.
+    #[cfg(test)]
+    pub(super) fn is_alone(&self) -> bool {
+        self.watched.is_empty() && self.connections.values().all(|count| *count == 0)
+    }
+
     pub(super) fn watch(&mut self, wish: &Private, now: Mono) {
         let new = || Watched { wish: wish.clone(), count: 0, pushed: now };
         self.watched.entry(wish.topic()).or_insert_with(new).count += 1;
