@@ -32,6 +32,7 @@ static ACME: VenueDef = VenueDef {
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
+    rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
 };
