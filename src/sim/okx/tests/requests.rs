@@ -237,8 +237,8 @@ mod hostile {
         });
         let ops = proptest::sample::select(vec!["subscribe", "unsubscribe", "login", "ping"]);
         let args = proptest::collection::vec(arg, 0..4);
-        let whole =
-            (ops, args, value()).prop_map(|(op, args, id)| json!({"op": op, "args": args, "id": id}).to_string());
+        let ids = prop_oneof![3 => Just(json!("7")), 1 => value()];
+        let whole = (ops, args, ids).prop_map(|(op, args, id)| json!({"op": op, "args": args, "id": id}).to_string());
         let whole = whole.boxed();
         let cut = (whole.clone(), any::<prop::sample::Index>())
             .prop_map(|(text, at)| text.chars().take(at.index(text.len())).collect());
@@ -246,7 +246,7 @@ mod hostile {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
         /// Whatever clients ask, every request has an answer, and nobody is still counted in when all are gone.
         #[test]
