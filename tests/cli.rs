@@ -240,6 +240,23 @@ fn a_book_is_never_replayed_as_another_markets() {
 }
 
 #[test]
+fn what_a_simulated_venue_cannot_have_is_a_usage_error() {
+    for (arguments, said) in [
+        (["--venue", "bybit", "--vip", "3"], "--vip is for --venue okx and okj only"),
+        (["--venue", "okx", "--bars", "3"], "--bars is for --venue quik only"),
+        (["--venue", "bybit", "--deal-ms", "3"], "--deal-ms is for --venue okx, okj and quik only"),
+        (["--venue", "bybit", "--fault", "notice"], "fault notice cannot happen on bybit"),
+        (["--venue", "okx", "--fault", "explode"], "unknown fault \"explode\""),
+        (["--venue", "moon", "--seed", "1"], "possible values: bybit, okx, okj, quik"),
+        (["--venue", "okx", "--checksum", "wrong"], "possible values: none, zero, live"),
+    ] {
+        let output = run(&[&["sim"][..], &arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn every_command_that_cannot_bind_ends_with_3() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
