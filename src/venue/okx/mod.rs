@@ -33,6 +33,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of,
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
+    rest: |_| &[],
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,
