@@ -332,7 +332,7 @@ fn websocket_driver(
         rest: shared.rest.clone(),
         commands,
         tap: shared.tap.clone(),
-        limits: DriverLimits::default(),
+        limits: DriverLimits { dial_every: plan.venue.dial_every, ..DriverLimits::default() },
     })
 }
 

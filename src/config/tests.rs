@@ -37,6 +37,7 @@ static ACME: VenueDef = VenueDef {
     market_of: |_, _| None,
     is_mixed: false,
     silence: None,
+    dial_every: std::time::Duration::ZERO,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.

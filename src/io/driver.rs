@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -34,6 +35,8 @@ use crate::venue::{HttpRequest, Input, LinkId};
 pub struct DriverLimits {
     /// Opening it.
     pub dial: DialLimits,
+    /// How long after the last new connection to its host.
+    pub dial_every: Duration,
     /// Keeping it.
     pub connection: ConnectionLimits,
     /// Opening it again.

@@ -90,22 +90,43 @@ impl Bucket {
 #[derive(Debug)]
 pub struct ConnectBudget {
     bucket: Mutex<Bucket>,
+    /// When each host that wants it so may be dialled next.
+    hosts: Mutex<HashMap<String, Mono>>,
 }
 
 impl ConnectBudget {
     /// Starts full.
     pub fn new(rate: Rate) -> Self {
-        Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)) }
+        Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)), hosts: Mutex::default() }
     }
 
-    /// Waits until `feed` may open one connection. Those who ask first go first.
-    pub async fn acquire(&self, feed: &str) {
+    /// Waits until `feed` may open one connection to `host`, which wants them `every` so long at most. Those who ask first
+    /// go first.
+    pub async fn acquire(&self, feed: &str, host: &str, every: Duration) {
+        self.turn(host, every).await;
         let now = clock::now().mono;
         let wait = lock(&self.bucket).take(now, Duration::MAX).unwrap_or_default();
         if !wait.is_zero() {
             info!(feed, wait_ms = millis(wait), "waiting for the connect budget");
             tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
         }
+    }
+
+    /// Waits for the turn at this host.
+    async fn turn(&self, host: &str, every: Duration) {
+        if every.is_zero() {
+            return;
+        }
+        let at = {
+            let now = clock::now().mono;
+            let mut hosts = lock(&self.hosts);
+            let name = if hosts.contains_key(host) || hosts.len() < MAX_HOSTS { host } else { "" };
+            let next = hosts.entry(name.to_owned()).or_insert(now);
+            let at = (*next).max(now);
+            *next = at.after(every);
+            at
+        };
+        tokio::time::sleep_until(clock::instant_of(at)).await;
     }
 }
 
@@ -233,6 +254,18 @@ mod tests {
         assert!(budget.acquire("b", Duration::ZERO).await);
         budget.hold("c", Duration::from_secs(60));
         assert!(!budget.acquire("c", Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test]
+    async fn connections_to_one_host_are_spaced() {
+        let budget = ConnectBudget::new(Rate::per_five_minutes(100));
+        let (began, every) = (clock::now().mono, Duration::from_millis(30));
+        for _ in 0..3 {
+            budget.acquire("f", "a", every).await;
+            budget.acquire("f", "b", Duration::ZERO).await;
+        }
+        let took = clock::now().mono.since(began);
+        assert!((2 * every..20 * every).contains(&took), "{took:?}");
     }
 
     #[test]

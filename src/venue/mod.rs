@@ -73,6 +73,8 @@ pub struct VenueDef {
     /// How long a book may be without a message where the config does not say, if not the usual time: for venues that send
     /// nothing while nothing changes.
     pub silence: Option<Duration>,
+    /// Least time between two new connections to one host; zero for venues that limit only how many come in minutes.
+    pub dial_every: Duration,
 }
 
 /// What a feed is connected through.

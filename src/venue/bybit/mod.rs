@@ -11,6 +11,8 @@ mod session;
 pub(crate) mod tests;
 pub(super) mod wire;
 
+use std::time::Duration;
+
 use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2, one_route};
 
 /// Bybit.
@@ -29,6 +31,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     is_mixed: false,
     silence: None,
+    dial_every: Duration::ZERO,
 };
 
 const REST: &str = "https://api.bybit.com";

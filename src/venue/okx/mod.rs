@@ -38,6 +38,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     is_mixed: true,
     silence: Some(SILENCE),
+    dial_every: DIAL_EVERY,
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
@@ -52,6 +53,9 @@ pub const VENUE_OKJ: VenueDef = VenueDef {
 /// A quiet book is told each minute that it holds (OKX API v5, "Order book channel"), on OKJ and of whole books never; that the
 /// connection lives is known from pongs.
 const SILENCE: Duration = Duration::from_secs(150);
+
+/// Three new connections a second from one address are the limit (OKX API v5, "WebSocket", "Connect").
+const DIAL_EVERY: Duration = Duration::from_millis(400);
 
 const URL: &str = hosts::OKX.url;
 const REST: &str = hosts::OKX.rest_url;

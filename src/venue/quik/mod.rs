@@ -28,6 +28,8 @@ mod tests;
 mod time;
 mod trades;
 
+use std::time::Duration;
+
 use crate::venue::{Endpoints, Market, Transport, VenueDef, one_route};
 
 /// QUIK.
@@ -46,6 +48,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     is_mixed: false,
     silence: None,
+    dial_every: Duration::ZERO,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.
