@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tickbus::sim::okx::{Checksum, Settings};
 use tickbus::sim::{Depth, Options, Running, Server};
 
-use crate::gateway::{Gateway, config};
+use crate::gateway::{Gateway, config, until};
 use crate::watcher::Watcher;
 
 const SYMBOLS: [&str; 2] = ["BTC-USDT-SWAP", "ETH-USDT-SWAP"];
@@ -186,4 +186,13 @@ async fn random_faults_never_publish_a_wrong_book() {
     let status = gateway.ctl(&["status"]).await.1;
     let resyncs = status["feeds"][0]["counters"]["resyncs"].as_u64().unwrap();
     assert!(resyncs > 0 || venue.truth().connections() > 1, "no fault: {status}");
+}
+
+#[tokio::test]
+async fn more_connections_than_the_venue_takes_at_once_are_made_one_after_the_other() {
+    let venue = serve("okx", 100, &[], Settings::default()).await;
+    let one = |symbol: &str| feed(&venue, "spot", &[symbol], &["book:400", "candle:1m"]);
+    let feeds = json!({"a": one("BTC-USDT"), "b": one("ETH-USDT"), "c": one("SOL-USDT")});
+    let _gateway = Gateway::start(&config(&feeds)).await;
+    until("all six are connected", || venue.truth().connections() == 6).await;
 }
