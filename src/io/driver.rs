@@ -35,12 +35,12 @@ use crate::venue::{HttpRequest, Input, LinkId};
 pub struct DriverLimits {
     /// Opening it.
     pub dial: DialLimits,
-    /// How long after the last new connection to its host.
-    pub dial_every: Duration,
     /// Keeping it.
     pub connection: ConnectionLimits,
     /// Opening it again.
     pub backoff: BackoffLimits,
+    /// Least time between two new connections to the same host, over all feeds.
+    pub connect_pause: Duration,
 }
 
 /// What a driver is made of.

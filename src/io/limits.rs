@@ -90,7 +90,7 @@ impl Bucket {
 #[derive(Debug)]
 pub struct ConnectBudget {
     bucket: Mutex<Bucket>,
-    /// When each host that wants it so may be dialled next.
+    /// When the next connection to a host may be made, for hosts that want a pause between two.
     hosts: Mutex<HashMap<String, Mono>>,
 }
 
@@ -100,33 +100,32 @@ impl ConnectBudget {
         Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)), hosts: Mutex::default() }
     }
 
-    /// Waits until `feed` may open one connection to `host`, which wants them `every` so long at most. Those who ask first
-    /// go first.
-    pub async fn acquire(&self, feed: &str, host: &str, every: Duration) {
-        self.turn(host, every).await;
+    /// Waits until `feed` may open one connection to `host`, which wants such a pause between two. Those who ask first go
+    /// first.
+    pub async fn acquire(&self, feed: &str, host: &str, pause: Duration) {
         let now = clock::now().mono;
         let wait = lock(&self.bucket).take(now, Duration::MAX).unwrap_or_default();
+        let wait = wait.max(self.pause(host, pause, now.after(wait)).since(now));
         if !wait.is_zero() {
             info!(feed, wait_ms = millis(wait), "waiting for the connect budget");
             tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
         }
     }
+}
 
-    /// Waits for the turn at this host.
-    async fn turn(&self, host: &str, every: Duration) {
-        if every.is_zero() {
-            return;
+impl ConnectBudget {
+    /// The first moment from `from` on that keeps the host's pause, which is taken.
+    fn pause(&self, host: &str, pause: Duration, from: Mono) -> Mono {
+        if pause.is_zero() {
+            return from;
         }
-        let at = {
-            let now = clock::now().mono;
-            let mut hosts = lock(&self.hosts);
-            let name = if hosts.contains_key(host) || hosts.len() < MAX_HOSTS { host } else { "" };
-            let next = hosts.entry(name.to_owned()).or_insert(now);
-            let at = (*next).max(now);
-            *next = at.after(every);
-            at
-        };
-        tokio::time::sleep_until(clock::instant_of(at)).await;
+        let mut hosts = lock(&self.hosts);
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, next| *next > from);
+        }
+        let at = hosts.get(host).map_or(from, |next| from.max(*next));
+        hosts.insert(host.to_owned(), at.after(pause));
+        at
     }
 }
 
@@ -220,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn a_host_has_its_pause_between_two_connections() {
+        let budget = ConnectBudget::new(Rate::per_five_minutes(100));
+        let pause = Duration::from_millis(350);
+        let at = |host, ms| budget.pause(host, pause, after(ms)).since(START).as_millis();
+        assert_eq!([at("a", 0), at("a", 0), at("a", 10)], [0, 350, 700]);
+        assert_eq!([at("b", 10), at("a", 5000), at("a", 5100)], [10, 5000, 5350]);
+        assert_eq!(budget.pause("a", Duration::ZERO, START), START, "who wants none has none");
+    }
+
+    #[test]
     fn the_impatient_take_nothing() {
         let mut bucket = Bucket::new(Rate { per_second: 1.0, burst: 1.0 }, START);
         assert!(bucket.take(START, PATIENT).is_some());
@@ -254,18 +263,6 @@ mod tests {
         assert!(budget.acquire("b", Duration::ZERO).await);
         budget.hold("c", Duration::from_secs(60));
         assert!(!budget.acquire("c", Duration::from_secs(1)).await);
-    }
-
-    #[tokio::test]
-    async fn connections_to_one_host_are_spaced() {
-        let budget = ConnectBudget::new(Rate::per_five_minutes(100));
-        let (began, every) = (clock::now().mono, Duration::from_millis(30));
-        for _ in 0..3 {
-            budget.acquire("f", "a", every).await;
-            budget.acquire("f", "b", Duration::ZERO).await;
-        }
-        let took = clock::now().mono.since(began);
-        assert!((2 * every..20 * every).contains(&took), "{took:?}");
     }
 
     #[test]

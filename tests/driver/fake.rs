@@ -7,10 +7,12 @@ use bytes::Bytes;
 use tickbus::bus::{Frame, Outgoing, Retain};
 use tickbus::io::backoff::BackoffLimits;
 use tickbus::io::command::{Command, DriverReport};
+use tickbus::io::dial::DialLimits;
 use tickbus::io::driver::{Driver, DriverLimits, DriverParts};
 use tickbus::io::http::RestClient;
 use tickbus::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use tickbus::io::tap::Tap;
+use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
 use tickbus::model::{Mono, Stamp};
 use tickbus::pipeline::{FeedReport, Outbox};
@@ -164,7 +166,12 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let backoff = BackoffLimits { first: Duration::from_millis(10), ..BackoffLimits::default() };
-        let limits = DriverLimits { backoff, ..DriverLimits::default() };
+        let limits = DriverLimits {
+            backoff,
+            dial: DialLimits::default(),
+            connection: ConnectionLimits::default(),
+            connect_pause: Duration::ZERO,
+        };
         Self { limits, connects: Rate::per_five_minutes(100), rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
     }
 }

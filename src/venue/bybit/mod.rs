@@ -26,12 +26,12 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
     is_mixed: false,
     silence: None,
-    dial_every: Duration::ZERO,
 };
 
 const REST: &str = "https://api.bybit.com";

@@ -22,6 +22,9 @@ use std::time::Duration;
 use crate::model::{Channel, Stream};
 use crate::venue::{Market, Route, Transport, VenueDef};
 
+/// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
+const CONNECT_PAUSE: Duration = Duration::from_millis(350);
+
 /// OKX.
 pub const VENUE: VenueDef = VenueDef {
     id: "okx",
@@ -33,12 +36,12 @@ pub const VENUE: VenueDef = VenueDef {
     route_of,
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
+    connect_pause: CONNECT_PAUSE,
     rest: |_| &[],
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,
     silence: Some(SILENCE),
-    dial_every: DIAL_EVERY,
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
@@ -53,9 +56,6 @@ pub const VENUE_OKJ: VenueDef = VenueDef {
 /// A quiet book is told each minute that it holds (OKX API v5, "Order book channel"), on OKJ and of whole books never; that the
 /// connection lives is known from pongs.
 const SILENCE: Duration = Duration::from_secs(150);
-
-/// Three new connections a second from one address are the limit (OKX API v5, "WebSocket", "Connect").
-const DIAL_EVERY: Duration = Duration::from_millis(400);
 
 const URL: &str = hosts::OKX.url;
 const REST: &str = hosts::OKX.rest_url;
