@@ -49,6 +49,9 @@ pub(super) struct Core {
     announced: bool,
     /// A bit for each route that has an open connection.
     connected: u32,
+    /// Whether all connections are open, and how many are; and whether that is to be told.
+    links: (bool, usize),
+    links_changed: bool,
     states_changed: bool,
     pub(super) discover: bool,
     pub(super) silence: Duration,
@@ -79,6 +82,8 @@ impl Core {
             terminal: None,
             announced: false,
             connected: 0,
+            links: (false, 0),
+            links_changed: true,
             states_changed: true,
             discover,
             silence,
@@ -183,10 +188,25 @@ impl Core {
         self.streams.get(id.0 as usize).is_some_and(|stream| stream.status.state == State::Live)
     }
 
+    /// The venue's words when it refused a stream, which is then asked for again slowly.
+    pub(super) fn refusal(&self, id: StreamId) -> Option<&str> {
+        let status = &self.streams.get(id.0 as usize)?.status;
+        (status.state == State::Rejected).then(|| status.detail.as_deref().unwrap_or("refused"))
+    }
+
     /// The venue's id of a live book.
     pub(super) fn live_seq(&self, id: StreamId) -> Option<u64> {
         let book = self.streams.get(id.0 as usize)?.book.as_ref()?;
         book.live().map(|_| book.seq())
+    }
+
+    /// Takes note of how many connections are open, and whether these are all.
+    pub(super) fn note_links(&mut self, all: bool, open: usize) {
+        if self.links != (all, open) {
+            self.links = (all, open);
+            self.links_changed = true;
+            self.states_changed = true;
+        }
     }
 
     /// Whether a route has an open connection.
@@ -287,6 +307,7 @@ impl Core {
 
     pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = 0;
+        self.note_links(false, 0);
         for at in 0..self.streams.len() {
             if self.streams[at].wanted {
                 self.streams[at].idle(now.mono);
@@ -359,11 +380,16 @@ impl Core {
         now: Stamp,
         out: &mut dyn FeedOutput,
     ) {
-        if std::mem::replace(&mut self.announced, true) && self.feed.state == state && self.feed.reason == reason {
+        let same = std::mem::replace(&mut self.announced, true) && (self.feed.state, self.feed.reason) == (state, reason);
+        if same && !self.links_changed {
             return;
         }
+        if std::mem::take(&mut self.links_changed) {
+            out.event(&self.symbols[0].symbol, Event::Link { connected: self.links.0 });
+        }
         let detail = with_notice(detail, self.notice.as_deref());
-        self.feed = Status { state, reason, since: now.wall, detail };
+        let since = if same { self.feed.since } else { now.wall };
+        self.feed = Status { state, reason, since, detail };
         out.event(&self.symbols[0].symbol, Event::Status { main: true, channel: None, status: &self.feed });
     }
 

@@ -1,5 +1,7 @@
 //! A payload being written for a topic: its constant head, its sequence, its fields.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -21,7 +23,7 @@ pub(super) struct Topic {
 impl Topic {
     pub(super) fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
         let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
+        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq.load(Ordering::Relaxed) }
     }
 
     /// A topic of a name of its own, without a head yet.

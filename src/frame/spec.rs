@@ -27,9 +27,9 @@ pub struct EncoderSpec {
     pub depth_of: HashMap<String, u16>,
     /// Least time between two `book` frames of a topic; zero publishes every change.
     pub book_interval: Duration,
-    /// What every sequence starts after: 0, or more when a feed was started again within a run, so that its
-    /// subscribers see a jump and not numbers they know.
-    pub first_seq: u64,
+    /// What every sequence goes on after at least: 0, or more where another feed of the market, or the same one, has
+    /// published topics before in this run, so that subscribers see a jump and not numbers they know.
+    pub first_seq: Arc<AtomicU64>,
     /// The sequence of the feed-level status topic, which feeds of one market share.
     pub feed_seq: Arc<AtomicU64>,
     /// Reads the wall clock for `ts_pub`, once for the frames of one update.
