@@ -2,7 +2,7 @@
 //!
 //! The layers, each of which may use only the ones before it:
 //! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
-//! `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `replay`, `client`, `control`, `app`, `cli`.
+//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `replay`, `client`, `control`, `app`, `cli`.
 
 pub mod app;
 pub mod book;

@@ -11,8 +11,8 @@ use tickbus::frame::{EncoderSpec, Encoding, Outgoing};
 use tickbus::model::{BookDepth, Channel, Decimal, Level, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
 use tickbus::sim::stream::{DEPTH, Generator};
+use tickbus::venue::Input;
 use tickbus::venue::bybit::VENUE;
-use tickbus::venue::{Input, TerminalSpec};
 
 /// Messages until every buffer has grown to what it needs.
 const WARM_UP: usize = 20_000;

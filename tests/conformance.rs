@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tickbus::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::venue::{
-    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalSpec, TerminalState, Update,
-    VENUES, VenueDef,
+    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalState, Update, VENUES,
+    VenueDef,
 };
 
 /// The little that has to be known of a venue's own language.
@@ -124,6 +124,9 @@ impl Output for Said {
     }
     fn reconnect(&mut self, _reason: String) {
         self.reconnects += 1;
+    }
+    fn replace(&mut self, reason: &str) {
+        panic!("no venue here said that it will close: {reason}");
     }
 }
 

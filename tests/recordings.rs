@@ -13,7 +13,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{Encoder, EncoderSpec, Encoding, Frame};
 use tickbus::model::{Mono, Stamp, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, TerminalSpec, bybit};
+use tickbus::venue::{Input, bybit};
 
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");

@@ -8,7 +8,6 @@ use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::sim::TrueBook;
 use tickbus::sim::stream::{DEPTH, Generator};
-use tickbus::venue::TerminalSpec;
 
 use super::{BOOK_DEPTH, BOOK_INTERVAL, EPOCH};
 

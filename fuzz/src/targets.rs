@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
-use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
+use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
-use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit, quik};
+use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, bybit, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -23,11 +23,11 @@ struct Judge {
 }
 
 impl FeedOutput for Judge {
-    fn send(&mut self, text: String) {
+    fn send(&mut self, _: LinkId, text: String) {
         assert!(text.len() < 22_000);
     }
 
-    fn http(&mut self, request: HttpRequest) {
+    fn http(&mut self, _: LinkId, request: HttpRequest) {
         self.requests.push(request.id);
     }
 
@@ -38,7 +38,9 @@ impl FeedOutput for Judge {
 
     fn answer(&mut self, _: u64, _: String) {}
 
-    fn reconnect(&mut self, _reason: String) {}
+    fn reconnect(&mut self, _: LinkId, _reason: String) {}
+
+    fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
 
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
         let at = symbol.id as usize;

@@ -33,7 +33,11 @@ pub fn feed(name: &str, mut settings: Map<String, Value>, texts: GivenTexts) -> 
     let mut shaped = Findings::default();
     shape::check(&mut whole, &mut shaped);
     let allowed = |place: &str| !has_channels && place == "feeds.x.channels";
-    shaped.into_list().into_iter().filter(|(place, _)| !allowed(place)).for_each(|(place, what)| findings.add(place, what));
+    shaped
+        .into_list()
+        .into_iter()
+        .filter(|(place, _)| !allowed(place))
+        .for_each(|(place, what)| findings.add(place, what));
     let feed: Feed = serde_json::from_value(whole["feeds"]["x"].take()).unwrap_or_default();
     if !has_channels && !feed.symbols.is_empty() {
         findings.add("feeds.x.channels", "is empty, so that the symbols would have no data");

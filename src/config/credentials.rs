@@ -40,7 +40,11 @@ impl CredentialSources {
         };
         let (key, secret) = (read("key", &self.key), read("secret", &self.secret));
         let passphrase = self.passphrase.as_ref().map(|source| read("passphrase", source));
-        Some(Credentials { key: key?, secret: secret?, passphrase: passphrase.map_or(Some(None), |read| read.map(Some))? })
+        Some(Credentials {
+            key: key?,
+            secret: secret?,
+            passphrase: passphrase.map_or(Some(None), |read| read.map(Some))?,
+        })
     }
 }
 

@@ -36,8 +36,10 @@ pub(super) fn resolve(
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };
     table.notes.extend(endpoints.note.clone());
-    let credentials =
-        feed.credentials.as_ref().and_then(|sources| sources.resolve(&format!("{path}.credentials"), environment, findings));
+    let credentials = feed
+        .credentials
+        .as_ref()
+        .and_then(|sources| sources.resolve(&format!("{path}.credentials"), environment, findings));
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,

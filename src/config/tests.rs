@@ -94,7 +94,7 @@ fn feeds_alone_are_a_config() {
     let streams: Vec<_> = feed.streams.iter().map(|s| format!("{} {}", s.channel, s.symbol)).collect();
     assert_eq!(streams, ["book:50 X", "book:50 Y", "trade X", "trade Y"]);
     assert_eq!((feed.name.as_str(), &*feed.market, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
-    assert_eq!(feed.endpoints.url, "wss://acme.test/ws");
+    assert_eq!(feed.endpoints.urls, ["wss://acme.test/ws"]);
     assert_eq!(feed.silence, None);
 }
 

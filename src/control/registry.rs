@@ -112,6 +112,12 @@ impl RunningFeed {
         *lock(&self.task) = Some(task);
     }
 
+    /// For a feed that is started again: what it is to take commands from, and the streams that are wished for then.
+    pub async fn start_over(&self) -> (mpsc::Receiver<Command>, Vec<Stream>) {
+        let _gate = self.gate.lock().await;
+        (self.handle.renew(), self.streams())
+    }
+
     /// Its task, once: for whoever waits for its end.
     pub fn take_task(&self) -> Option<JoinHandle<()>> {
         lock(&self.task).take()
@@ -127,6 +133,8 @@ struct Inner {
     symbols: HashMap<Symbol, Arc<str>>,
     /// Connections without a name that have wished for something.
     nameless: HashSet<u64>,
+    /// The gateway ends: nothing is added any more.
+    ending: bool,
 }
 
 /// Why streams cannot be wished for, one line for each.
@@ -150,6 +158,13 @@ impl Registry {
     /// All feeds.
     pub fn list(&self) -> Vec<Arc<RunningFeed>> {
         lock(&self.inner).feeds.clone()
+    }
+
+    /// All feeds; from now on none is added.
+    pub fn end(&self) -> Vec<Arc<RunningFeed>> {
+        let mut inner = lock(&self.inner);
+        inner.ending = true;
+        inner.feeds.clone()
     }
 
     /// How many there are.
@@ -191,6 +206,9 @@ impl Registry {
             let mut inner = lock(&self.inner);
             if let Some(known) = inner.feeds.iter().find(|known| known.name() == feed.name()) {
                 return Ok(Err(Arc::clone(known)));
+            }
+            if inner.ending {
+                return Err("the gateway is ending".to_owned());
             }
             if inner.feeds.len() >= FEEDS_MAX {
                 return Err(format!("there are {FEEDS_MAX} feeds already, as many as there may be; close one first"));

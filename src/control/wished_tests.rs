@@ -47,9 +47,9 @@ fn step(wished: &mut Wished, model: &mut Model, step: Step) {
     match step {
         Step::Wish(symbol, channel, who) => {
             let (stream, owner) = (stream(symbol, channel), owner(who));
-            let rival = model.keys().find(|other| {
-                is_book(other) && is_book(&stream) && other.symbol == stream.symbol && **other != stream
-            });
+            let rival = model
+                .keys()
+                .find(|other| is_book(other) && is_book(&stream) && other.symbol == stream.symbol && **other != stream);
             let met = wished.wish(&stream, &owner);
             if let Some(rival) = rival {
                 return assert_eq!(met, Err(Refusal::Instead(rival.clone())));

@@ -4,6 +4,7 @@
 //! the venue's, and a status before anything else when it no longer does.
 
 mod books;
+mod closed;
 mod core;
 mod event;
 mod links;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::closed::Closed;
 use super::event::{Reason, State, Status};
 use crate::book::BookSync;
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
@@ -31,6 +32,7 @@ pub(super) struct StreamState {
     pub(super) best: (Option<Level>, Option<Level>),
     pub(super) status: Status,
     pub(super) clocks: Clocks,
+    pub(super) closed: Closed,
     /// When data that counts came last.
     pub(super) heard: Mono,
     live_since: Option<Mono>,
@@ -76,6 +78,7 @@ impl StreamState {
                 detail: None,
             },
             clocks: Clocks::default(),
+            closed: Closed::default(),
             heard: Mono::default(),
             live_since: None,
             silence_factor: 1,

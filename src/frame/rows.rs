@@ -67,7 +67,9 @@ impl Encoder {
             return None;
         }
         stamps.update::<P>(None, clocks, spec.clock);
-        let topic = rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.first_seq.load(Ordering::Relaxed)));
+        let topic = rows
+            .entry(name)
+            .or_insert_with_key(|name| Topic::named(name.clone(), spec.first_seq.load(Ordering::Relaxed)));
         topic.set_head(head);
         Some(Map::begin(scratch, topic, stamps))
     }

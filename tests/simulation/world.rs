@@ -10,7 +10,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, TerminalSpec, bybit};
+use tickbus::venue::{Input, bybit};
 
 use super::network::Link;
 use super::subscriber::Subscriber;
@@ -249,10 +249,10 @@ impl World {
         self.pipeline.step(input, self.stamp());
         let outbox = std::mem::take(self.pipeline.outbox());
         assert!(outbox.frames.len() < 60 && outbox.sends.len() < 10 && outbox.requests.len() < 10, "too much at once");
-        for text in &outbox.sends {
+        for (_, text) in &outbox.sends {
             self.to_venue.send(text.as_bytes(), self.now, 0, &mut self.rng);
         }
-        for request in &outbox.requests {
+        for (_, request) in &outbox.requests {
             self.answers.push((self.now + self.rng.u64(1..3_000) * MS, request.id));
         }
         for outgoing in &outbox.frames {
@@ -261,7 +261,7 @@ impl World {
         if !outbox.frames.is_empty() {
             self.check();
         }
-        if outbox.reconnect.is_some() && self.connected {
+        if !outbox.reconnects.is_empty() && self.connected {
             self.seen.reconnects += 1;
             self.disconnect();
         }

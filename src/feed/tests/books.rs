@@ -1,7 +1,6 @@
 //! Books: live only while correct, and the status before everything else when they are not.
 
 use super::*;
-use crate::venue::TerminalSpec;
 
 /// Two live books.
 fn live() -> Desk {

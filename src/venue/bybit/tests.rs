@@ -8,7 +8,7 @@ mod rest;
 
 use super::VENUE;
 use crate::model::{Channel, Clocks, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, TerminalSpec, Update};
+use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, Update};
 
 /// Everything a session said, in words that tests compare.
 #[derive(Debug, Default)]
@@ -48,6 +48,10 @@ impl Output for Recorder {
     fn reconnect(&mut self, reason: String) {
         self.reconnects.push(reason);
     }
+
+    fn replace(&mut self, reason: &str) {
+        self.updates.push(format!("replace: {reason}"));
+    }
 }
 
 fn levels(levels: &[Level]) -> String {
@@ -57,6 +61,7 @@ fn levels(levels: &[Level]) -> String {
 fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
     let text = match update {
         Update::Subscribed(stream) => format!("subscribed {}", stream.0),
+        Update::Unsubscribed(stream) => format!("unsubscribed {}", stream.0),
         Update::Rejected { stream, detail } => format!("rejected {}: {detail}", stream.0),
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),

@@ -3,6 +3,8 @@
 //! The wished set is the truth. After every connect it is asked for anew, in requests within the venue's
 //! limits; a refused topic is set aside and the rest of its request is asked for again without it.
 
+mod answers;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -110,6 +112,8 @@ struct Topic {
     /// Streams that are told when it was left.
     parting: Vec<StreamId>,
     state: State,
+    /// Whether the venue may have it: it was asked for on this connection and not left since.
+    asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -164,7 +168,7 @@ impl Subscriptions {
         }
         let place = self.topics.len();
         let state = self.admitted(name);
-        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state });
+        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state, asked: false });
         self.places.insert(name.into(), place);
         place
     }
@@ -219,7 +223,7 @@ impl Subscriptions {
             self.characters = self.characters.saturating_sub(topic.name.len());
         }
         match topic.state {
-            State::Asked | State::Active | State::Leaving if self.connected => {
+            _ if self.connected && topic.asked => {
                 topic.parting.push(stream);
                 let is_queued = std::mem::replace(&mut topic.state, State::Parting) == State::Leaving;
                 if !is_queued {
@@ -283,15 +287,6 @@ impl Subscriptions {
         (0..self.topics.len()).flat_map(|place| self.parted(place)).collect()
     }
 
-    /// A topic was left for good.
-    fn parted(&mut self, place: usize) -> Vec<Change> {
-        let Some(topic) = self.topics.get_mut(place) else { return Vec::new() };
-        if topic.state == State::Parting {
-            topic.state = State::Gone;
-        }
-        topic.parting.drain(..).map(Change::Left).collect()
-    }
-
     /// Data of a topic came: it is subscribed, whatever the acknowledgement does.
     #[inline]
     pub fn data(&mut self, place: usize) {
@@ -345,6 +340,11 @@ impl Subscriptions {
         };
         if op == Op::Subscribe {
             self.set(&topics, State::Asked);
+            for place in &topics {
+                if let Some(topic) = self.topics.get_mut(*place) {
+                    topic.asked = true;
+                }
+            }
         }
         let request = Request { id: self.next_id, op, topics };
         self.next_id += 1;
@@ -353,124 +353,18 @@ impl Subscriptions {
         Some(request)
     }
 
-    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind) that has
-    /// the topic it names, so that no topic is refused for another one's sake.
-    pub fn answered(&mut self, id: Option<u64>, op: Option<Op>, answer: Answer<'_>, now: Mono) -> Vec<Change> {
-        let named = match &answer {
-            Answer::Failed { topic: Some(name), .. } | Answer::Already(name) => self.place(name),
-            _ => None,
-        };
-        let matches = |pending: &Pending| match id {
-            Some(id) => pending.request.id == id,
-            None => {
-                op.is_none_or(|op| op == pending.request.op)
-                    && named.is_none_or(|place| pending.request.topics.contains(&place))
-            }
-        };
-        let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
-        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
-        self.unanswered = 0;
-        match (request.op, answer) {
-            (Op::Unsubscribe, _) => self.left(&request.topics),
-            (Op::Subscribe, Answer::Done) => self.confirm(request.topics),
-            (Op::Subscribe, Answer::Already(name)) => {
-                let (named, rest) = self.split(&request.topics, Some(name));
-                self.ask(&rest);
-                self.confirm(named)
-            }
-            (Op::Subscribe, Answer::Failed { topic, detail }) => self.failed(&request.topics, topic, detail, now),
-        }
-    }
-
-    /// The venue answered for one topic of a request alone; the answers for the others come by themselves. Without an id
-    /// it belongs to the oldest open request of that kind that has the topic.
-    pub fn answered_one(
-        &mut self,
-        id: Option<u64>,
-        op: Option<Op>,
-        place: usize,
-        refusal: Option<&str>,
-        now: Mono,
-    ) -> Vec<Change> {
-        let matches = |pending: &Pending| {
-            id.is_none_or(|id| pending.request.id == id)
-                && op.is_none_or(|op| op == pending.request.op)
-                && pending.request.topics.contains(&place)
-        };
-        let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
-        let Some(Pending { request, .. }) = self.pending.get_mut(at) else { return Vec::new() };
-        request.topics.retain(|topic| *topic != place);
-        let (op, over) = (request.op, request.topics.is_empty());
-        if over {
-            self.pending.remove(at);
-        }
-        self.unanswered = 0;
-        match (op, refusal) {
-            (Op::Unsubscribe, _) => self.left(&[place]),
-            (Op::Subscribe, None) => self.confirm(vec![place]),
-            (Op::Subscribe, Some(detail)) => self.refuse(place, detail, now).into_iter().collect(),
-        }
-    }
-
-    /// Topics were left: for good, or to be asked for anew.
-    fn left(&mut self, topics: &[usize]) -> Vec<Change> {
-        let changes = topics.iter().flat_map(|place| self.parted(*place)).collect();
-        let leaving = |place: &&usize| self.topics.get(**place).is_some_and(|topic| topic.state == State::Leaving);
-        let again: Vec<usize> = topics.iter().filter(leaving).copied().collect();
-        self.ask(&again);
-        changes
-    }
-
-    /// The venue confirmed some topics and refused others, by name and without an id.
-    pub fn answered_by_name(&mut self, done: &[&str], refused: &[&str], detail: &str, now: Mono) -> Vec<Change> {
-        let places = |names: &[&str]| names.iter().filter_map(|name| self.place(name)).collect::<Vec<_>>();
-        let (done, refused) = (places(done), places(refused));
-        let Some(at) = self.pending.iter().position(|pending| {
-            pending.request.topics.iter().any(|place| done.contains(place) || refused.contains(place))
-        }) else {
-            return Vec::new();
-        };
-        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
-        self.unanswered = 0;
-        if request.op == Op::Unsubscribe {
-            return self.left(&request.topics);
-        }
-        let silent: Vec<_> =
-            request.topics.iter().copied().filter(|p| !done.contains(p) && !refused.contains(p)).collect();
-        self.ask(&silent);
-        let mut changes = self.confirm(done);
-        for place in refused {
-            changes.extend(self.refuse(place, detail, now));
-        }
-        changes
-    }
-
-    fn failed(&mut self, topics: &[usize], name: Option<&str>, detail: &str, now: Mono) -> Vec<Change> {
-        let (named, rest) = self.split(topics, name);
-        if !named.is_empty() {
-            self.ask(&rest);
-            return named.into_iter().filter_map(|place| self.refuse(place, detail, now)).collect();
-        }
-        if let [only] = topics {
-            return self.refuse(*only, detail, now).into_iter().collect();
-        }
-        let (left, right) = topics.split_at(topics.len() / 2);
-        for half in [left, right] {
-            self.set_wished(half);
-            self.queue.push_back((Op::Subscribe, half.to_vec()));
-        }
-        Vec::new()
-    }
-
     /// Looks at deadlines. An error says why the connection is of no more use.
     ///
     /// # Errors
     /// When requests go unanswered; one whose topics all have data is answered by that.
     pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
-        let open = |topic: &Topic| matches!(topic.state, State::Asked | State::Leaving | State::Parting);
+        let open = |topic: &Topic, op| match op {
+            Op::Subscribe => topic.state == State::Asked,
+            Op::Unsubscribe => matches!(topic.state, State::Leaving | State::Parting),
+        };
         while self.pending.front().is_some_and(|pending| pending.deadline <= now) {
             let Some(Pending { request, .. }) = self.pending.pop_front() else { break };
-            let is_open = |place: &usize| self.topics.get(*place).is_some_and(open);
+            let is_open = |place: &usize| self.topics.get(*place).is_some_and(|topic| open(topic, request.op));
             let topics: Vec<_> = request.topics.into_iter().filter(is_open).collect();
             let Some(first) = topics.first() else { continue };
             self.unanswered += 1;
@@ -478,12 +372,10 @@ impl Subscriptions {
                 let name = self.name(*first);
                 return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
             }
-            for place in &topics {
-                if self.topics.get(*place).is_some_and(|topic| topic.state == State::Parting) {
-                    self.leave(*place);
-                }
+            match request.op {
+                Op::Subscribe => self.ask(&topics),
+                Op::Unsubscribe => topics.into_iter().for_each(|place| self.leave(place)),
             }
-            self.ask(&topics);
         }
         if self.next_retry.is_some_and(|at| at <= now) {
             self.retry_refused(now);
@@ -535,28 +427,6 @@ impl Subscriptions {
                 topic.state = State::Wished;
             }
         }
-    }
-
-    /// Of these topics, those whose confirmation is waited for.
-    fn asked(&self, mut topics: Vec<usize>) -> Vec<usize> {
-        let asked = |topic: &Topic| matches!(topic.state, State::Asked | State::Active);
-        topics.retain(|place| self.topics.get(*place).is_some_and(asked));
-        topics
-    }
-
-    fn confirm(&mut self, topics: Vec<usize>) -> Vec<Change> {
-        let topics = self.asked(topics);
-        self.set(&topics, State::Active);
-        topics.into_iter().map(Change::Subscribed).collect()
-    }
-
-    /// `None` for a topic that is not wished any more.
-    fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Option<Change> {
-        self.topics.get(place).filter(|topic| !matches!(topic.state, State::Parting | State::Gone))?;
-        let retry = now.after(self.limits.retry_refused);
-        self.set(&[place], State::Refused(retry));
-        self.next_retry = Some(self.next_retry.map_or(retry, |next| next.min(retry)));
-        Some(Change::Refused(place, detail.to_owned()))
     }
 
     fn set(&mut self, topics: &[usize], state: State) {

@@ -198,7 +198,7 @@ fn addresses_are_completed_and_translated() {
         ("linear", Some("sim.local/x"), None, "wss://sim.local/x", "https://sim.local", false),
     ] {
         let found = endpoints(market, url, rest_url);
-        assert_eq!((found.url.as_str(), found.rest_url.as_str()), (want, want_rest), "{url:?}");
+        assert_eq!((found.urls[0].as_str(), found.rest_url.as_str()), (want, want_rest), "{url:?}");
         assert_eq!(found.note.is_some(), noted, "{url:?}: {:?}", found.note);
     }
 }
