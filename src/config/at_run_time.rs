@@ -25,6 +25,11 @@ pub fn feed(name: &str, mut settings: Map<String, Value>, texts: GivenTexts) -> 
     if !validate::is_feed_name(name) {
         findings.add("name", "is not a feed name; allowed: lower case letters, digits and single underscores");
     }
+    // An error about its shape would repeat what may be a secret.
+    if settings.get("credentials").is_some_and(|given| !given.is_object() && !given.is_null()) {
+        findings.add("credentials", "expected an object with key and secret");
+        settings.remove("credentials");
+    }
     let given_part = if texts.is_empty() { None } else { settings.remove("credentials") };
     let has_channels = settings.get("channels").is_some_and(|channels| *channels != json!([]));
     settings.entry("channels").or_insert_with(|| json!([]));

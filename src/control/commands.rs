@@ -82,10 +82,11 @@ impl Request {
             let what = format!("client {client:?} is no name: 1 to {CLIENT_MAX} bytes without control characters");
             return Err(wrong(&what));
         }
-        let value = |(key, raw): (&String, &Box<RawValue>)| {
-            serde_json::from_str(raw.get()).map(|value| (key.clone(), value)).map_err(|error| wrong(&error.to_string()))
-        };
-        let fields = parts.iter().map(value).collect::<Result<_, _>>()?;
+        let mut fields = Map::new();
+        for (key, raw) in &parts {
+            let value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error.to_string()))?;
+            fields.insert(key.clone(), value);
+        }
         let text = if OF_SESSIONS.contains(&op.as_str()) { asked(&op, &parts) } else { String::new() };
         Ok(Self { op, client, token, fields, text })
     }

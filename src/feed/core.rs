@@ -191,6 +191,7 @@ impl Core {
         });
         for at in self.places(route) {
             self.streams[at].idle(now.mono);
+            self.streams[at].confirmed = false;
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
             self.set_status(at, state, Some(reason), None, now, out);
@@ -346,6 +347,7 @@ impl Core {
                 out.settled(stream, Outcome::Subscribed);
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
+                stream.confirmed = true;
                 if !stream.has_book() {
                     self.set_status(at, State::Live, None, None, now, out);
                 } else if stream.status.state == State::Rejected {
