@@ -41,7 +41,7 @@ fn pipeline(symbols: &[String], encoding: Encoding) -> Pipeline {
         book_depth: 25,
         depth_of: Default::default(),
         book_interval: Duration::from_millis(100),
-        first_seq: Default::default(),
+        last_seq: Default::default(),
         feed_seq: Arc::default(),
         clock: tickbus::clock::wall,
     };

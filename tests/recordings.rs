@@ -59,7 +59,7 @@ fn encoder_spec(market: &str) -> EncoderSpec {
         book_depth: 25,
         depth_of: HashMap::new(),
         book_interval: Duration::from_secs(3_600),
-        first_seq: Default::default(),
+        last_seq: Default::default(),
         feed_seq: Arc::new(AtomicU64::new(0)),
         clock: UnixNanos::default,
     }

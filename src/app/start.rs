@@ -1,7 +1,7 @@
 //! Starts feeds and keeps them running: those of the config and those opened at run time alike.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::clock;
 use crate::config::{FeedPlan, TerminalPlan};
 use crate::control::{RunningFeed, StartFeed};
 use crate::feed::FeedSpec;
-use crate::frame::{EncoderSpec, Encoding};
+use crate::frame::{EncoderSpec, Encoding, LastSeq};
 use crate::io::command::Command;
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::ConnectBudget;
 use crate::io::tap::Tap;
 use crate::io::terminal::{EventsSocket, Pool, PoolLimits, TerminalDriver, TerminalParts};
-use crate::model::{Mono, Stream};
+use crate::model::Stream;
 use crate::pipeline::Pipeline;
 use crate::store::Keeping;
 
@@ -29,14 +29,16 @@ use crate::store::Keeping;
 const SILENCE: Duration = Duration::from_secs(10);
 /// Wait before a feed that failed inside is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
-/// What a sequence that goes on after another's is ahead of it for each millisecond of the run: no topic has as many
-/// frames. Numbers stay below 2^53, which every reader of JSON can count to, for two centuries.
-const SEQS_PER_MS: u64 = 1024;
+/// How far sequences jump when a feed that failed inside is started again: what it had made and not published is lost,
+/// and that shall show.
+const SEQ_JUMP: u64 = 1 << 40;
+
+/// By venue and market.
+type FeedSeqs = HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>;
 
 /// What all feeds of a run share.
 pub(super) struct Starter {
     epoch: u64,
-    began: Mono,
     encoding: Encoding,
     publisher: Publisher,
     connects: Arc<ConnectBudget>,
@@ -44,16 +46,8 @@ pub(super) struct Starter {
     tap: Option<Tap>,
     /// A pool for each terminal: feeds that name the same RPC endpoints and keys share it.
     pools: Mutex<Vec<(TerminalPlan, Weak<Pool>)>>,
-    markets: Mutex<HashMap<(&'static str, Arc<str>), MarketSeqs>>,
-}
-
-/// The sequences that feeds of one market share.
-#[derive(Clone, Default)]
-struct MarketSeqs {
-    /// Of the feed-level status topic.
-    status: Arc<AtomicU64>,
-    /// What those of new topics begin after.
-    first: Arc<AtomicU64>,
+    /// The sequence of each market's feed-level status topic.
+    feed_seqs: Mutex<FeedSeqs>,
 }
 
 impl Starter {
@@ -65,26 +59,16 @@ impl Starter {
         rest: RestClient,
         tap: Option<Tap>,
     ) -> Self {
-        Self {
-            epoch,
-            began: clock::mono(),
-            encoding,
-            publisher,
-            connects,
-            rest,
-            tap,
-            pools: Mutex::default(),
-            markets: Mutex::default(),
-        }
+        Self { epoch, encoding, publisher, connects, rest, tap, pools: Mutex::default(), feed_seqs: Mutex::default() }
     }
 
-    fn seqs(&self, venue: &'static str, market: &Arc<str>) -> MarketSeqs {
-        let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
-        markets.entry((venue, Arc::clone(market))).or_default().clone()
+    fn feed_seq(&self, plan: &FeedPlan) -> Arc<AtomicU64> {
+        let mut seqs = self.feed_seqs.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(seqs.entry((plan.venue.id, Arc::clone(&plan.market))).or_default())
     }
 
     /// The pipeline of one feed.
-    fn pipeline(&self, plan: &FeedPlan, streams: Vec<Stream>) -> Pipeline {
+    fn pipeline(&self, plan: &FeedPlan, streams: Vec<Stream>, is_first: bool) -> Pipeline {
         let feed = FeedSpec {
             market: plan.market.to_string(),
             streams,
@@ -93,7 +77,8 @@ impl Starter {
             terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
             credentials: plan.credentials.clone(),
         };
-        let seqs = self.seqs(plan.venue.id, &plan.market);
+        let publisher = self.publisher.clone();
+        let jump = if is_first { 0 } else { SEQ_JUMP };
         let encoder = EncoderSpec {
             feed: plan.name.clone(),
             venue: plan.venue.id.to_owned(),
@@ -103,8 +88,8 @@ impl Starter {
             book_depth: plan.publish.book_depth,
             depth_of: plan.book_depths.keys().map(|symbol| (symbol.clone(), plan.book_depth(symbol))).collect(),
             book_interval: Duration::from_millis(plan.publish.book_interval_ms.into()),
-            first_seq: seqs.first,
-            feed_seq: seqs.status,
+            last_seq: LastSeq::new(move |topic| publisher.last_seq(topic), jump),
+            feed_seq: self.feed_seq(plan),
             clock: clock::wall,
         };
         Pipeline::new(plan.venue, feed, encoder)
@@ -188,8 +173,8 @@ impl Starter {
         for note in &feed.plan.notes {
             info!(feed = feed.name(), "{note}");
         }
-        loop {
-            let mut pipeline = self.pipeline(&feed.plan, streams);
+        for starts in 0_u64.. {
+            let mut pipeline = self.pipeline(&feed.plan, streams, starts == 0);
             pipeline.step(crate::venue::Input::Disconnected, clock::now());
             // It ends with this task.
             let mut driver = JoinSet::new();
@@ -205,7 +190,6 @@ impl Starter {
             }
             error!(feed = feed.name(), "Feed failed inside: this is a bug; starting it again");
             tokio::time::sleep(RESTART_AFTER).await;
-            self.pass_on(feed.handle.venue, &feed.handle.market);
             (commands, streams) = feed.start_over().await;
         }
     }
@@ -216,18 +200,6 @@ impl StartFeed for Arc<Starter> {
         let pool = feed.plan.terminal.as_ref().map(|terminal| self.pool(feed.name(), terminal));
         let streams = feed.streams();
         tokio::spawn(Arc::clone(self).supervise(feed, pool, commands, streams))
-    }
-
-    fn pass_on(&self, venue: &'static str, market: &Arc<str>) {
-        Starter::pass_on(self, venue, market);
-    }
-}
-
-impl Starter {
-    fn pass_on(&self, venue: &'static str, market: &Arc<str>) {
-        let elapsed = clock::mono().since(self.began).as_millis();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(1);
-        self.seqs(venue, market).first.fetch_max(elapsed.saturating_mul(SEQS_PER_MS), Ordering::Relaxed);
     }
 }
 
@@ -269,15 +241,5 @@ mod tests {
         assert_eq!(&*elsewhere.report().terminal, "elsewhere");
         drop((futures, shares));
         assert_eq!(&*pool("shares").report().terminal, "shares", "the pool went with its last feed");
-    }
-
-    #[tokio::test]
-    async fn numbers_are_passed_on_within_a_market() {
-        let starter = starter().await;
-        let markets: [Arc<str>; 2] = ["spot".into(), "swap".into()];
-        let first = |at: usize| starter.seqs("v", &markets[at]).first.load(Ordering::Relaxed);
-        assert_eq!((first(0), first(1)), (0, 0));
-        starter.pass_on("v", &markets[0]);
-        assert!(first(0) >= SEQS_PER_MS && first(1) == 0);
     }
 }

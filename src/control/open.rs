@@ -39,6 +39,7 @@ pub(super) async fn open(running: &Running, mut settings: Map<String, Value>, ow
     let plan = plan.map_err(|problems| Failure::problems(&problems))?;
     let (notes, count) = (plan.notes.clone(), plan.streams.len());
     let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), owner.clone())).collect();
+    running.feeds.wait_for_others(&plan, &plan.streams).await;
     let added = running.feeds.add(plan.clone(), false, &wishes);
     let existed = match added.map_err(|why| Failure::new(Code::Conflict, why))? {
         Ok(feed) => {

@@ -26,10 +26,6 @@ pub trait StartFeed: Send + Sync {
     /// Starts a feed, and keeps it running until [`RunningFeed::is_stopping`]. Its streams are those that are wished
     /// for when it starts, each time.
     fn start(&self, feed: Arc<RunningFeed>, commands: mpsc::Receiver<Command>) -> JoinHandle<()>;
-
-    /// Topics of this market that are published for the first time by a feed from now on go on after all numbers that
-    /// another one may have given them in this run.
-    fn pass_on(&self, venue: &'static str, market: &Arc<str>);
 }
 
 /// A feed that runs.
@@ -223,7 +219,7 @@ impl Registry {
                 // It has passed the checks; what would be one too many is left out.
                 let _ = feed.wished().wish(stream, owner);
             }
-            inner.take_symbols(&feed, &streams, &*self.starter);
+            inner.take_symbols(&feed, &streams);
             inner.feeds.push(Arc::clone(&feed));
         }
         feed.runs_in(self.starter.start(Arc::clone(&feed), commands));
@@ -234,7 +230,6 @@ impl Registry {
     /// Takes a feed that has ended away.
     pub(super) fn remove(&self, feed: &Arc<RunningFeed>) {
         lock(&self.inner).feeds.retain(|known| !Arc::ptr_eq(known, feed));
-        self.starter.pass_on(feed.handle.venue, &feed.handle.market);
         self.changed();
     }
 
@@ -264,7 +259,7 @@ impl Registry {
                 return Err(refusals);
             }
             inner.note_owner(owner);
-            inner.take_symbols(feed, streams, &*self.starter);
+            inner.take_symbols(feed, streams);
             let mut wished = feed.wished();
             for (at, stream) in streams.iter().enumerate() {
                 if let Ok(super::wished::Wish::New(number)) = wished.wish(stream, owner) {
@@ -274,6 +269,25 @@ impl Registry {
         }
         self.changed();
         Ok(new)
+    }
+
+    /// Waits until other feeds that published these symbols have published the last of them, so that whoever goes on
+    /// with a topic finds its last number.
+    pub(super) async fn wait_for_others(&self, plan: &FeedPlan, streams: &[Stream]) {
+        let others: Vec<Arc<RunningFeed>> = {
+            let inner = lock(&self.inner);
+            let before = |stream: &Stream| {
+                inner.symbols.get(&(plan.venue.id, Arc::clone(&plan.market), stream.symbol.clone())).cloned()
+            };
+            let names: BTreeSet<Arc<str>> = streams.iter().filter_map(before).collect();
+            let other = |feed: &&Arc<RunningFeed>| feed.name() != plan.name && names.contains(feed.name());
+            inner.feeds.iter().filter(other).cloned().collect()
+        };
+        for other in others {
+            // What it was told before comes before this in its queue, and is published when this is answered.
+            let _gate = other.gate.lock().await;
+            other.handle.report().await;
+        }
     }
 
     /// A connection is gone.
@@ -374,24 +388,13 @@ impl Inner {
         refusals
     }
 
-    /// Notes whose these symbols are. What another feed has published goes on after its numbers.
-    fn take_symbols(&mut self, feed: &RunningFeed, streams: &[Stream], starter: &dyn StartFeed) {
-        let (venue, market) = (feed.handle.venue, &feed.handle.market);
-        let mut moved = false;
-        for stream in streams {
-            let key = (venue, Arc::clone(market), stream.symbol.clone());
-            if stream.symbol.is_empty() || self.symbols.get(&key).is_some_and(|name| **name == *feed.name()) {
-                continue;
+    /// Notes whose these symbols are. Beyond the limit the rest is not remembered.
+    fn take_symbols(&mut self, feed: &RunningFeed, streams: &[Stream]) {
+        for stream in streams.iter().filter(|stream| !stream.symbol.is_empty()) {
+            let key = (feed.handle.venue, Arc::clone(&feed.handle.market), stream.symbol.clone());
+            if self.symbols.len() < SYMBOLS_MAX || self.symbols.contains_key(&key) {
+                self.symbols.insert(key, Arc::clone(&feed.handle.name));
             }
-            // What is not remembered is taken to have been another's.
-            if self.symbols.len() >= SYMBOLS_MAX && !self.symbols.contains_key(&key) {
-                moved = true;
-                continue;
-            }
-            moved |= self.symbols.insert(key, Arc::clone(&feed.handle.name)).is_some();
-        }
-        if moved {
-            starter.pass_on(venue, market);
         }
     }
 }

@@ -206,6 +206,7 @@ async fn apply(running: &Running, plan: Plan) -> Value {
     let added: Vec<String> = plan.added.iter().map(|feed| feed.name.clone()).collect();
     for new in plan.added {
         let wishes: Vec<_> = new.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
+        registry.wait_for_others(&new, &new.streams).await;
         problems.extend(registry.add(new, true, &wishes).err());
     }
     registry.changed();

@@ -55,6 +55,7 @@ pub(super) async fn subscribe(
 ) -> Result<Vec<Standing>, Failure> {
     let until = Instant::now() + within;
     let (reply, answers) = mpsc::channel(streams.len().max(1));
+    registry.wait_for_others(&feed.plan, streams).await;
     let new = {
         let _gate = enter(feed).await?;
         let new = registry.wish(feed, streams, owner).map_err(|refusals| refused(&refusals))?;
@@ -91,6 +92,7 @@ pub(super) async fn subscribe_for_config(
     feed: &RunningFeed,
     streams: &[Stream],
 ) -> Result<(), Failure> {
+    registry.wait_for_others(&feed.plan, streams).await;
     let _gate = enter(feed).await?;
     registry.wish(feed, streams, &Owner::Config).map_err(|refusals| refused(&refusals))?;
     let (reply, _) = mpsc::channel(streams.len().max(1));

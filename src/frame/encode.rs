@@ -445,10 +445,10 @@ impl Encoder {
 
     /// Another feed may have published the symbol's topics since: then they go on after its numbers.
     fn go_on(&mut self, symbol: &Symbol) {
-        let least = self.spec.first_seq.load(Ordering::Relaxed);
-        let state = self.state(symbol);
+        self.state(symbol);
+        let (known, state) = (&self.spec.last_seq, &mut self.symbols[symbol.id as usize]);
         for topic in state.topics.iter_mut().flatten().chain(state.candles.iter_mut().map(|(_, topic)| topic)) {
-            topic.seq = topic.seq.max(least);
+            topic.seq = topic.seq.max(known.of(&topic.name));
         }
     }
 

@@ -1,7 +1,5 @@
 //! Frames whose topics are known only when they come: rows of an account, and raw events.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -67,9 +65,8 @@ impl Encoder {
             return None;
         }
         stamps.update::<P>(None, clocks, spec.clock);
-        let topic = rows
-            .entry(name)
-            .or_insert_with_key(|name| Topic::named(name.clone(), spec.first_seq.load(Ordering::Relaxed)));
+        let topic =
+            rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.last_seq.before_first(name)));
         topic.set_head(head);
         Some(Map::begin(scratch, topic, stamps))
     }

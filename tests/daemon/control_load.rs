@@ -15,7 +15,7 @@ use crate::set_venue::SetVenue;
 
 const CLIENTS: usize = 1_000;
 const COMMANDS_EACH: usize = 10;
-const SYMBOLS: usize = 40;
+const SYMBOLS: usize = 150;
 /// How the config spells a channel, and how the venue does.
 const CHANNELS: [(&str, &str); 4] =
     [("trade", "publicTrade"), ("ticker", "tickers"), ("candle:1m", "kline.1"), ("liquidation", "allLiquidation")];
