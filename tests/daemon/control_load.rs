@@ -46,12 +46,15 @@ async fn live_a_life(number: usize, control: String, together: Arc<Barrier>) -> 
     // One in three has no name: its wishes are its connection's.
     let name = (!number.is_multiple_of(3)).then(|| format!("client{number}"));
     for _ in 0..COMMANDS_EACH {
-        let (symbol, (ours, theirs)) = (format!("S{}USDT", dice.roll(SYMBOLS)), CHANNELS[dice.roll(CHANNELS.len())]);
-        let topic = format!("{theirs}.{symbol}");
-        // Mostly what it wishes for, so that streams are really left.
-        let wishes = dice.roll(2) == 0;
+        // Mostly it takes back what it wished for, so that streams are really left.
+        let leaves = dice.roll(10) < 8;
+        let own = wished.iter().nth(dice.roll(wished.len().max(1))).cloned().filter(|_| leaves);
+        let wishes = own.is_none();
+        let (symbol, channel) = own.unwrap_or_else(|| (dice.roll(SYMBOLS), dice.roll(CHANNELS.len())));
         let op = if wishes { "subscribe" } else { "unsubscribe" };
-        let mut body = json!({"op": op, "feed": "a", "symbols": [symbol], "channels": [ours], "within_ms": 30_000});
+        let (name_of_symbol, ours) = (format!("S{symbol}USDT"), CHANNELS[channel].0);
+        let mut body =
+            json!({"op": op, "feed": "a", "symbols": [name_of_symbol], "channels": [ours], "within_ms": 30_000});
         if let Some(name) = &name {
             body["client"] = json!(name);
         }
@@ -61,14 +64,14 @@ async fn live_a_life(number: usize, control: String, together: Arc<Barrier>) -> 
         let expected: &[&str] = if wishes { &["subscribed", "unsubscribed"] } else { &["unsubscribed", "kept"] };
         assert!(expected.contains(&state), "{body} {answer}");
         if wishes {
-            wished.insert(topic)
+            wished.insert((symbol, channel))
         } else {
-            wished.remove(&topic)
+            wished.remove(&(symbol, channel))
         };
     }
     // Its wishes must stay its own until everybody is done.
     together.wait().await;
-    wished
+    wished.into_iter().map(|(symbol, channel)| format!("{}.S{symbol}USDT", CHANNELS[channel].1)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
