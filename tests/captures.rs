@@ -219,7 +219,7 @@ impl Steps for Notes {
                 self.outbox.frames.push(Outgoing::Frame(Frame { topic, payload, retain: Retain::Stream, seq: 0 }));
                 text
             }
-            Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
+            Input::Http { id, status, body, .. } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
             Input::Timeout => {
                 self.timer = None;
                 "timeout".to_owned()

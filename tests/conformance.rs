@@ -177,7 +177,7 @@ impl Desk {
                 self.answer(&sent);
             }
             for id in std::mem::take(&mut self.said.http) {
-                self.take(Input::Http { id, status: None, body: b"no route" });
+                self.take(Input::Http { id, status: None, body: b"no route", url: None });
             }
             for call in std::mem::take(&mut self.said.calls) {
                 self.call(&call);
@@ -320,7 +320,7 @@ fn c09_no_bytes_make_it_panic() {
                 _ => bytes = vec![b"[{\"0-e.,:]}"[at % 11]; at],
             }
             desk.take(if rng.bool() { Input::Text(&bytes) } else { Input::Binary(&bytes) });
-            desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes });
+            desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes, url: None });
             let call = desk.said.calls.pop().map_or_else(|| rng.u64(..), |call| call.id);
             desk.take(Input::Rpc { id: call, answer: Ok(&bytes) });
         }

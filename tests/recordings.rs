@@ -210,7 +210,7 @@ fn every_recorded_message_is_understood() {
                 }
                 () if line.contains("\"kind\":\"rest\"") => {
                     let body = message(line).as_bytes();
-                    pipeline.step(Input::Http { id: 0, status: Some(200), body }, Stamp::default());
+                    pipeline.step(Input::Http { id: 0, status: Some(200), body, url: None }, Stamp::default());
                 }
                 () => {}
             }

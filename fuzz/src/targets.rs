@@ -96,7 +96,9 @@ pub fn bybit_session(data: &[u8]) {
                 now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
                 Input::Timeout
             }
-            [b'!', b'h', body @ ..] => Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body },
+            [b'!', b'h', body @ ..] => {
+                Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body, url: None }
+            }
             [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
             [b'!', b'b', rest @ ..] => Input::Binary(rest),
             text => Input::Text(text),

@@ -8,6 +8,7 @@ pub mod auth;
 mod client_keys;
 pub mod credentials;
 mod hint;
+pub mod jobs;
 mod json;
 mod load;
 mod overrides;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::auth::Security;
 use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
+use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::venue::{Credentials, Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
@@ -29,8 +30,10 @@ pub struct Config {
     pub store: Store,
     /// What the sockets demand of their clients.
     pub security: Security,
-    /// The feeds, by name; at least one.
+    /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
+    /// The jobs, by name.
+    pub jobs: Vec<JobPlan>,
     /// All of it as it was written, with the defaults: what a later reading is compared with.
     pub settings: Settings,
     /// Where it can be read again; `None` for one that is not a file.

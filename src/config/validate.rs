@@ -8,7 +8,7 @@ use super::auth::{Of, Security, note_if_open};
 use super::problem::{Findings, member, quoted};
 use super::schema::{Bind, Settings};
 use super::secret::Environment;
-use super::{Config, FeedPlan, streams};
+use super::{Config, FeedPlan, jobs, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
@@ -39,10 +39,22 @@ pub(super) fn check(
             feeds.push(plan);
         }
     }
+    let mut jobs = Vec::new();
+    for (name, job) in &settings.jobs {
+        let path = member("jobs", name);
+        if !is_feed_name(name) {
+            findings.add(&path, "is not a job name; allowed: lower case letters, digits and single underscores");
+        }
+        jobs.extend(jobs::resolve(name, &path, job, venues, findings));
+    }
+    if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
+        let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";
+        findings.add("feeds", why);
+    }
     check_token(&settings, environment, &mut security, findings);
     check_state_file(&settings, findings);
     let Settings { bus, control, admin, log, connect, store, .. } = settings.clone();
-    Config { bus, control, admin, log, connect, store, security, feeds, settings, source: None }
+    Config { bus, control, admin, log, connect, store, security, feeds, jobs, settings, source: None }
 }
 
 /// Reads the secret that requests to the control socket must carry, if there is to be one.

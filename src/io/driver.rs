@@ -230,7 +230,7 @@ impl<P: Steps> Driver<P> {
             Ok(Answer { status, body }) => {
                 self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
                 self.call_failures.clear();
-                let input = Input::Http { id: call.id, status: Some(status), body: &body };
+                let input = Input::Http { id: call.id, status: Some(status), body: &body, url: None };
                 self.engine.step_on(call.link, input, now);
             }
             Err(error) => {
@@ -238,7 +238,7 @@ impl<P: Steps> Driver<P> {
                 if let Some(repeats) = self.call_failures.admit(&reason, now.mono) {
                     warn!(feed = %self.engine.feed, reason, repeats, "REST call failed");
                 }
-                let input = Input::Http { id: call.id, status: None, body: reason.as_bytes() };
+                let input = Input::Http { id: call.id, status: None, body: reason.as_bytes(), url: None };
                 self.engine.step_on(call.link, input, now);
             }
         }

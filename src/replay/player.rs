@@ -150,7 +150,8 @@ impl<'a, P: Steps> Player<'a, P> {
             }
             Kind::Rest => {
                 self.totals.rest += 1;
-                self.steps.step(Input::Http { id: 0, status: Some(200), body: &line.msg }, now);
+                self.steps
+                    .step(Input::Http { id: 0, status: Some(200), body: &line.msg, url: line.url.as_deref() }, now);
             }
         }
         let outbox = self.steps.outbox();

@@ -68,7 +68,7 @@ impl Steps for Fake {
                 format!("text {}", &text[..text.len().min(40)])
             }
             Input::Binary(data) => format!("binary {}", data.len()),
-            Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
+            Input::Http { id, status, body, .. } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
             Input::Timeout => {
                 self.timer = None;
                 "timeout".to_owned()

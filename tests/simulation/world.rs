@@ -183,7 +183,7 @@ impl World {
             let (_, id) = self.answers.swap_remove(at);
             let body = r#"{"retCode":0,"retMsg":"OK","result":{"list":[{"symbol":"AAA","contractType":"LinearPerpetual","baseCoin":"A","quoteCoin":"AA"}],"nextPageCursor":""}}"#;
             let status = if self.rng.bool() { Some(200) } else { None };
-            self.step(Input::Http { id, status, body: body.as_bytes() });
+            self.step(Input::Http { id, status, body: body.as_bytes(), url: None });
         }
         while let Some(message) = self.to_client.take(self.now) {
             self.step(Input::Text(&message));

@@ -199,7 +199,7 @@ fn instruments_name_their_symbols() {
     let id = desk.said.requests[0].id;
     let body = r#"{"retCode":0,"retMsg":"OK","result":{"list":[{"symbol":"BTCUSDT","contractType":"LinearPerpetual","baseCoin":"BTC","quoteCoin":"USDT"}],"nextPageCursor":""}}"#;
     desk.lines();
-    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
+    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes(), url: None });
     assert_eq!(desk.lines(), ["BTCUSDT instrument BTC-USDT-PERP"]);
 }
 

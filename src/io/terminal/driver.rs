@@ -191,7 +191,7 @@ impl<P: Steps> TerminalDriver<P> {
         }
         for (_, request) in requests {
             let body = b"a terminal has no REST interface";
-            self.engine.step(Input::Http { id: request.id, status: None, body }, now);
+            self.engine.step(Input::Http { id: request.id, status: None, body, url: None }, now);
         }
         if let Some(reason) = reconnect {
             debug!(feed = %self.engine.feed, reason, "A terminal's connections come back by themselves");

@@ -329,7 +329,7 @@ impl Session for BybitSession {
             Input::Connected => self.connected(now, out),
             Input::Text(message) => self.text(message, now, out),
             Input::Binary(_) => out.update(Update::Ignored(Ignored::UnknownKind)),
-            Input::Http { id, status, body } => self.http(id, status, body, now, out),
+            Input::Http { id, status, body, .. } => self.http(id, status, body, now, out),
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
