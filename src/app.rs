@@ -32,6 +32,7 @@ use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
 use crate::store::StoreLimits;
+use crate::telemetry::process::raise_open_files;
 
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
 const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
@@ -59,6 +60,7 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
+        raise_open_files();
         let epoch = clock::wall().as_ms();
         let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);

@@ -39,6 +39,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// Whether the file is still there.
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// Reads it again, as [`load`] did.
     ///
     /// # Errors

@@ -44,9 +44,11 @@ struct Plan {
 /// Reads everything again. One at a time; a config that is not good changes nothing.
 pub(super) async fn reload(running: &Running) -> Result<Value, Failure> {
     let applied = running.applied.lock().await;
-    let Some(source) = applied.source.clone() else {
+    // A config may have been a temporary file; what it named can be read again all the same.
+    let Some(source) = applied.source.clone().filter(Source::is_there) else {
         if running.key_lists.is_empty() {
-            let why = "there is nothing to read again: the config is no file, and no list of clients is kept in one";
+            let why =
+                "there is nothing to read again: the config is no file that is there, and no list of clients is in one";
             return Err(Failure::new(Code::Unsupported, why));
         }
         return Ok(json!({"lists": lists(running.reload_keys().await.map_err(failed)?)}));

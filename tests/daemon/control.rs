@@ -322,3 +322,76 @@ async fn credentials_may_be_given_as_text_and_are_told_nowhere() {
     let told = format!("{:?} {}", gateway.log(), gateway.ask(json!({"op": "status"})).await);
     assert!(!told.contains("opensesame"), "{told}");
 }
+
+#[tokio::test]
+async fn the_latest_values_are_told_in_both_encodings_and_forgotten_when_asked() {
+    let venue = venue(300, &[]).await;
+    let channels = ["book:50", "trade", "ticker", "candle:1m"];
+    let mut config = config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &channels)}));
+    for encoding in ["json", "msgpack"] {
+        config["bus"]["encoding"] = json!(encoding);
+        let gateway = Gateway::start(&config).await;
+        for (channel, kind) in [
+            ("book:50", "book"),
+            ("bbo", "bbo"),
+            ("trade", "trade"),
+            ("ticker", "ticker"),
+            ("candle:1m", "candle"),
+            ("candle_1m", "candle"),
+            ("status", "status"),
+            ("instrument", "instrument"),
+        ] {
+            let place =
+                json!({"op": "get", "channel": channel, "venue": "bybit", "market": "linear", "symbol": "BTCUSDT"});
+            let start = Instant::now();
+            let got = loop {
+                let got = gateway.ask(place.clone()).await;
+                if got["ok"] == true {
+                    break got;
+                }
+                assert!(code(&got) == "not_found" && start.elapsed() < DEADLINE, "{channel} {got}");
+            };
+            assert_eq!((&got["value"]["type"], &got["value"]["symbol"]), (&json!(kind), &json!("BTCUSDT")), "{got}");
+        }
+        let candles = json!({"op": "get", "channel": "candle:1m", "feed": "a", "symbol": "BTCUSDT", "n": 100});
+        let candles = gateway.ask(candles).await;
+        let times: Vec<u64> =
+            candles["values"].as_array().unwrap().iter().map(|candle| candle["open_time"].as_u64().unwrap()).collect();
+        assert!(times.is_sorted_by(|a, b| a < b), "one of each time, in order: {times:?}");
+        // The market stands still while what it said is forgotten.
+        let clear = gateway.ask(json!({"op": "clear", "feed": "a", "symbol": "BTCUSDT"})).await;
+        assert!(clear["topics"].as_u64() >= Some(4), "{clear}");
+        let status = json!({"op": "get", "channel": "status", "feed": "a", "symbol": "BTCUSDT"});
+        assert_eq!(gateway.ask(status).await["ok"], true, "how things stand is not forgotten");
+    }
+}
+
+#[tokio::test]
+async fn a_terminals_streams_are_those_of_its_config() {
+    let feed = json!({
+        "venue": "quik", "market": "SPBFUT", "rpc": "tcp://127.0.0.1:9", "symbols": ["A"], "channels": ["trade"],
+    });
+    let gateway = Gateway::start(&config(&json!({"q": feed}))).await;
+    for op in ["subscribe", "unsubscribe"] {
+        let answer = gateway.ask(json!({"op": op, "feed": "q", "symbol": "B", "channel": "trade"})).await;
+        assert!(code(&answer) == "unsupported" && answer["error"].as_str().unwrap().contains("terminal"), "{answer}");
+    }
+    let (code, answer) = gateway.ctl(&["open", "p", "venue=quik", "market=TQBR", "rpc=tcp://127.0.0.1:9"]).await;
+    assert_eq!((code, &answer["existed"]), (0, &json!(false)), "{answer}");
+    assert_eq!(gateway.ctl(&["close", "p"]).await.0, 0);
+}
+
+#[tokio::test]
+async fn the_link_of_a_feed_is_told_with_its_state() {
+    let venue = venue(100, &[]).await;
+    let gateway = Gateway::start(&config(&json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:50"])}))).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "linear", DEPTH, &["status.", "book."]);
+    let link = |watcher: &Watcher, wanted: &str| {
+        watcher.last.get("status.bybit.linear..").is_some_and(|status| status["link"] == wanted)
+    };
+    watcher.until("connected", |watcher| link(watcher, "connected")).await;
+    venue.stop().await;
+    watcher.until("disconnected", |watcher| link(watcher, "disconnected")).await;
+    let symbol = &watcher.last["status.bybit.linear.BTCUSDT."];
+    assert!(symbol.get("link").is_none(), "a symbol has none: {symbol}");
+}
