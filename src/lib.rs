@@ -2,7 +2,8 @@
 //!
 //! The layers, each of which may use only the ones before it:
 //! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
-//! `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `replay`, `control`, `client`, `app`, `cli`.
+//! `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `replay`, `control`, `client`, `sink`,
+//! `app`, `cli`.
 
 pub mod app;
 pub mod book;
@@ -21,6 +22,7 @@ pub mod pipeline;
 pub mod replay;
 pub mod secret;
 pub mod sim;
+pub mod sink;
 pub mod telemetry;
 pub mod venue;
 pub mod zmtp;

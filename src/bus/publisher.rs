@@ -15,6 +15,8 @@ use super::hub::{Hub, HubLimits};
 use super::listener::{Door, Listeners};
 use super::queue::{Policy, QueueLimits, SlowLimits};
 use super::stats::{BusStats, SubscriberStats};
+use super::local::{LocalOptions, LocalSubscriber};
+use super::topics::SubscribeError;
 use super::{Frame, Outgoing, subscriber};
 use crate::clock;
 use crate::frame::{Encoding, MOST_TOPICS};
@@ -160,6 +162,14 @@ impl Publisher {
         }
         let woken = self.shared.hub().publish(batch, clock::mono);
         woken.iter().for_each(|writer| writer.notify_one());
+    }
+
+    /// Subscribes to these prefixes from within this process.
+    ///
+    /// # Errors
+    /// A prefix that is too long, or too many of them.
+    pub fn subscribe_here(&self, prefixes: &[String], options: LocalOptions) -> Result<LocalSubscriber, SubscribeError> {
+        LocalSubscriber::join(&self.shared, prefixes, options)
     }
 
     /// Sends each subscriber of `heartbeat.` a heartbeat of its own, which `encode` makes of some of its topics and their

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::auth::Security;
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
 use crate::model::Stream;
+use crate::sink::redis::RedisOptions;
 use crate::venue::{Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub connect: Connect,
     /// What the sockets demand of their clients.
     pub security: Security,
+    /// The Redis sink, if there is one.
+    pub redis: Option<RedisOptions>,
     /// The feeds, by name; at least one.
     pub feeds: Vec<FeedPlan>,
 }

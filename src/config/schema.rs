@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::bus::Policy;
 
 use super::auth::Auth;
+use super::sinks::Sinks;
 use super::terminal::Terminal;
 use super::terminal_auth::TerminalAuth;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub log: Log,
     /// How often the process as a whole may dial venues.
     pub connect: Connect,
+    /// Where frames go besides the bus.
+    pub sinks: Sinks,
     /// The feeds by name: one connection each. Names are lower case letters, digits and single underscores.
     #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub feeds: BTreeMap<String, Feed>,

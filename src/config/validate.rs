@@ -23,6 +23,7 @@ pub(super) fn check(
     let mut security = Security::default();
     security.bus = settings.bus.auth.resolve(Of::Bus, environment, &mut security, findings);
     security.control = settings.control.auth.resolve(Of::Control, environment, &mut security, findings);
+    let redis = settings.sinks.resolve(environment, findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
     for (name, feed) in &settings.feeds {
@@ -36,7 +37,7 @@ pub(super) fn check(
         }
     }
     let Settings { bus, control, admin, log, connect, .. } = settings;
-    Config { bus, control, admin, log, connect, security, feeds }
+    Config { bus, control, admin, log, connect, security, redis, feeds }
 }
 
 /// Names must survive environment variables: lower case, and `__` separates keys there.
