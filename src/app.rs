@@ -27,6 +27,7 @@ use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::io::terminal::{EventsSocket, LAST_ANSWERS_WITHIN, Pool, PoolLimits, TerminalDriver, TerminalParts};
 use crate::pipeline::Pipeline;
+use crate::sink::redis::{Commands, RedisSink};
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -52,6 +53,7 @@ pub struct Gateway {
     /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
+    redis: Option<RedisSink>,
     stop_requested: watch::Receiver<bool>,
     feeds_end_within: Duration,
 }
@@ -104,6 +106,7 @@ impl Gateway {
             publisher,
             feeds: feeds.into(),
             key_lists: config.security.lists.clone().into(),
+            redis: config.redis.as_ref().map(|_| Arc::default()),
             shutdown: Arc::new(shutdown),
         };
         let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
@@ -111,6 +114,7 @@ impl Gateway {
             Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
             None => None,
         };
+        let redis = start_redis(config, &running)?;
         let plans = config.feeds.iter().zip(running.feeds.iter().cloned()).zip(receivers);
         let feed_tasks = plans
             .map(|((plan, handle), receiver)| {
@@ -123,7 +127,7 @@ impl Gateway {
         }
         let terminals = config.feeds.iter().any(|plan| plan.terminal.is_some());
         let feeds_end_within = FEEDS_END_WITHIN + if terminals { LAST_ANSWERS_WITHIN } else { Duration::ZERO };
-        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested, feeds_end_within };
+        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, redis, stop_requested, feeds_end_within };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -178,7 +182,12 @@ impl Gateway {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;
             }
         };
-        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        let redis = async {
+            if let Some(sink) = self.redis {
+                sink.close(SOCKETS_END_WITHIN).await;
+            }
+        };
+        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors, redis);
         if let Some(admin) = self.admin {
             admin.close().await;
         }
@@ -240,6 +249,13 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
+}
+
+/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
+    let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
+    let commands: Arc<dyn Commands> = Arc::new(ControlDoor::new(running.clone()));
+    Ok(Some(RedisSink::start(options, &running.publisher, Some(commands), stats)?))
 }
 
 /// The pipeline of one feed.

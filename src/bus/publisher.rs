@@ -202,6 +202,13 @@ impl Publisher {
         all
     }
 
+    /// The subscriber of this process with this name.
+    pub fn subscriber_named(&self, name: &str) -> Option<SubscriberStats> {
+        let hub = self.shared.hub();
+        let id = hub.local_named(name)?;
+        hub.stats_of(id)
+    }
+
     /// The topics whose current frame a joiner would get, in order.
     pub fn kept_topics(&self) -> Vec<String> {
         self.shared.hub().topics_kept().iter().map(|topic| String::from_utf8_lossy(topic).into_owned()).collect()

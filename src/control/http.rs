@@ -213,6 +213,7 @@ async fn readings(shown: &Shown) -> Readings {
         report,
     });
     Readings {
+        redis: shown.running.redis_report(),
         epoch: running.epoch,
         bus: running.publisher.stats(),
         sockets: shown.sockets.iter().map(|socket| (socket.name, socket.server.stats())).collect(),

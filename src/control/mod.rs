@@ -10,10 +10,12 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 pub use self::http::HttpDoor;
 pub use self::running::{FeedHandle, Running};
 use crate::bus::{RequestHandler, RequestServer};
+use crate::sink::redis::Commands;
 
 /// A bound request socket.
 pub struct RequestSocket {
@@ -54,5 +56,16 @@ impl RequestHandler for SnapshotDoor {
 impl RequestHandler for ControlDoor {
     fn handle(&self, request: Bytes) -> Answer<'_> {
         Box::pin(async move { commands::answer(&self.0, &request, commands::Door::Control).await })
+    }
+}
+
+/// The sink's clients are given what the control socket gives.
+impl Commands for ControlDoor {
+    fn execute(&self, request: Value) -> crate::sink::redis::Answer<'_> {
+        Box::pin(async move {
+            let answer = self.handle(request.to_string().into()).await;
+            let read = answer.first().map(|text| serde_json::from_slice(text));
+            read.and_then(Result::ok).unwrap_or_default()
+        })
     }
 }

@@ -8,6 +8,7 @@ use crate::bus::SubscriberStats;
 use crate::frame::Loss;
 use crate::io::command::DriverReport;
 use crate::io::terminal::TerminalReport;
+use crate::sink::redis::SinkReport;
 
 /// A good answer with these fields.
 pub(super) fn ok(fields: &Value) -> Vec<Bytes> {
@@ -29,7 +30,7 @@ const MOST_PEERS: usize = 100;
 /// The bus's counters, and its subscribers.
 pub(super) fn stats(running: &Running) -> Value {
     let stats = running.publisher.stats();
-    json!({
+    let mut fields = json!({
         "epoch": running.epoch,
         "subscribers": stats.subscribers,
         "queued_frames": stats.queued_frames,
@@ -45,7 +46,34 @@ pub(super) fn stats(running: &Running) -> Value {
         "notices": stats.notices,
         "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
         "peers": running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(report) = running.redis_report() {
+        fields["sinks"] = json!({"redis": redis(&report)});
+    }
+    fields
+}
+
+/// The Redis sink.
+fn redis(report: &SinkReport) -> Value {
+    let mut fields = json!({
+        "connected": report.connected,
+        "connects": report.connects,
+        "failures": report.failures,
+        "frames": report.frames,
+        "commands": report.commands,
+        "refused_commands": report.refused,
+        "lost_frames": report.lost_frames,
+        "unreadable_frames": report.unreadable_frames,
+        "queued_frames": report.queued_frames,
+        "dropped_frames": report.dropped_frames,
+        "conflated_frames": report.conflated_frames,
+        "requests": report.requests,
+        "dropped_requests": report.dropped_requests,
+    });
+    if let Some(failure) = &report.last_failure {
+        fields["last_failure"] = json!(failure);
+    }
+    fields
 }
 
 fn peer(stats: &SubscriberStats) -> Value {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::bus::Publisher;
 use crate::config::{self, KeyList, KeyListChange};
 use crate::io::command::{Command, DriverReport};
+use crate::sink::redis::{RedisStats, SinkReport};
 use crate::zmtp::PublicKey;
 
 /// Commands that may wait for a feed.
@@ -79,6 +80,8 @@ pub struct Running {
     pub feeds: Arc<[FeedHandle]>,
     /// The lists of client keys that can be read again.
     pub key_lists: Arc<[KeyList]>,
+    /// What the Redis sink counts, if there is one.
+    pub redis: Option<Arc<RedisStats>>,
     /// Set to true to end the gateway.
     pub shutdown: Arc<watch::Sender<bool>>,
 }
@@ -87,6 +90,11 @@ impl Running {
     /// What every feed reports, asked at the same time; `None` for a feed that does not answer in time.
     pub async fn reports(&self) -> Vec<Option<DriverReport>> {
         join_all(self.feeds.iter().map(FeedHandle::report)).await
+    }
+
+    /// What the Redis sink reports, if there is one.
+    pub fn redis_report(&self) -> Option<SinkReport> {
+        self.redis.as_ref().map(|stats| stats.report(&self.publisher))
     }
 
     /// Reads the lists of client keys again: all of them change, or none. Connections of keys that are gone end within

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Terminal, TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
 use crate::feed::State;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::sink::redis::SinkReport;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +29,8 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The Redis sink, if there is one.
+    pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
     pub admin_refused: u64,
     /// The process.
@@ -79,6 +82,8 @@ enum Source {
     Request(fn(&RequestStats) -> u64),
     /// A request socket's refusals by reason.
     RequestRefused,
+    /// One value of the Redis sink, if there is one.
+    Redis(fn(&SinkReport) -> u64),
     /// Whether each feed answers.
     Answers,
     /// One value a feed that answers.
@@ -102,6 +107,7 @@ impl Source {
             BusRefused => &["reason"],
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
+            Redis(_) => &["sink"],
             Answers | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
@@ -181,6 +187,19 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_request_accepted_total", Counter, Request(|s| s.accepted), "Connections accepted by the snapshot and control sockets."),
     metric("tickbus_request_answered_total", Counter, Request(|s| s.answered), "Requests answered by the snapshot and control sockets."),
     metric("tickbus_request_refused_total", Counter, RequestRefused, "Connections refused or ended by the snapshot and control sockets."),
+    metric("tickbus_sink_connected", Gauge, Redis(|r| r.connected.into()), "1 while the sink is connected."),
+    metric("tickbus_sink_connects_total", Counter, Redis(|r| r.connects), "Connections that the sink opened."),
+    metric("tickbus_sink_failures_total", Counter, Redis(|r| r.failures), "Connections of the sink lost, and attempts that failed."),
+    metric("tickbus_sink_frames_total", Counter, Redis(|r| r.frames), "Frames that the sink wrote and that were confirmed."),
+    metric("tickbus_sink_commands_total", Counter, Redis(|r| r.commands), "Commands that the sink had carried out."),
+    metric("tickbus_sink_refused_commands_total", Counter, Redis(|r| r.refused), "Commands of the sink that were refused."),
+    metric("tickbus_sink_queued_frames", Gauge, Redis(|r| r.queued_frames), "Frames that wait for the sink."),
+    metric("tickbus_sink_dropped_frames_total", Counter, Redis(|r| r.dropped_frames), "Frames dropped because the sink's queue was full."),
+    metric("tickbus_sink_conflated_frames_total", Counter, Redis(|r| r.conflated_frames), "Frames that took the place of an older one in the sink's full queue."),
+    metric("tickbus_sink_lost_frames_total", Counter, Redis(|r| r.lost_frames), "Frames given up because writing them failed twice."),
+    metric("tickbus_sink_unreadable_frames_total", Counter, Redis(|r| r.unreadable_frames), "Frames whose payload the sink could not read."),
+    metric("tickbus_sink_requests_total", Counter, Redis(|r| r.requests), "Commands of okws clients that were answered."),
+    metric("tickbus_sink_dropped_requests_total", Counter, Redis(|r| r.dropped_requests), "Commands of okws clients that could not be read, or were too many."),
     metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
     metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
     metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
@@ -237,6 +256,7 @@ impl Metric {
                     pool.hosts.iter().for_each(|host| sample(&[&pool.terminal, &host.endpoint], read(host) as f64));
                 }
             }
+            Redis(read) => readings.redis.iter().for_each(|report| sample(&["redis"], read(report) as f64)),
             Version => sample(&[env!("CARGO_PKG_VERSION")], 1.0),
         }
     }

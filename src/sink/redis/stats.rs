@@ -1,8 +1,9 @@
 //! What the sink counts.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::bus::{Publisher, SubscriberStats};
 
 /// What the bus calls this sink among its subscribers.
 pub const NAME: &str = "sink:redis";
@@ -46,13 +47,21 @@ pub struct SinkReport {
     pub requests: u64,
     /// Commands of okws's clients that were not, because too many came or they could not be read.
     pub dropped_requests: u64,
+    /// Frames that wait for Redis now.
+    pub queued_frames: u64,
+    /// Frames dropped because too many waited.
+    pub dropped_frames: u64,
+    /// Frames in whose place a newer one came.
+    pub conflated_frames: u64,
     /// Why it is not connected, or was not.
     pub last_failure: Option<String>,
 }
 
 impl RedisStats {
-    /// The counters now.
-    pub fn report(&self) -> SinkReport {
+    /// The counters now, with those of its queue on the bus.
+    pub fn report(&self, publisher: &Publisher) -> SinkReport {
+        let queue = publisher.subscriber_named(NAME);
+        let of_queue = |read: fn(&SubscriberStats) -> u64| queue.as_ref().map_or(0, read);
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         SinkReport {
             connected: self.connected.load(Ordering::Relaxed),
@@ -65,6 +74,9 @@ impl RedisStats {
             unreadable_frames: read(&self.unreadable_frames),
             requests: read(&self.requests),
             dropped_requests: read(&self.dropped_requests),
+            queued_frames: of_queue(|queue| queue.queued_frames as u64),
+            dropped_frames: of_queue(|queue| queue.dropped),
+            conflated_frames: of_queue(|queue| queue.conflated),
             last_failure: self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }

@@ -121,14 +121,17 @@ pub fn json_text(out: &mut String, text: &str) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
+impl Batch {
     /// Every command as one line.
-    pub(in crate::sink::redis) fn lines(batch: &Batch) -> Vec<String> {
+    pub(in crate::sink::redis) fn lines(&self) -> Vec<String> {
         let text = |argument: &[u8]| String::from_utf8_lossy(argument).into_owned();
-        batch.commands().map(|command| command.map(text).collect::<Vec<_>>().join(" ").replace(TRIM, "TRIM")).collect()
+        self.commands().map(|command| command.map(text).collect::<Vec<_>>().join(" ").replace(TRIM, "TRIM")).collect()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn commands_keep_their_arguments_apart() {
@@ -138,9 +141,9 @@ pub(super) mod tests {
         batch.trim("set", 10, &["row:"]);
         let counts: Vec<_> = batch.commands().map(Iterator::count).collect();
         assert_eq!((counts, batch.len(), batch.bytes()), (vec![3, 3, 6], 3, 3 + 3 + 6 + 1 + 1 + 4 + TRIM.len() + 10));
-        assert_eq!(lines(&batch), ["SET  a b", "INCRBY n 7", "EVAL TRIM 1 set 10 row:"]);
+        assert_eq!(batch.lines(), ["SET  a b", "INCRBY n 7", "EVAL TRIM 1 set 10 row:"]);
         batch.clear();
-        assert!(batch.is_empty() && lines(&batch).is_empty());
+        assert!(batch.is_empty() && batch.lines().is_empty());
     }
 
     #[test]

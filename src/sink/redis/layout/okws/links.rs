@@ -125,13 +125,12 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::batch::tests::lines;
     use super::*;
 
     fn told(links: &mut Links, json: &str) -> Vec<String> {
         let mut out = Batch::default();
         links.status("a", &Fields::read(json).unwrap(), &mut out);
-        lines(&out)
+        out.lines()
     }
 
     #[test]

@@ -190,7 +190,6 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::batch::tests::lines;
     use super::*;
     use proptest::prelude::*;
 
@@ -247,7 +246,7 @@ mod tests {
         Reply::refused(Code::NoConnection, "no").write("trade-ws/info", None, &mut out);
         let done = r#"SET trade-ws/info/7 {"errorCode":80000,"event":"info","message":""} EX 3600"#;
         let refused = r#"SET trade-ws/info {"errorCode":80011,"event":"error","message":"no"} EX 3600"#;
-        assert_eq!(lines(&out), [done, refused]);
+        assert_eq!(out.lines(), [done, refused]);
     }
 
     proptest! {
