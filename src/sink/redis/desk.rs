@@ -51,6 +51,9 @@ struct Part {
     names: Vec<String>,
 }
 
+/// By market and, if it is to be asked for, channel.
+type Parts = BTreeMap<(String, Option<String>), Part>;
+
 impl Desk {
     pub(super) fn new(okws: OkwsOptions, commands: Arc<dyn Commands>, tell: mpsc::Sender<Told>) -> Self {
         Self { okws, commands, tell, accounts: Mutex::default() }
@@ -206,8 +209,8 @@ impl Desk {
         name: &str,
         channels: &[String],
         events: &mut Batch,
-    ) -> (BTreeMap<(String, Option<String>), Part>, Option<Reply>) {
-        let mut parts: BTreeMap<_, Part> = BTreeMap::new();
+    ) -> (Parts, Option<Reply>) {
+        let mut parts = Parts::new();
         let mut refusal = None;
         for channel in channels {
             let v3 = V3Name::read(channel);
