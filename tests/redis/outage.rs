@@ -132,4 +132,64 @@ async fn a_gateway_without_redis_runs_and_finds_it_later() {
     let mut redis = server.connect().await;
     bench.same_as_bus(&mut redis).await;
     assert_eq!(bench.report().connects, 1);
+    // Nothing is published, and nothing lost, while it is away: what it forgot is written anew all the same.
+    server.kill();
+    server.run().await;
+    let mut redis = server.connect().await;
+    bench.same_as_bus(&mut redis).await;
+    assert_eq!(bench.report().dropped_frames, 0);
+}
+
+/// A sink that hangs on its first burst, with an empty queue of 16 frames.
+async fn hanging(server: &Server) -> Bench {
+    let bench = Bench::start(server, json!({"queue_frames": 16, "deadline_ms": 30_000})).await;
+    for (channel, retain) in [("ticker", Retain::Latest), ("book", Retain::Conflate)] {
+        bench.publish(&format!("{channel}.bybit.spot.A."), r#"{"seq":1,"bids":[],"asks":[]}"#, retain);
+    }
+    bench.same_as_bus(&mut server.connect().await).await;
+    server.signal("STOP");
+    bench.publish("trade.bybit.spot.A.", r#"{"seq":1}"#, Retain::Stream);
+    until("the sink has taken it", || bench.report().queued_frames == 0).await;
+    bench
+}
+
+fn trades(bench: &Bench, count: u64) {
+    (0..count).for_each(|_| bench.publish("trade.bybit.spot.A.", r#"{"seq":2}"#, Retain::Stream));
+}
+
+fn status(bench: &Bench, channel: &str, state: &str, retain: Retain) {
+    let head = r#""seq":2,"venue":"bybit","market":"spot","symbol":"A","feed":"f""#;
+    let json = format!(r#"{{{head},"channel":"{channel}","state":"{state}","reason":"gap"}}"#);
+    bench.publish("status.bybit.spot.A.", &json, retain);
+}
+
+#[tokio::test]
+async fn a_value_whose_end_was_lost_is_taken_away_all_the_same() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let bench = hanging(&server).await;
+    // The only word about the ticker's end is dropped.
+    status(&bench, "ticker", "stale", Retain::Stream);
+    bench.bus.publish(&mut vec![Outgoing::Forget("ticker.bybit.spot.A.".into())]);
+    trades(&bench, 30);
+    assert!(bench.report().dropped_frames > 10);
+    server.signal("CONT");
+    bench.same_as_bus(&mut server.connect().await).await;
+    assert_eq!(bench.report().connects, 1, "it was only slow");
+}
+
+#[tokio::test]
+async fn a_book_that_overtook_a_status_in_a_full_queue_comes_again() {
+    let Some(server) = Server::start(&[]).await else { return };
+    let bench = hanging(&server).await;
+    trades(&bench, 10);
+    bench.publish("book.bybit.spot.A.", r#"{"seq":2,"bids":[],"asks":[]}"#, Retain::Conflate);
+    trades(&bench, 5);
+    status(&bench, "book", "stale", Retain::Latest);
+    bench.bus.publish(&mut vec![Outgoing::Forget("book.bybit.spot.A.".into())]);
+    status(&bench, "book", "live", Retain::Latest);
+    // Takes the place of the older one, before the status that took that one's word back.
+    bench.publish("book.bybit.spot.A.", r#"{"seq":3,"bids":[],"asks":[]}"#, Retain::Conflate);
+    assert_eq!(bench.report().conflated_frames, 1);
+    server.signal("CONT");
+    bench.same_as_bus(&mut server.connect().await).await;
 }
