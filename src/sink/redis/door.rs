@@ -25,6 +25,8 @@ use crate::log_limit::LogLimit;
 
 /// Commands that wait or are being carried out; of more, the newest are not taken.
 const MOST_REQUESTS: usize = 1000;
+/// The same of one name, so that one client does not take all places.
+const MOST_OF_NAME: usize = 200;
 /// How often the connection is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// Before the channel is listened to again.
@@ -104,8 +106,11 @@ impl Door {
 
     /// Takes a command. What is read is never left in the library's queue, which has no bound.
     fn take(&mut self, text: &[u8]) {
-        let request = Request::read(text);
-        let Some(request) = request.filter(|_| self.count < MOST_REQUESTS) else {
+        let request = Request::read(text).filter(|request| {
+            let before = self.waiting.get(&request.name).map_or(0, VecDeque::len);
+            self.count < MOST_REQUESTS && before < MOST_OF_NAME
+        });
+        let Some(request) = request else {
             RedisStats::add(&self.stats.dropped_requests, 1);
             if let Some(more) = self.log.pass(clock::mono()) {
                 warn!(more, "Command of an okws client not taken: unreadable, or one of too many");
