@@ -88,6 +88,8 @@ pub(super) struct Hub {
     /// Slots that may be used again.
     free: Vec<SubscriberId>,
     count: usize,
+    /// How many of them are of this process.
+    locals: usize,
     pub(super) topics: Topics,
     pub(super) catalog: Catalog,
     counters: HubCounters,
@@ -102,6 +104,7 @@ impl Hub {
             slots: Vec::new(),
             free: Vec::new(),
             count: 0,
+            locals: 0,
             topics: Topics::new(limits.subscriptions),
             catalog: Catalog::new(limits.topics),
             counters: HubCounters::default(),
@@ -111,7 +114,8 @@ impl Hub {
 
     /// Adds a subscriber without subscriptions, and what wakes its writer; `None` if there are too many.
     pub(super) fn join(&mut self, guest: Guest) -> Option<(SubscriberId, Arc<Notify>)> {
-        if self.count >= self.limits.subscribers && guest.local.is_none() {
+        let remote = self.count - self.locals;
+        if remote >= self.limits.subscribers && guest.local.is_none() {
             return None;
         }
         let id = match self.free.pop() {
@@ -122,6 +126,7 @@ impl Hub {
                 id
             }
         };
+        self.locals += usize::from(guest.local.is_some());
         let wake = Arc::new(Notify::new());
         let slow = if guest.local.is_some() { SlowLimits { time: None, drops: None } } else { self.limits.slow };
         self.slots[id.0 as usize] = Some(Slot {
@@ -166,6 +171,7 @@ impl Hub {
     pub(super) fn vacate(&mut self, id: SubscriberId) -> Option<Slot> {
         let slot = self.slots[id.0 as usize].take();
         self.count -= usize::from(slot.is_some());
+        self.locals -= usize::from(slot.as_ref().is_some_and(|slot| slot.guest.local.is_some()));
         slot
     }
 

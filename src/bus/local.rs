@@ -33,6 +33,8 @@ pub struct LocalSubscriber {
     place: Place,
     wake: Arc<Notify>,
     prefixes: Vec<String>,
+    /// What was just taken.
+    taken: Vec<Arc<Frame>>,
     notices: u64,
 }
 
@@ -48,7 +50,7 @@ impl LocalSubscriber {
             let mut hub = place.hub();
             prefixes.iter().try_for_each(|prefix| hub.subscribe(id, prefix.as_bytes()))?;
         }
-        Ok(Self { place, wake, prefixes: prefixes.to_vec(), notices: 0 })
+        Ok(Self { place, wake, prefixes: prefixes.to_vec(), taken: Vec::new(), notices: 0 })
     }
 
     /// Waits for frames and adds up to some thousand of them (or 128 KiB) to `burst`, in the order they were published. The
@@ -56,14 +58,16 @@ impl LocalSubscriber {
     /// Nothing is lost when the future is dropped before it is ready.
     pub async fn next(&mut self, burst: &mut Vec<Arc<Frame>>) {
         loop {
-            let first = burst.len();
             let (taken, lost) = {
                 let (mut hub, id) = (self.place.hub(), self.place.id());
-                (hub.take(id, burst, first + BURST_FRAMES, BURST_BYTES), hub.take_losses(id))
+                (hub.take(id, &mut self.taken, BURST_FRAMES, BURST_BYTES), hub.take_losses(id))
             };
-            if let Some((since, losses)) = lost {
+            if let Some((since, losses)) = &lost {
                 self.notices += 1;
-                burst.insert(first, Arc::new(self.place.notice(self.notices, since, &losses)));
+                burst.push(Arc::new(self.place.notice(self.notices, *since, losses)));
+            }
+            burst.append(&mut self.taken);
+            if lost.is_some() {
                 return;
             }
             match taken {
