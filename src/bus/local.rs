@@ -39,7 +39,11 @@ pub struct LocalSubscriber {
 }
 
 impl LocalSubscriber {
-    pub(super) fn join(shared: &Arc<Shared>, prefixes: &[String], options: LocalOptions) -> Result<Self, SubscribeError> {
+    pub(super) fn join(
+        shared: &Arc<Shared>,
+        prefixes: &[String],
+        options: LocalOptions,
+    ) -> Result<Self, SubscribeError> {
         let limits = QueueLimits { frames: options.queue_frames, bytes: options.queue_bytes };
         let (peer, since) = (options.name, clock::wall());
         let guest = Guest { peer, since, policy: Policy::Conflate, local: Some(limits) };

@@ -13,9 +13,9 @@ use super::bind::BindError;
 use super::heartbeat::HeartbeatOptions;
 use super::hub::{Hub, HubLimits};
 use super::listener::{Door, Listeners};
+use super::local::{LocalOptions, LocalSubscriber};
 use super::queue::{Policy, QueueLimits, SlowLimits};
 use super::stats::{BusStats, SubscriberStats};
-use super::local::{LocalOptions, LocalSubscriber};
 use super::topics::SubscribeError;
 use super::{Frame, Outgoing, subscriber};
 use crate::clock;
@@ -168,7 +168,11 @@ impl Publisher {
     ///
     /// # Errors
     /// A prefix that is too long, or too many of them.
-    pub fn subscribe_here(&self, prefixes: &[String], options: LocalOptions) -> Result<LocalSubscriber, SubscribeError> {
+    pub fn subscribe_here(
+        &self,
+        prefixes: &[String],
+        options: LocalOptions,
+    ) -> Result<LocalSubscriber, SubscribeError> {
         LocalSubscriber::join(&self.shared, prefixes, options)
     }
 

@@ -1,8 +1,8 @@
 //! One subscriber's connection: its subscriptions go to the hub, its queue goes to its socket.
 
 use std::io::IoSlice;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
@@ -36,7 +36,12 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
         () = draining.begun() => return Ok(()),
     };
     let Greeted { peer, decoder, encoder } = greeted;
-    let guest = Guest { peer: connection.peer().to_string(), since: clock::wall(), policy: shared.policy_of(endpoint), local: None };
+    let guest = Guest {
+        peer: connection.peer().to_string(),
+        since: clock::wall(),
+        policy: shared.policy_of(endpoint),
+        local: None,
+    };
     let Some((id, wake)) = shared.hub().join(guest) else { return Err(Fault::Full(options.max_subscribers)) };
     let mut place = Place::new(Arc::clone(&shared), id);
     let subscriber = Subscriber {

@@ -111,8 +111,18 @@ pub struct Okws {
 impl Default for Redis {
     fn default() -> Self {
         let all = [
-            "book.", "bbo.", "ticker.", "trade.", "candle_", "liquidation.", "instrument.", "order.", "fill.", "position.",
-            "balance.", "heartbeat.",
+            "book.",
+            "bbo.",
+            "ticker.",
+            "trade.",
+            "candle_",
+            "liquidation.",
+            "instrument.",
+            "order.",
+            "fill.",
+            "position.",
+            "balance.",
+            "heartbeat.",
         ];
         Self {
             url: "redis://127.0.0.1:6379/0".to_owned(),
@@ -234,7 +244,10 @@ mod tests {
         assert!(options.okws.is_some_and(|okws| okws.commands == "trade-ws"));
         assert!(options.password.is_some_and(|password| password.reveal() == "swordfish"));
         assert_eq!(options.layout.stream_length, 0);
-        assert_eq!(checked(serde_json::json!({}), &[]).unwrap().unwrap().location.to_string(), "redis://127.0.0.1:6379/0");
+        assert_eq!(
+            checked(serde_json::json!({}), &[]).unwrap().unwrap().location.to_string(),
+            "redis://127.0.0.1:6379/0"
+        );
     }
 
     #[test]

@@ -58,7 +58,8 @@ impl Bench {
     /// Everything the bus would give a joiner now, by topic.
     pub(crate) async fn kept(&self) -> BTreeMap<String, Arc<Frame>> {
         let options = LocalOptions { name: "test".to_owned(), queue_frames: 1000, queue_bytes: 1 << 20 };
-        let prefixes = ["book.", "bbo.", "ticker.", "status.", "instrument.", "position.", "balance."].map(str::to_owned);
+        let prefixes =
+            ["book.", "bbo.", "ticker.", "status.", "instrument.", "position.", "balance."].map(str::to_owned);
         let mut subscriber: LocalSubscriber = self.bus.subscribe_here(&prefixes, options).unwrap();
         let (mut frames, mut kept) = (Vec::new(), BTreeMap::new());
         while timeout(Duration::from_millis(200), subscriber.next(&mut frames)).await.is_ok() {

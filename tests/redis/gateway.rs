@@ -33,7 +33,11 @@ async fn a_trader_finds_everything_in_redis_and_an_operator_sees_the_sink() {
         let book: BTreeMap<String, String> = redis.ask(&["HGETALL", &of("book")]).await;
         let levels: Vec<(String, String)> = serde_json::from_str(&book["bids"]).unwrap();
         assert_eq!((levels.len(), &*book["state"]), (5, "live"));
-        redis.until(&["HGET", "tickbus:feed:bybit_linear", "state"], |state: &Option<String>| state.as_deref() == Some("live")).await;
+        redis
+            .until(&["HGET", "tickbus:feed:bybit_linear", "state"], |state: &Option<String>| {
+                state.as_deref() == Some("live")
+            })
+            .await;
         let lives: i64 = redis.until(&["PTTL", "tickbus:heartbeat"], |lives: &i64| *lives > 0).await;
         assert!(lives <= 5000);
         let (_, answer) = gateway.ctl(&["stats"]).await;
@@ -57,7 +61,8 @@ async fn the_python_example_follows_a_symbol() {
     let venue = venue(500, &[]).await;
     let gateway = gateway(&server, &venue, "json").await;
     let settings = [("TICKBUS_REDIS", &*server.url())];
-    let script = Script::start(Language::Python, "examples/python/latest.py", &["bybit:linear:BTCUSDT", "20"], &settings);
+    let script =
+        Script::start(Language::Python, "examples/python/latest.py", &["bybit:linear:BTCUSDT", "20"], &settings);
     let Some(mut script) = script else { return };
     let first = script.line().await;
     if first.starts_with("skipped") {

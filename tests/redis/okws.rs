@@ -164,7 +164,9 @@ async fn a_client_written_for_okws_works_unchanged() {
     let Some(server) = Server::start(&[]).await else { return };
     let service = service(&server).await;
     let settings = [("TICKBUS_REDIS", &*server.url())];
-    let Some(mut script) = Script::start(Language::Python, "tests/python/okws_client.py", &[], &settings) else { return };
+    let Some(mut script) = Script::start(Language::Python, "tests/python/okws_client.py", &[], &settings) else {
+        return;
+    };
     loop {
         let line = script.line().await;
         println!("{line}");
@@ -186,17 +188,23 @@ async fn commands_are_answered_and_data_comes_under_both_names() {
     let secret = json!({"op": "open", "name": "t", "args": {"apiKey": "K", "secret": "swordfish", "passphrase": "P"}});
     assert_eq!(command(&mut redis, 1, secret.clone()).await["errorCode"], 80000);
     assert_eq!(command(&mut redis, 2, secret).await["errorCode"], 80001);
-    let subscribe = json!({"op": "subscribe", "name": "t", "args": ["spot/trade:ETH-USDT", "swap/ticker:BTC-USD-SWAP"]});
+    let subscribe =
+        json!({"op": "subscribe", "name": "t", "args": ["spot/trade:ETH-USDT", "swap/ticker:BTC-USD-SWAP"]});
     assert_eq!(command(&mut redis, 3, subscribe).await["errorCode"], 80000);
     assert_eq!(command(&mut redis, 4, json!({"op": "servers"})).await["message"], json!(["t"]));
     assert_eq!(command(&mut redis, 5, json!({"op": "close", "name": "u"})).await["errorCode"], 80011);
     assert_eq!(command(&mut redis, 6, json!({"op": "nonsense", "name": "t"})).await["errorCode"], 80010);
-    let ids: Vec<String> = redis.until(&["ZRANGE", "okex/t/spot/trade", "0", "-1"], |ids: &Vec<String>| !ids.is_empty()).await;
+    let ids: Vec<String> =
+        redis.until(&["ZRANGE", "okex/t/spot/trade", "0", "-1"], |ids: &Vec<String>| !ids.is_empty()).await;
     for key in [format!("okex/t/spot/trade/{}", ids[0]), format!("okex/t/spot/trade:{}", ids[0])] {
         let id: String = redis.ask(&["HGET", &key, "trade_id"]).await;
         assert_eq!(id, ids[0]);
     }
-    redis.until(&["HGET", "okex/t/swap/ticker:BTC-USD-SWAP", "best_ask"], |ask: &Option<String>| ask.as_deref() == Some("521.6")).await;
+    redis
+        .until(&["HGET", "okex/t/swap/ticker:BTC-USD-SWAP", "best_ask"], |ask: &Option<String>| {
+            ask.as_deref() == Some("521.6")
+        })
+        .await;
     let state: Option<String> = redis.ask(&["GET", "okex/t/status"]).await;
     assert_eq!(state.as_deref(), Some("ON_DATA"));
     let lives: i64 = redis.ask(&["PTTL", "okex/t/status"]).await;
@@ -223,7 +231,9 @@ async fn hostile_commands_do_no_harm() {
     let service = service(&server).await;
     let mut redis = server.connect().await;
     assert_eq!(command(&mut redis, 1, json!({"op": "servers"})).await["errorCode"], 80000);
-    for text in ["", "[]", "{", "\u{0}", "{\"op\":[]}", "null", &"x".repeat(1 << 20), "{\"op\":\"open\",\"name\":{},\"id\":{}}"] {
+    for text in
+        ["", "[]", "{", "\u{0}", "{\"op\":[]}", "null", &"x".repeat(1 << 20), "{\"op\":\"open\",\"name\":{},\"id\":{}}"]
+    {
         redis.ask::<u32>(&["PUBLISH", "trade-ws", text]).await;
     }
     // More than may wait, for one name, as fast as Redis takes them.

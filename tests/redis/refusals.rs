@@ -39,7 +39,9 @@ async fn a_user_with_few_rights_still_writes() {
     redis.ask::<()>(&rules).await;
     let bench = Bench::start(&server, json!({"username": "sink", "password": {"env": "SECRET"}})).await;
     ticker(&bench, 7);
-    redis.until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("7")).await;
+    redis
+        .until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("7"))
+        .await;
 }
 
 #[tokio::test]
@@ -72,7 +74,9 @@ async fn refused_writes_are_counted_and_made_up_for() {
     assert!(bench.report().connected, "it is one command's trouble");
     redis.ask::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
     // Nothing more is published: what was refused is written by itself.
-    redis.until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("2")).await;
+    redis
+        .until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("2"))
+        .await;
     // A key of another type is in the way of one topic only.
     redis.ask::<()>(&["SET", "tickbus:trade:bybit:spot:A", "x"]).await;
     let before = bench.report().refused;
@@ -95,7 +99,9 @@ async fn a_replica_is_left_and_written_to_when_it_is_a_master_again() {
     let failure = bench.report().last_failure.unwrap();
     assert!(failure.contains("READONLY") || failure.contains("MASTERDOWN"), "{failure}");
     redis.ask::<()>(&["REPLICAOF", "NO", "ONE"]).await;
-    redis.until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("2")).await;
+    redis
+        .until(&["HGET", "tickbus:ticker:bybit:spot:A", "last"], |last: &Option<String>| last.as_deref() == Some("2"))
+        .await;
 }
 
 #[tokio::test]

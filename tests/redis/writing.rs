@@ -106,7 +106,8 @@ async fn every_frame_is_published_and_streamed_in_order() {
         assert_eq!((message.get_channel_name(), &payload["seq"]), (topic, &json!(seq)));
     }
     let mut redis = server.connect().await;
-    let stream: Vec<(String, Vec<String>)> = redis.ask(&["XRANGE", "tickbus:stream:trade.bybit.spot.A.", "-", "+"]).await;
+    let stream: Vec<(String, Vec<String>)> =
+        redis.ask(&["XRANGE", "tickbus:stream:trade.bybit.spot.A.", "-", "+"]).await;
     let seqs: Vec<_> = stream.iter().map(|(_, fields)| fields[3].parse::<u64>().unwrap()).collect();
     assert_eq!(seqs, (1..=500).collect::<Vec<_>>());
     assert_eq!(stream[0].1[..2], ["epoch", "5"]);

@@ -81,8 +81,7 @@ macro_rules! on_stream {
         match &$location.address {
             Address::Unix(path) => {
                 let connected = UnixStream::connect(path).await;
-                let $stream =
-                    connected.map_err(|source| Failure::Unix { path: path.display().to_string(), source })?;
+                let $stream = connected.map_err(|source| Failure::Unix { path: path.display().to_string(), source })?;
                 $made
             }
             Address::Tcp { host, port, secure } => {
@@ -146,7 +145,8 @@ impl Connection {
             pipeline.add_command(command);
         }
         let count = pipeline.len();
-        let answers = within(deadline, async { Ok(self.redis.send_packed_commands(&pipeline, 0, count).await?) }).await?;
+        let answers =
+            within(deadline, async { Ok(self.redis.send_packed_commands(&pipeline, 0, count).await?) }).await?;
         let mut outcome = Outcome::default();
         for answer in &answers {
             outcome.look(answer)?;

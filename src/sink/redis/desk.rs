@@ -68,7 +68,9 @@ impl Desk {
             Op::Subscribe(channels) => self.subscribe(&name, &channels, "subscribe").await,
             Op::Unsubscribe(channels) => self.subscribe(&name, &channels, "unsubscribe").await,
             Op::Servers => self.servers().await,
-            Op::QuitServer => self.done(json!({"op": "shutdown"})).await.map_or_else(|refused| refused, |_| Reply::done()),
+            Op::QuitServer => {
+                self.done(json!({"op": "shutdown"})).await.map_or_else(|refused| refused, |_| Reply::done())
+            }
             Op::Bad(what) => Reply::refused(Code::Bad, what),
         };
         let mut out = Batch::default();
@@ -204,12 +206,7 @@ impl Desk {
     }
 
     /// The channels by market and kind, and what is to be said of those that do not exist.
-    fn parts(
-        &self,
-        name: &str,
-        channels: &[String],
-        events: &mut Batch,
-    ) -> (Parts, Option<Reply>) {
+    fn parts(&self, name: &str, channels: &[String], events: &mut Batch) -> (Parts, Option<Reply>) {
         let mut parts = Parts::new();
         let mut refusal = None;
         for channel in channels {

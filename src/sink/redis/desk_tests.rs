@@ -119,9 +119,7 @@ async fn a_subscription_opens_the_markets_it_needs() {
     bench.asked();
     let (code, _, told) = bench.ask(subscribe).await;
     assert_eq!(code, 80000);
-    let subscribe = |feed: &str, channel: &str, symbols: Value| {
-        json!({"op": "subscribe", "feed": feed, "channels": [channel], "symbols": symbols, "client": "okws:t"})
-    };
+    let subscribe = |feed: &str, channel: &str, symbols: Value| json!({"op": "subscribe", "feed": feed, "channels": [channel], "symbols": symbols, "client": "okws:t"});
     let wanted = [
         subscribe("t_spot", "ticker", json!(["ETH-USDT", "BTC-USDT"])),
         json!({"op": "open", "name": "t_swap", "venue": "okx", "market": "swap"}),
@@ -147,7 +145,8 @@ async fn a_subscription_opens_the_markets_it_needs() {
 async fn refusals_name_the_channel_and_the_rest_goes_on() {
     let mut bench = Bench::new();
     bench.ask(r#"{"op":"open","name":"t","id":7}"#).await;
-    let some = r#"{"op":"subscribe","name":"t","id":7,"args":["spot/nothing:X","spot/trade:NO-SUCH","spot/ticker:ETH-USDT"]}"#;
+    let some =
+        r#"{"op":"subscribe","name":"t","id":7,"args":["spot/nothing:X","spot/trade:NO-SUCH","spot/ticker:ETH-USDT"]}"#;
     let (code, _, told) = bench.ask(some).await;
     assert_eq!(code, 80000);
     let errors: Vec<_> = told.iter().filter(|line| line.contains("30040")).collect();

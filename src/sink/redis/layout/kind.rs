@@ -47,14 +47,8 @@ impl Kind {
 }
 
 /// Reasons that take the word of everything a connection brings back.
-const OF_CONNECTION: [Reason; 6] = [
-    Reason::Starting,
-    Reason::Disconnected,
-    Reason::NoAnswer,
-    Reason::Offline,
-    Reason::ClockStopped,
-    Reason::Shutdown,
-];
+const OF_CONNECTION: [Reason; 6] =
+    [Reason::Starting, Reason::Disconnected, Reason::NoAnswer, Reason::Offline, Reason::ClockStopped, Reason::Shutdown];
 
 /// Whether a status tells of the whole connection.
 pub(super) fn is_of_connection(status: &Fields<'_>) -> bool {

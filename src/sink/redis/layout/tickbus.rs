@@ -187,15 +187,7 @@ impl TickbusLayout {
     }
 
     /// An entry of a sorted set and its hash; with `most`, the oldest entries beyond so many go.
-    fn entry(
-        &self,
-        topic: &Topic,
-        id: &str,
-        score: &str,
-        most: Option<u32>,
-        fields: &Fields<'_>,
-        out: &mut Batch,
-    ) {
+    fn entry(&self, topic: &Topic, id: &str, score: &str, most: Option<u32>, fields: &Fields<'_>, out: &mut Batch) {
         let (set, rows) = (&topic.key, format!("{}:", topic.key));
         let row = format!("{rows}{id}");
         let command = out.command("HSET").arg(&row);

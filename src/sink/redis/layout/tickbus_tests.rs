@@ -16,7 +16,12 @@ fn options() -> LayoutOptions {
 }
 
 fn frame(topic: &str, json: &str, retain: Retain, seq: u64) -> Frame {
-    Frame { topic: Bytes::copy_from_slice(topic.as_bytes()), payload: Bytes::copy_from_slice(json.as_bytes()), retain, seq }
+    Frame {
+        topic: Bytes::copy_from_slice(topic.as_bytes()),
+        payload: Bytes::copy_from_slice(json.as_bytes()),
+        retain,
+        seq,
+    }
 }
 
 fn written(layout: &mut TickbusLayout, topic: &str, json: &str, retain: Retain) -> Vec<String> {
@@ -85,7 +90,8 @@ fn trades_are_a_capped_list() {
 fn a_status_takes_back_what_it_no_longer_vouches_for() {
     let mut layout = layout();
     written(&mut layout, "book.b.l.A.", r#"{"bids":[],"asks":[]}"#, Retain::Conflate);
-    let status = r#"{"venue":"b","market":"l","symbol":"A","feed":"f","channel":"book","state":"stale","reason":"gap"}"#;
+    let status =
+        r#"{"venue":"b","market":"l","symbol":"A","feed":"f","channel":"book","state":"stale","reason":"gap"}"#;
     let lines = written(&mut layout, "status.b.l.A.", status, Retain::Latest);
     assert_eq!(lines[4..], ["DEL p:book:b:l:A", "DEL p:bbo:b:l:A"]);
     let again = written(&mut layout, "book.b.l.A.", r#"{"bids":[],"asks":[]}"#, Retain::Conflate);
@@ -93,7 +99,8 @@ fn a_status_takes_back_what_it_no_longer_vouches_for() {
     let whole = r#"{"venue":"b","market":"l","symbol":"","feed":"f","state":"live"}"#;
     let lines = written(&mut layout, "status.b.l..", whole, Retain::Latest);
     assert_eq!(lines[1], "DEL p:feed:f");
-    let other = r#"{"venue":"b","market":"l","symbol":"A","feed":"f","channel":"trade","state":"stale","reason":"invalid"}"#;
+    let other =
+        r#"{"venue":"b","market":"l","symbol":"A","feed":"f","channel":"trade","state":"stale","reason":"invalid"}"#;
     assert_eq!(written(&mut layout, "status.b.l.A.", other, Retain::Stream), [""; 0], "another channel's trouble");
 }
 

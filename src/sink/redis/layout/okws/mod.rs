@@ -111,9 +111,8 @@ impl Layout for OkwsLayout {
     }
 
     fn forget_missing(&mut self, kept: &HashSet<Bytes>, out: &mut Batch) {
-        let gone = |(name, known): &(&Bytes, &Known)| {
-            known.written && name.starts_with(b"book.") && !kept.contains(*name)
-        };
+        let gone =
+            |(name, known): &(&Bytes, &Known)| known.written && name.starts_with(b"book.") && !kept.contains(*name);
         let gone: Vec<Bytes> = self.topics.iter().filter(gone).map(|(name, _)| name.clone()).collect();
         gone.iter().for_each(|name| self.forget_book(name, out));
     }
@@ -215,8 +214,12 @@ impl OkwsLayout {
                 self.expire(&base, out);
                 self.latest(&base, target, of.symbol, &Row::instrument(fields), out);
             }
-            Kind::Trade => self.entry(&base, target, &Row::trade(fields), ("trade_id", self.options.trades), reading, out),
-            Kind::Order => self.entry(&base, target, &Row::order(fields), ("order_id", self.options.orders), reading, out),
+            Kind::Trade => {
+                self.entry(&base, target, &Row::trade(fields), ("trade_id", self.options.trades), reading, out)
+            }
+            Kind::Order => {
+                self.entry(&base, target, &Row::order(fields), ("order_id", self.options.orders), reading, out)
+            }
             Kind::Candle => self.candle(&base, target, reading, last, out),
             _ => {}
         }

@@ -34,7 +34,8 @@ impl<'a> V3Name<'a> {
     /// What it stands for; `None` for a channel that tickbus has not.
     pub fn wanted(&self) -> Option<Wanted> {
         let channel = self.table.split_once('/')?.1;
-        let wanted = |channel: &str, topic: &str| Some(Wanted { channel: Some(channel.to_owned()), topic: topic.to_owned() });
+        let wanted =
+            |channel: &str, topic: &str| Some(Wanted { channel: Some(channel.to_owned()), topic: topic.to_owned() });
         match channel {
             "ticker" | "funding_rate" | "mark_price" => wanted("ticker", "ticker"),
             "trade" => wanted("trade", "trade"),

@@ -115,7 +115,9 @@ impl Request {
             Some("quit_server") => Op::QuitServer,
             Some(op) => {
                 let op: String = op.chars().take(60).collect();
-                Op::Bad(format!("unknown op {op:?}; allowed: open, close, subscribe, unsubscribe, servers, quit_server"))
+                Op::Bad(format!(
+                    "unknown op {op:?}; allowed: open, close, subscribe, unsubscribe, servers, quit_server"
+                ))
             }
             None => Op::Bad("op is missing".to_owned()),
         };

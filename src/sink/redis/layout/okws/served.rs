@@ -165,7 +165,11 @@ mod tests {
         assert_eq!(tables(&served, ETH), ["b spot/depth5", "a spot/depth"]);
         served.ask(asked("a", "spot/depth5"));
         served.ask(asked("a", "spot/depth5"));
-        assert_eq!(tables(&served, ETH), ["b spot/depth5", "a spot/depth5"], "what was asked for, instead of the default");
+        assert_eq!(
+            tables(&served, ETH),
+            ["b spot/depth5", "a spot/depth5"],
+            "what was asked for, instead of the default"
+        );
         assert_eq!(tables(&served, Of { symbol: "BTC-USDT", ..ETH }), [""; 0]);
         served.unask(&asked("b", "spot/depth5"));
         served.close("a");

@@ -61,7 +61,8 @@ fn asked(name: &str, topic: &str, table: &str) -> Told {
     })
 }
 
-const TICKER: &str = r#"{"market":"spot","symbol":"ETH-USDT","ts_venue":1557127179348000000,"last":"162","bid_price":"161"}"#;
+const TICKER: &str =
+    r#"{"market":"spot","symbol":"ETH-USDT","ts_venue":1557127179348000000,"last":"162","bid_price":"161"}"#;
 
 #[test]
 fn a_ticker_is_a_hash_published_under_both_names() {
@@ -91,7 +92,10 @@ fn each_client_sees_the_channel_it_asked_for() {
     };
     assert_eq!(levels("okex/y/spot/depth5:ETH-USDT"), 5);
     assert_eq!(levels("okex/x/spot/depth:ETH-USDT"), 7);
-    assert!(lines.iter().any(|line| line.contains(r#"{"table":"spot/depth","action":"partial","data":[{"#)), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains(r#"{"table":"spot/depth","action":"partial","data":[{"#)),
+        "{lines:?}"
+    );
     bench.layout.tell(Told::Closed("y".to_owned()), &mut out);
     let lines = bench.written_kept("book.okx.spot.ETH-USDT.", &book, Retain::Conflate);
     assert!(!lines.iter().any(|line| line.contains("okex/y/")), "{lines:?}");
@@ -147,7 +151,8 @@ fn a_finished_candle_is_published_when_the_next_begins() {
 
 #[test]
 fn trades_stand_under_both_of_okws_names() {
-    let trade = r#"{"market":"spot","symbol":"ETH-USDT","ts_event":1000000000,"id":"77","price":"1","size":"2","side":"buy"}"#;
+    let trade =
+        r#"{"market":"spot","symbol":"ETH-USDT","ts_event":1000000000,"id":"77","price":"1","size":"2","side":"buy"}"#;
     let lines = Bench::new().written("trade.okx.spot.ETH-USDT.", trade);
     let row = "instrument_id ETH-USDT price 1 side buy size 2 trade_id 77 timestamp 1970-01-01T00:00:01.000Z";
     assert_eq!(lines[0], format!("HSET okex/x/spot/trade/77 {row}"));
