@@ -266,6 +266,7 @@ fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
         discover: false,
         silence: plan.silence.unwrap_or(SILENCE),
         terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
+        credentials: None,
     };
     let encoder = EncoderSpec {
         feed: plan.name.clone(),
@@ -339,7 +340,7 @@ fn websocket_driver(
 ) -> Driver<Pipeline> {
     Driver::new(DriverParts {
         feed: Arc::clone(&handle.name),
-        url: plan.endpoints.url.clone(),
+        urls: plan.endpoints.urls.clone(),
         rest_url: plan.endpoints.rest_url.clone(),
         pipeline,
         sink: Arc::new(shared.publisher.clone()),

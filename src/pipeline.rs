@@ -2,30 +2,43 @@
 
 use std::collections::BTreeSet;
 
-use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, State, Status, Symbol};
+use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Outcome, State, Status, Symbol};
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
-use crate::model::{Channel, Stamp};
-use crate::venue::{HttpRequest, Input, RpcRequest, Timer, VenueDef};
+use crate::model::{Channel, Stamp, Stream, StreamId};
+use crate::venue::{HttpRequest, Input, LinkId, Route, RpcRequest, Timer, VenueDef};
 
 pub use crate::feed::{Counters, FeedReport, SymbolReport};
 
 /// What a step left to do. The driver empties it after each burst of steps.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// Text messages for the venue, in order.
-    pub sends: Vec<String>,
-    /// REST calls to make; every one must be answered with [`Input::Http`].
-    pub requests: Vec<HttpRequest>,
+    /// Text messages for the venue, each over its connection, in order.
+    pub sends: Vec<(LinkId, String)>,
+    /// REST calls to make; every one must be answered with [`Input::Http`] for the same connection's session.
+    pub requests: Vec<(LinkId, HttpRequest)>,
     /// RPC calls to make; every one must be answered with [`Input::Rpc`].
     pub calls: Vec<RpcRequest>,
     /// Answers to [`Input::Ask`], by its id.
     pub answers: Vec<(u64, String)>,
-    /// Set when the connection is of no more use: close it and dial again with back-off.
-    pub reconnect: Option<String>,
+    /// Connections that are of no more use, and why: close them and dial again with back-off.
+    pub reconnects: Vec<(LinkId, String)>,
+    /// What became of streams that were asked for, or left, at run time.
+    pub settled: Vec<(StreamId, Settled)>,
     /// Work for the bus, in order.
     pub frames: Vec<Outgoing>,
     /// Changes of state worth a log line: of the feed as a whole, and into and out of a symbol's own trouble.
     pub changes: Vec<StateChange>,
+}
+
+/// [`Outcome`], to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The venue confirmed it.
+    Subscribed,
+    /// The venue refused it, in these words.
+    Rejected(String),
+    /// The venue confirmed that it was left.
+    Unsubscribed,
 }
 
 /// A change of state, for the log.
@@ -85,12 +98,12 @@ impl Intake<'_> {
 }
 
 impl FeedOutput for Intake<'_> {
-    fn send(&mut self, text: String) {
-        self.outbox.sends.push(text);
+    fn send(&mut self, link: LinkId, text: String) {
+        self.outbox.sends.push((link, text));
     }
 
-    fn http(&mut self, request: HttpRequest) {
-        self.outbox.requests.push(request);
+    fn http(&mut self, link: LinkId, request: HttpRequest) {
+        self.outbox.requests.push((link, request));
     }
 
     fn rpc(&mut self, request: RpcRequest) {
@@ -101,8 +114,19 @@ impl FeedOutput for Intake<'_> {
         self.outbox.answers.push((id, text));
     }
 
-    fn reconnect(&mut self, reason: String) {
-        self.outbox.reconnect.get_or_insert(reason);
+    fn reconnect(&mut self, link: LinkId, reason: String) {
+        if !self.outbox.reconnects.iter().any(|(known, _)| *known == link) {
+            self.outbox.reconnects.push((link, reason));
+        }
+    }
+
+    fn settled(&mut self, stream: StreamId, outcome: Outcome<'_>) {
+        let settled = match outcome {
+            Outcome::Subscribed => Settled::Subscribed,
+            Outcome::Rejected(detail) => Settled::Rejected(detail.to_owned()),
+            Outcome::Unsubscribed => Settled::Unsubscribed,
+        };
+        self.outbox.settled.push((stream, settled));
     }
 
     #[inline]
@@ -119,7 +143,7 @@ impl FeedOutput for Intake<'_> {
 
 impl Pipeline {
     /// A feed of this venue and its encoder.
-    pub fn new(venue: &VenueDef, feed: FeedSpec, encoder: EncoderSpec) -> Self {
+    pub fn new(venue: &'static VenueDef, feed: FeedSpec, encoder: EncoderSpec) -> Self {
         Self {
             feed: Feed::new(venue, feed),
             encoder: Encoder::new(encoder),
@@ -128,12 +152,40 @@ impl Pipeline {
         }
     }
 
-    /// Takes one input; what follows from it is in the outbox afterwards.
+    /// Takes one input of the first connection; see [`Self::step_on`].
     pub fn step(&mut self, input: Input<'_>, now: Stamp) {
+        let first = self.links().first().map_or(LinkId(0), |(link, _)| *link);
+        self.step_on(first, input, now);
+    }
+
+    /// Takes one input of a connection; what follows from it is in the outbox afterwards.
+    pub fn step_on(&mut self, link: LinkId, input: Input<'_>, now: Stamp) {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
-        feed.handle(input, now, &mut Intake { encoder, outbox, troubled, now });
+        feed.handle_on(link, input, now, &mut Intake { encoder, outbox, troubled, now });
         self.publish_due(now);
+    }
+
+    /// The connections it needs now, each with the route it leads over.
+    pub fn links(&self) -> &[(LinkId, Route)] {
+        self.feed.links()
+    }
+
+    /// Asks for one stream more; true when the venue has confirmed it before.
+    ///
+    /// # Errors
+    /// When the feed has no room for it.
+    pub fn subscribe(&mut self, stream: &Stream, now: Stamp) -> Result<(StreamId, bool), String> {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.subscribe(stream, now, &mut Intake { encoder, outbox, troubled, now })
+    }
+
+    /// Leaves a stream; `None` if it was not wished.
+    pub fn unsubscribe(&mut self, stream: &Stream, now: Stamp) -> Option<StreamId> {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.unsubscribe(stream, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
     /// Encodes the conflated books whose time has come.

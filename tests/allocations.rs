@@ -11,8 +11,8 @@ use tickbus::frame::{EncoderSpec, Encoding, Outgoing};
 use tickbus::model::{BookDepth, Channel, Decimal, Level, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
 use tickbus::sim::stream::{DEPTH, Generator};
+use tickbus::venue::Input;
 use tickbus::venue::bybit::VENUE;
-use tickbus::venue::{Input, TerminalSpec};
 
 /// Messages until every buffer has grown to what it needs.
 const WARM_UP: usize = 20_000;
@@ -23,15 +23,14 @@ const BOOK_BYTES_MAX: i64 = 64 * 1024;
 
 fn pipeline(symbols: &[String], encoding: Encoding) -> Pipeline {
     let streams = symbols.iter().flat_map(|symbol| {
-        [Channel::Book(BookDepth::Levels(200)), Channel::Trade]
-            .map(|channel| Stream { symbol: symbol.clone(), channel })
+        [Channel::Book(BookDepth::Levels(200)), Channel::Trade].map(|channel| Stream::new(symbol.clone(), channel))
     });
     let feed = FeedSpec {
         market: "linear".to_owned(),
         streams: streams.collect(),
         discover: false,
         silence: Duration::from_secs(10),
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let encoder = EncoderSpec {
         feed: "test".to_owned(),

@@ -18,7 +18,7 @@ use tickbus::replay::capture::Line;
 use tickbus::replay::player::{Player, Speed, Totals};
 use tickbus::replay::reader::{Captures, ReadReport};
 use tickbus::replay::recorder::{CaptureWriter, RecordError, Recorder};
-use tickbus::venue::{Input, Timer};
+use tickbus::venue::{Input, LinkId, Timer};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -219,14 +219,14 @@ impl Steps for Notes {
                 self.outbox.frames.push(Outgoing::Frame(Frame { topic, payload, retain: Retain::Stream, seq: 0 }));
                 text
             }
-            Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
+            Input::Http { id, status, body, .. } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
             Input::Timeout => {
                 self.timer = None;
                 "timeout".to_owned()
             }
             other => format!("{other:?}"),
         };
-        self.outbox.sends.push("nobody hears this".to_owned());
+        self.outbox.sends.push((LinkId(0), "nobody hears this".to_owned()));
         self.seen.push(format!("{} {what}", now.mono.0 / 1_000_000));
     }
 

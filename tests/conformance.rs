@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tickbus::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::venue::{
-    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalSpec, TerminalState, Update,
-    VENUES, VenueDef,
+    HttpRequest, Ignored, Input, Market, Output, RpcRequest, Session, SessionSpec, TerminalState, Update, VENUES,
+    VenueDef,
 };
 
 /// The little that has to be known of a venue's own language.
@@ -125,6 +125,9 @@ impl Output for Said {
     fn reconnect(&mut self, _reason: String) {
         self.reconnects += 1;
     }
+    fn replace(&mut self, reason: &str) {
+        panic!("no venue here said that it will close: {reason}");
+    }
 }
 
 /// A session on virtual time whose requests are answered.
@@ -147,16 +150,10 @@ impl Desk {
     fn new(venue: &VenueDef, market: &Market, script: &'static Script) -> Self {
         let channel = |text: &String| (venue.parse_channel)(market.id, text).expect("a listed channel").channel;
         let channels: Vec<_> = (venue.channels)(market.id).iter().map(channel).collect();
-        let mut streams: Vec<_> =
-            channels.iter().map(|c| Stream { symbol: market.example.to_owned(), channel: *c }).collect();
-        streams.extend((0..35).map(|n| Stream { symbol: format!("{n}{}", market.example), channel: channels[0] }));
+        let mut streams: Vec<_> = channels.iter().map(|c| Stream::new(market.example, *c)).collect();
+        streams.extend((0..35).map(|n| Stream::new(format!("{n}{}", market.example), channels[0])));
         let count = streams.len();
-        let session = (venue.open)(SessionSpec {
-            market: market.id.to_owned(),
-            streams,
-            discover: false,
-            terminal: TerminalSpec::default(),
-        });
+        let session = (venue.open)(SessionSpec::of(market.id, streams));
         let now = Mono(1_000_000_000);
         let (accepted, pings, said) = (Vec::new(), Vec::new(), Said::default());
         Self { script, session, streams: count, now, refused: None, is_dead: false, accepted, said, pings }
@@ -180,7 +177,7 @@ impl Desk {
                 self.answer(&sent);
             }
             for id in std::mem::take(&mut self.said.http) {
-                self.take(Input::Http { id, status: None, body: b"no route" });
+                self.take(Input::Http { id, status: None, body: b"no route", url: None });
             }
             for call in std::mem::take(&mut self.said.calls) {
                 self.call(&call);
@@ -323,7 +320,7 @@ fn c09_no_bytes_make_it_panic() {
                 _ => bytes = vec![b"[{\"0-e.,:]}"[at % 11]; at],
             }
             desk.take(if rng.bool() { Input::Text(&bytes) } else { Input::Binary(&bytes) });
-            desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes });
+            desk.take(Input::Http { id: rng.u64(0..5), status: Some(200), body: &bytes, url: None });
             let call = desk.said.calls.pop().map_or_else(|| rng.u64(..), |call| call.id);
             desk.take(Input::Rpc { id: call, answer: Ok(&bytes) });
         }

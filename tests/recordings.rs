@@ -13,7 +13,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{Encoder, EncoderSpec, Encoding, Frame};
 use tickbus::model::{Mono, Stamp, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, TerminalSpec, bybit};
+use tickbus::venue::{Input, bybit};
 
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
@@ -128,7 +128,7 @@ fn replay(path: &Path) -> usize {
         streams: Vec::new(),
         discover: true,
         silence: Duration::from_secs(10),
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
     let mut checkpoints: BTreeMap<u64, Vec<(&str, &Value)>> = BTreeMap::new();
@@ -199,7 +199,7 @@ fn every_recorded_message_is_understood() {
             streams: Vec::new(),
             discover: true,
             silence: Duration::from_secs(10),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let mut pipeline = Pipeline::new(&bybit::VENUE, spec, encoder_spec(market));
         let mut published = 0;
@@ -210,7 +210,7 @@ fn every_recorded_message_is_understood() {
                 }
                 () if line.contains("\"kind\":\"rest\"") => {
                     let body = message(line).as_bytes();
-                    pipeline.step(Input::Http { id: 0, status: Some(200), body }, Stamp::default());
+                    pipeline.step(Input::Http { id: 0, status: Some(200), body, url: None }, Stamp::default());
                 }
                 () => {}
             }

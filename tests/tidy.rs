@@ -89,7 +89,8 @@ fn no_layer_uses_a_later_one() {
         let code = code(&path);
         for used in code.split("crate::").skip(1) {
             let used: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
-            let allowed = LAYERS[..=at].contains(&used.as_str()) || used.is_empty();
+            // A secret is a leaf: it uses nothing, and everyone may hold one.
+            let allowed = LAYERS[..=at].contains(&used.as_str()) || used.is_empty() || used == "secret";
             if !allowed {
                 findings.push(format!("{} uses crate::{used}", name(&path)));
             }

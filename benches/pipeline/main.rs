@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tickbus::clock;
-use tickbus::feed::{Event, Feed, FeedOutput, Symbol};
+use tickbus::feed::{Event, Feed, FeedOutput, Outcome, Symbol};
 use tickbus::frame::{Encoding, Frame, Outgoing};
 use tickbus::model::{Level, Stream, StreamId, UnixNanos};
 use tickbus::pipeline::Pipeline;
 use tickbus::venue::bybit::VENUE;
-use tickbus::venue::{HttpRequest, Input, Output, RpcRequest, SessionSpec, TerminalSpec, Update};
+use tickbus::venue::{HttpRequest, Input, LinkId, Output, RpcRequest, SessionSpec, Update};
 
 use self::stream::{Recorded, encoder, feed};
 use self::yardstick::{Yardstick, parse};
@@ -124,15 +124,13 @@ impl Output for Updates {
     fn reconnect(&mut self, reason: String) {
         panic!("{reason}");
     }
+    fn replace(&mut self, reason: &str) {
+        panic!("{reason}");
+    }
 }
 
 fn parse_only(recorded: &Recorded) -> u64 {
-    let spec = SessionSpec {
-        market: "linear".to_owned(),
-        streams: recorded.streams(),
-        discover: false,
-        terminal: TerminalSpec::default(),
-    };
+    let spec = SessionSpec::of("linear", recorded.streams());
     let (mut session, mut updates) = ((VENUE.open)(spec), Updates::default());
     for message in &recorded.messages {
         session.handle(Input::Text(message.text.as_bytes()), message.now, &mut updates);
@@ -152,11 +150,12 @@ fn yardstick_parse(recorded: &Recorded) -> u64 {
 struct Events(u64);
 
 impl FeedOutput for Events {
-    fn send(&mut self, _: String) {}
-    fn http(&mut self, _: HttpRequest) {}
-    fn reconnect(&mut self, reason: String) {
+    fn send(&mut self, _: LinkId, _: String) {}
+    fn http(&mut self, _: LinkId, _: HttpRequest) {}
+    fn reconnect(&mut self, _: LinkId, reason: String) {
         panic!("{reason}");
     }
+    fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
 
     fn rpc(&mut self, _: RpcRequest) {}
 

@@ -8,7 +8,6 @@ use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::sim::TrueBook;
 use tickbus::sim::stream::{DEPTH, Generator};
-use tickbus::venue::TerminalSpec;
 
 use super::{BOOK_DEPTH, BOOK_INTERVAL, EPOCH};
 
@@ -56,7 +55,7 @@ impl Recorded {
     pub(crate) fn streams(&self) -> Vec<Stream> {
         let depth = BookDepth::Levels(u16::try_from(DEPTH).expect("a depth"));
         let both = |symbol: &String| {
-            [Channel::Book(depth), Channel::Trade].map(|channel| Stream { symbol: symbol.clone(), channel })
+            [Channel::Book(depth), Channel::Trade].map(|channel| Stream::new(symbol.clone(), channel))
         };
         self.symbols.iter().flat_map(both).collect()
     }
@@ -76,7 +75,7 @@ pub(crate) fn feed(recorded: &Recorded) -> FeedSpec {
         streams: recorded.streams(),
         discover: false,
         silence,
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     }
 }
 

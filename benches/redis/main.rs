@@ -79,7 +79,9 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let (updates, rounds) = if quick { (30_000, 5) } else { (100_000, 11) };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    println!("{PACE} updates/s into a local Redis on {cores} cores, {rounds} rounds in turn; us from publishing to receipt");
+    println!(
+        "{PACE} updates/s into a local Redis on {cores} cores, {rounds} rounds in turn; us from publishing to receipt"
+    );
     let redis = Redis::start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut ratios, mut lost, mut on, mut off) = (Vec::new(), 0, Vec::new(), Vec::new());
@@ -121,7 +123,8 @@ async fn round(sink: Option<RedisOptions>, updates: u64) -> anyhow::Result<Round
     }
     let publishing = bus.clone();
     tokio::task::spawn_blocking(move || publish_all(&publishing, updates)).await?;
-    let mut latencies = tokio::task::spawn_blocking(move || reader.join()).await?.map_err(|_| anyhow::anyhow!("reader"))??;
+    let mut latencies =
+        tokio::task::spawn_blocking(move || reader.join()).await?.map_err(|_| anyhow::anyhow!("reader"))??;
     latencies.sort_by(f64::total_cmp);
     let start = clock::mono();
     let mut report = stats.report(&bus);
@@ -154,11 +157,16 @@ fn update(number: u64) -> Outgoing {
     let symbol = number / 3 % SYMBOLS;
     let (channel, retain, more) = match number % 3 {
         0 => {
-            let side = |from: u64| (0..LEVELS).map(|level| json!([(from + level).to_string(), "0.125"])).collect::<Vec<_>>();
+            let side =
+                |from: u64| (0..LEVELS).map(|level| json!([(from + level).to_string(), "0.125"])).collect::<Vec<_>>();
             ("book", Retain::Conflate, json!({"bids": side(60_000 + number), "asks": side(70_000 + number)}))
         }
         1 => ("ticker", Retain::Latest, json!({"last": "60000.5", "mark": "60001.25", "volume_24h": "235.365"})),
-        _ => ("trade", Retain::Stream, json!({"id": number.to_string(), "price": "60000.5", "size": "0.1", "side": "buy"})),
+        _ => (
+            "trade",
+            Retain::Stream,
+            json!({"id": number.to_string(), "price": "60000.5", "size": "0.1", "side": "buy"}),
+        ),
     };
     let rest = more.to_string();
     let payload = format!("{{\"t\":{},\"seq\":{number},{}", clock::mono().0, &rest[1..]);

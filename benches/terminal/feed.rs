@@ -66,7 +66,7 @@ impl Running {
 fn feed() -> FeedSpec {
     FeedSpec {
         market: "SPBFUT".to_owned(),
-        streams: vec![Stream { symbol: "RIZ6".to_owned(), channel: Channel::Trade }],
+        streams: vec![Stream::new("RIZ6", Channel::Trade)],
         discover: false,
         silence: Duration::from_secs(10),
         terminal: TerminalSpec {
@@ -75,6 +75,7 @@ fn feed() -> FeedSpec {
             heartbeat: Duration::from_secs(2),
             ..TerminalSpec::default()
         },
+        ..FeedSpec::default()
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
-use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, State, Symbol};
+use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
-use tickbus::venue::{HttpRequest, Input, RpcRequest, TerminalSpec, bybit, quik};
+use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, bybit, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -23,11 +23,11 @@ struct Judge {
 }
 
 impl FeedOutput for Judge {
-    fn send(&mut self, text: String) {
+    fn send(&mut self, _: LinkId, text: String) {
         assert!(text.len() < 22_000);
     }
 
-    fn http(&mut self, request: HttpRequest) {
+    fn http(&mut self, _: LinkId, request: HttpRequest) {
         self.requests.push(request.id);
     }
 
@@ -38,7 +38,9 @@ impl FeedOutput for Judge {
 
     fn answer(&mut self, _: u64, _: String) {}
 
-    fn reconnect(&mut self, _reason: String) {}
+    fn reconnect(&mut self, _: LinkId, _reason: String) {}
+
+    fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
 
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
         let at = symbol.id as usize;
@@ -60,7 +62,7 @@ impl FeedOutput for Judge {
 
 /// Lines of text are messages; a first byte of `!` makes one of the other inputs.
 pub fn bybit_session(data: &[u8]) {
-    let of = |channel| Stream { symbol: "A".to_owned(), channel };
+    let of = |channel| Stream::new("A", channel);
     let minute = Interval { count: 1, unit: 'm' };
     let channels = [
         Channel::Book(BookDepth::Levels(50)),
@@ -71,7 +73,7 @@ pub fn bybit_session(data: &[u8]) {
         Channel::Liquidation,
     ];
     let mut streams: Vec<_> = channels.into_iter().map(of).collect();
-    streams.push(Stream { symbol: "B".to_owned(), channel: Channel::Book(BookDepth::Full) });
+    streams.push(Stream::new("B", Channel::Book(BookDepth::Full)));
     let discover = data.first() == Some(&b'?');
     if discover {
         streams.clear();
@@ -81,7 +83,7 @@ pub fn bybit_session(data: &[u8]) {
         streams,
         discover,
         silence: Duration::from_secs(5),
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let (mut feed, mut judge, mut now) = (Feed::new(&bybit::VENUE, spec), Judge::default(), 0_u64);
     for line in data.split(|byte| *byte == b'\n').take(500) {
@@ -94,7 +96,9 @@ pub fn bybit_session(data: &[u8]) {
                 now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
                 Input::Timeout
             }
-            [b'!', b'h', body @ ..] => Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body },
+            [b'!', b'h', body @ ..] => {
+                Input::Http { id: judge.requests.pop().unwrap_or(0), status: Some(200), body, url: None }
+            }
             [b'!', b'r', n, ..] => Input::Resync(StreamId(u32::from(*n))),
             [b'!', b'b', rest @ ..] => Input::Binary(rest),
             text => Input::Text(text),
@@ -133,7 +137,7 @@ pub fn quik_session(data: &[u8]) {
         Channel::Ticker,
         Channel::Candle(Interval { count: 1, unit: 'm' }),
     ];
-    let of = |symbol: &str| channels.map(|channel| Stream { symbol: symbol.to_owned(), channel });
+    let of = |symbol: &str| channels.map(|channel| Stream::new(symbol, channel));
     let discover = data.first() == Some(&b'?');
     let spec = FeedSpec {
         market: "SPBFUT".to_owned(),
@@ -146,6 +150,7 @@ pub fn quik_session(data: &[u8]) {
             history_sources: 2,
             ..TerminalSpec::default()
         },
+        ..FeedSpec::default()
     };
     let (mut feed, mut judge, mut now) =
         (Feed::new(&quik::VENUE, spec), Judge::default(), 1_795_165_200_000_000_000_u64);

@@ -63,7 +63,7 @@ fn summary(config: &Config) -> String {
             feed.market,
             counted(symbols, "symbol"),
             counted(streams, "stream"),
-            feed.endpoints.url,
+            feed.endpoints.urls.join(" "),
         );
         for note in &feed.notes {
             let _ = writeln!(text, "  note: {note}");

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::auth::Security;
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
+use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::sink::redis::RedisOptions;
 use crate::venue::{Endpoints, TerminalSpec, VenueDef};
@@ -29,8 +30,10 @@ pub struct Config {
     pub security: Security,
     /// The Redis sink, if there is one.
     pub redis: Option<RedisOptions>,
-    /// The feeds, by name; at least one.
+    /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
+    /// The jobs, by name.
+    pub jobs: Vec<JobPlan>,
 }
 
 /// One feed, resolved.

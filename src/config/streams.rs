@@ -191,7 +191,7 @@ impl<'a> Table<'a> {
     }
 
     fn add(&mut self, entry: usize, place: &str, spec: ChannelSpec, symbols: &[&str], findings: &mut Findings) {
-        self.notes.extend(spec.note);
+        self.notes.extend(spec.note.clone());
         let own: Vec<&str> = spec.symbols.iter().map(String::as_str).collect();
         let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market, symbol).err());
         if let Some(message) = own_bad {
@@ -202,15 +202,16 @@ impl<'a> Table<'a> {
             return findings.add(place, format!("makes more than {MAX_STREAMS} streams; split the feed"));
         }
         for symbol in targets {
-            if let Err(message) = self.add_stream(entry, symbol, spec.channel, spec.book_depth) {
+            if let Err(message) = self.add_stream(entry, symbol, &spec) {
                 return findings.add(place, message);
             }
         }
     }
 
-    fn add_stream(&mut self, entry: usize, symbol: &str, channel: Channel, depth: Option<u16>) -> Result<(), String> {
-        let stream = Stream { symbol: symbol.to_owned(), channel };
-        let place = Stream { channel: one_book(channel), ..stream.clone() };
+    fn add_stream(&mut self, entry: usize, symbol: &str, spec: &ChannelSpec) -> Result<(), String> {
+        let channel = spec.channel;
+        let stream = Stream { variant: spec.variant, ..Stream::new(symbol, channel) };
+        let place = Stream::new(symbol, one_book(channel));
         if let Some(&other) = self.given.get(&place) {
             let given = self.streams.contains(&stream);
             return Err(match given {
@@ -225,7 +226,7 @@ impl<'a> Table<'a> {
         self.given.insert(place, entry);
         self.streams.push(stream);
         self.entries.push(entry);
-        if let Some(depth) = depth {
+        if let Some(depth) = spec.book_depth {
             self.book_depths.insert(symbol.to_owned(), depth);
         }
         Ok(())

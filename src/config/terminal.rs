@@ -113,7 +113,8 @@ pub(super) fn resolve(
             check_endpoint(&format!("{path}.{key}"), endpoint, feed, findings);
         }
     }
-    let endpoints = Endpoints { url: feed.events.clone().unwrap_or_default(), rest_url: rpc.clone(), note: None };
+    let endpoints =
+        Endpoints { urls: vec![feed.events.clone().unwrap_or_default()], rest_url: rpc.clone(), note: None };
     let plan = TerminalPlan {
         rpc,
         data: feed.data.clone(),

@@ -9,7 +9,7 @@ use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
 use crate::model::{BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef};
+use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef, one_route};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -22,22 +22,24 @@ static ACME: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: |_| ["book:1", "book:50", "trade", "ticker", "bbo", "candle:1m"].map(str::to_owned).to_vec(),
     parse_channel,
+    route_of: one_route,
     check_symbol: |_, symbol| match symbol.bytes().all(|b| b.is_ascii_uppercase()) {
         true => Ok(()),
         false => Err(format!("{symbol:?} is not a symbol; allowed: upper case letters")),
     },
     endpoints: |_, url, rest_url| Endpoints {
-        url: url.unwrap_or("wss://acme.test/ws").to_owned(),
+        urls: vec![url.unwrap_or("wss://acme.test/ws").to_owned()],
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
+    rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.
 fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
-    let spec = |channel| Ok(ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None });
+    let spec = |channel| Ok(ChannelSpec::of(channel));
     match text {
         "book:1" => spec(Channel::Book(BookDepth::Levels(1))),
         "book:50" => spec(Channel::Book(BookDepth::Levels(50))),
@@ -47,10 +49,10 @@ fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
         "candle:1m" => spec(Channel::Candle(Interval { count: 1, unit: 'm' })),
         _ => match text.strip_prefix("old_book_25.") {
             Some(symbol) => Ok(ChannelSpec {
-                channel: Channel::Book(BookDepth::Levels(50)),
                 symbols: symbol.split('|').map(str::to_owned).collect(),
                 book_depth: Some(25),
                 note: Some(format!("{text} is retired; book:50 is used")),
+                ..ChannelSpec::of(Channel::Book(BookDepth::Levels(50)))
             }),
             None => Err(format!("unknown channel {text:?}")),
         },
@@ -93,7 +95,7 @@ fn feeds_alone_are_a_config() {
     let streams: Vec<_> = feed.streams.iter().map(|s| format!("{} {}", s.channel, s.symbol)).collect();
     assert_eq!(streams, ["book:50 X", "book:50 Y", "trade X", "trade Y"]);
     assert_eq!((feed.name.as_str(), &*feed.market, feed.symbol_count(), feed.book_depth("X")), ("a", "linear", 2, 25));
-    assert_eq!(feed.endpoints.url, "wss://acme.test/ws");
+    assert_eq!(feed.endpoints.urls, ["wss://acme.test/ws"]);
     assert_eq!(feed.silence, None);
 }
 
@@ -335,7 +337,10 @@ fn text_that_is_no_config_is_refused() {
         ("", "config.json: line 1 column 0: not JSON: EOF while parsing a value"),
         ("[]", "config.json: is not an object"),
         ("{}", "config.json: feeds: missing, and there is no default"),
-        ("{\"feeds\": {}}", "config.json: feeds: is empty; at least 1 needed"),
+        (
+            "{\"feeds\": {}, \"control\": {\"bind\": null}}",
+            "config.json: feeds: is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do",
+        ),
     ] {
         let found = problems_of(layers(text));
         assert!(found[0].starts_with(expected), "{found:?}");

@@ -2,7 +2,7 @@
 
 use super::core::{Command, Core};
 use super::event::{BookView, Event, FeedOutput, Levels, Reason, State};
-use super::stream::{Check, StreamState};
+use super::stream::Check;
 use crate::book::{BookSync, Loss, SyncUpdate, Verdict};
 use crate::model::{Channel, Stamp, StreamId};
 use crate::venue::BookUpdate;
@@ -100,7 +100,7 @@ impl Core {
     }
 
     fn ask_anew(&mut self, at: usize, now: Stamp, out: &mut dyn FeedOutput) {
-        if self.discover || !self.connected {
+        if self.discover || !self.is_connected(self.streams[at].route) {
             return;
         }
         self.counters.resyncs += 1;
@@ -131,7 +131,8 @@ impl Core {
 
     pub(super) fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
         let main = self.symbol_id(symbol).and_then(|id| self.symbols[id as usize].main);
-        let Some(at) = main.map(|at| at as usize).filter(|_| self.connected) else { return false };
+        let connected = |at: &usize| self.streams.get(*at).is_some_and(|stream| self.is_connected(stream.route));
+        let Some(at) = main.map(|at| at as usize).filter(connected) else { return false };
         self.set_status(at, State::Stale, Some(Reason::Requested), None, now, out);
         self.streams[at].idle(now.mono);
         self.ask_anew(at, now, out);
@@ -141,6 +142,10 @@ impl Core {
     /// Looks at every stream's deadlines.
     pub(super) fn check(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         for at in 0..self.streams.len() {
+            if !self.streams[at].wanted {
+                continue;
+            }
+            let route = self.streams[at].route;
             match self.streams[at].check(self.silence, now.mono) {
                 Check::Fine => {}
                 Check::Silent => {
@@ -150,12 +155,13 @@ impl Core {
                 Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
                 Check::Resync => self.ask_anew(at, now, out),
                 // One symbol's trouble does not end the connection of those that are well.
-                Check::GiveUp if self.streams.iter().any(StreamState::is_book_live) => {
+                Check::GiveUp if self.streams_of(route).any(|(_, stream)| stream.is_book_live()) => {
                     self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out);
                 }
                 Check::GiveUp => {
-                    let name = &self.streams[at].stream;
-                    out.reconnect(format!("no snapshot of {} {}", name.channel, name.symbol));
+                    let stream = &self.streams[at].stream;
+                    let why = format!("no snapshot of {} {}", stream.channel, stream.symbol);
+                    self.commands.push_back(Command::Reconnect(route, why));
                 }
             }
         }

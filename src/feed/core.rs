@@ -1,25 +1,27 @@
 //! The states of a feed's streams and symbols, and what every update of the session does to them.
 
+mod streams;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::event::{BookView, Event, FeedOutput, Reason, State, Status, Symbol};
-use super::report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
+use super::event::{Event, FeedOutput, Outcome, Reason, State, Status, Symbol};
+use super::report::Counters;
 use super::stream::StreamState;
-use crate::book::{BookSync, crc25};
-use crate::model::{BookDepth, Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{HttpRequest, Ignored, Output, RpcRequest, TerminalState, Update};
+use crate::model::{Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::{CandleUpdate, Ignored, Route, TerminalState, Update};
 
 /// Most symbols a feed may have: a recording brings in those it has, with their instruments.
 const SYMBOLS_MAX: usize = 20_000;
 /// Most streams.
 const STREAMS_MAX: usize = 100_000;
 
-/// What the books need of the session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the books need of the session, or of its connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Resync(StreamId),
     Image(StreamId),
+    Reconnect(Route, String),
 }
 
 #[derive(Debug)]
@@ -38,32 +40,35 @@ pub(super) struct Core {
     pub(super) symbols: Vec<SymbolState>,
     by_name: HashMap<String, u32>,
     pub(super) streams: Vec<StreamState>,
+    by_stream: HashMap<Stream, u32>,
     pub(super) commands: VecDeque<Command>,
     pub(super) counters: Counters,
-    feed: Status,
+    pub(super) feed: Status,
     /// What the session has to tell of the feed as a whole, whatever its state.
     notice: Option<String>,
     /// What the terminal behind the connection goes through, while it is not well.
     terminal: Option<(State, Reason, String)>,
     announced: bool,
-    pub(super) connected: bool,
+    /// A bit for each route that has an open connection.
+    connected: u32,
     states_changed: bool,
     pub(super) discover: bool,
     pub(super) silence: Duration,
 }
 
 impl Core {
-    pub(super) fn new(streams: Vec<Stream>, discover: bool, silence: Duration) -> Self {
+    pub(super) fn new(discover: bool, silence: Duration) -> Self {
         let whole = SymbolState {
             symbol: Symbol { id: 0, name: String::new(), instrument: None },
             main: None,
             bbo: None,
             trades: 0,
         };
-        let mut core = Self {
+        Self {
             symbols: vec![whole],
             by_name: HashMap::from([(String::new(), 0)]),
             streams: Vec::new(),
+            by_stream: HashMap::new(),
             commands: VecDeque::new(),
             counters: Counters::default(),
             feed: Status {
@@ -75,38 +80,16 @@ impl Core {
             notice: None,
             terminal: None,
             announced: false,
-            connected: false,
+            connected: 0,
             states_changed: true,
             discover,
             silence,
-        };
-        for stream in streams {
-            core.add(stream);
         }
-        core
     }
 
-    /// Adds a stream; `None` beyond the limits.
-    fn add(&mut self, stream: Stream) -> Option<StreamId> {
-        let at = u32::try_from(self.streams.len()).ok().filter(|_| self.streams.len() < STREAMS_MAX)?;
-        let symbol = self.intern(&stream.symbol)?;
-        let rank = |channel: Channel| match channel {
-            Channel::Book(BookDepth::Full) => u32::MAX,
-            Channel::Book(BookDepth::Levels(depth)) => 2 + u32::from(depth),
-            Channel::Bbo => 1,
-            _ => 0,
-        };
-        let main = self.symbols[symbol as usize].main;
-        let better = main.is_none_or(|main| rank(stream.channel) > rank(self.streams[main as usize].stream.channel));
-        let state = &mut self.symbols[symbol as usize];
-        if better {
-            state.main = Some(at);
-        }
-        if stream.channel == Channel::Bbo {
-            state.bbo = Some(at);
-        }
-        self.streams.push(StreamState::new(stream, symbol));
-        Some(StreamId(at))
+    /// Whether a route has an open connection.
+    pub(super) const fn is_connected(&self, route: Route) -> bool {
+        self.connected & (1 << (route.0 % 32)) != 0
     }
 
     /// A symbol's place, made if there is none; `None` beyond the limit, and for the empty name, which is the feed's.
@@ -153,11 +136,11 @@ impl Core {
         out.event(&symbol.symbol, Event::Status { main, channel, status: &stream.status });
     }
 
-    pub(super) fn connected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
-        self.connected = true;
+    pub(super) fn connected(&mut self, route: Route, now: Stamp, out: &mut dyn FeedOutput) {
+        self.connected |= 1 << (route.0 % 32);
         self.notice = None;
         self.states_changed = true;
-        for at in 0..self.streams.len() {
+        for at in self.places(route) {
             let reason = self.streams[at].status.before_connecting();
             self.streams[at].idle(now.mono);
             self.streams[at].connected(now.mono);
@@ -165,12 +148,34 @@ impl Core {
         }
     }
 
-    pub(super) fn disconnected(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
-        self.connected = false;
+    /// The streams of a route that are wanted, by their places.
+    fn places(&self, route: Route) -> Vec<usize> {
+        self.streams_of(route).map(|(id, _)| id.0 as usize).collect()
+    }
+
+    /// These streams go on over another connection, which did not confirm them: they begin anew.
+    pub(super) fn restart(&mut self, streams: &[StreamId], now: Stamp, out: &mut dyn FeedOutput) {
+        for StreamId(at) in streams {
+            let at = *at as usize;
+            if let Some(stream) = self.streams.get_mut(at) {
+                stream.idle(now.mono);
+                stream.connected(now.mono);
+                self.set_status(at, State::Stale, Some(Reason::Disconnected), None, now, out);
+                self.set_status(at, State::Syncing, Some(Reason::Disconnected), None, now, out);
+            }
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, route: Route, now: Stamp, out: &mut dyn FeedOutput) {
+        self.connected &= !(1 << (route.0 % 32));
         self.notice = None;
         self.states_changed = true;
-        self.commands.clear();
-        for at in 0..self.streams.len() {
+        let Self { commands, streams, .. } = self;
+        commands.retain(|command| match command {
+            Command::Resync(id) | Command::Image(id) => streams.get(id.0 as usize).is_some_and(|s| s.route != route),
+            Command::Reconnect(of, _) => *of != route,
+        });
+        for at in self.places(route) {
             self.streams[at].idle(now.mono);
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
@@ -179,10 +184,12 @@ impl Core {
     }
 
     pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
-        self.connected = false;
+        self.connected = 0;
         for at in 0..self.streams.len() {
-            self.streams[at].idle(now.mono);
-            self.set_status(at, State::Down, Some(Reason::Shutdown), None, now, out);
+            if self.streams[at].wanted {
+                self.streams[at].idle(now.mono);
+                self.set_status(at, State::Down, Some(Reason::Shutdown), None, now, out);
+            }
         }
         self.set_feed(State::Down, Some(Reason::Shutdown), None, now, out);
     }
@@ -192,7 +199,7 @@ impl Core {
         let (state, reason, detail) = match state {
             TerminalState::Live => {
                 self.terminal = None;
-                return self.connected(now, out);
+                return self.connected(Route(0), now, out);
             }
             TerminalState::Down(detail) => (State::Down, Reason::NoAnswer, detail),
             TerminalState::Offline(detail) => (State::Offline, Reason::Offline, detail),
@@ -214,7 +221,7 @@ impl Core {
         if !std::mem::take(&mut self.states_changed) {
             return;
         }
-        if !self.connected {
+        if self.connected == 0 {
             let reason =
                 if self.feed.reason == Some(Reason::Starting) { Reason::Starting } else { Reason::Disconnected };
             return self.set_feed(State::Down, Some(reason), None, now, out);
@@ -282,7 +289,13 @@ impl Core {
 
     // Everything else the session says.
 
-    fn on_update(&mut self, update: Update<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+    pub(super) fn on_update(&mut self, update: Update<'_>, route: Route, now: Stamp, out: &mut dyn FeedOutput) {
+        if stream_of(&update).is_some_and(|id| self.streams.get(id.0 as usize).is_none_or(|stream| !stream.wanted)) {
+            if let Update::Unsubscribed(stream) = update {
+                out.settled(stream, Outcome::Unsubscribed);
+            }
+            return;
+        }
         match update {
             Update::Book(update) => self.on_book(update, now, out),
             Update::Trade(update) => {
@@ -294,7 +307,7 @@ impl Core {
                 }
             }
             Update::Ticker(update) => self.pass(update.stream, Event::Ticker(&update), now, out),
-            Update::Candle(update) => self.pass(update.stream, Event::Candle(&update), now, out),
+            Update::Candle(update) => self.candle(&update, now, out),
             Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
             Update::Instrument(instrument) => self.instrument(instrument, out),
             Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
@@ -307,7 +320,9 @@ impl Core {
                     stream.heard = now.mono;
                 }
             }
+            Update::Unsubscribed(_) => {}
             Update::Subscribed(stream) => {
+                out.settled(stream, Outcome::Subscribed);
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
                 if !stream.has_book() {
@@ -318,13 +333,14 @@ impl Core {
                 }
             }
             Update::Rejected { stream, detail } => {
+                out.settled(stream, Outcome::Rejected(detail));
                 let at = stream.0 as usize;
                 self.set_status(at, State::Rejected, Some(Reason::Rejected), Some(detail), now, out);
                 if let Some(stream) = self.streams.get_mut(at) {
                     stream.idle(now.mono);
                 }
             }
-            Update::Broken { stream, detail } => self.broken(stream, detail, now, out),
+            Update::Broken { stream, detail } => self.broken(stream, route, detail, now, out),
             Update::ImageFailed { stream, detail } => {
                 let at = stream.0 as usize;
                 if self.streams.get(at).is_some_and(|stream| !stream.is_book_live()) {
@@ -353,6 +369,15 @@ impl Core {
         }
     }
 
+    fn candle(&mut self, candle: &CandleUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = candle.stream.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        match stream.closed.admits(candle.open_time, candle.closed) {
+            true => self.pass(candle.stream, Event::Candle(candle), now, out),
+            false => self.data(candle.stream, now, out),
+        }
+    }
+
     fn pass(&mut self, stream: StreamId, event: Event<'_>, now: Stamp, out: &mut dyn FeedOutput) {
         self.data(stream, now, out);
         if let Some(symbol) = self.symbol_of_mut(stream) {
@@ -372,12 +397,9 @@ impl Core {
 
     /// A message was lost: books and merged tickers it may have belonged to are no longer known to be true, and
     /// other streams have a hole.
-    fn broken(&mut self, stream: Option<StreamId>, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
+    fn broken(&mut self, stream: Option<StreamId>, route: Route, detail: &str, now: Stamp, out: &mut dyn FeedOutput) {
         self.counters.errors += 1;
-        let doubted = match stream {
-            Some(stream) => stream.0 as usize..(stream.0 as usize + 1).min(self.streams.len()),
-            None => 0..self.streams.len(),
-        };
+        let doubted = stream.map_or_else(|| self.places(route), |stream| vec![stream.0 as usize]);
         for at in doubted {
             let state = &mut self.streams[at];
             if let (Some(_), Some(book)) = (stream, &mut state.book) {
@@ -396,54 +418,6 @@ impl Core {
             }
         }
     }
-
-    // Reports.
-
-    pub(super) fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
-        let state = self.symbols.get(symbol as usize)?;
-        let stream = self.streams.get(state.main? as usize)?;
-        let sync = stream.book.as_ref().filter(|_| matches!(stream.stream.channel, Channel::Book(_)))?;
-        let view = BookView { book: sync.live()?, venue_seq: sync.seq(), clocks: stream.clocks };
-        Some((&state.symbol, view))
-    }
-
-    pub(super) fn report(&self) -> FeedReport {
-        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone(), book: false };
-        let of_symbol = |state: &SymbolState| {
-            let main = self.streams.get(state.main? as usize)?;
-            let (symbol, status) = (state.symbol.name.clone(), main.status.clone());
-            Some(SymbolReport { symbol, status, book: main.has_book() })
-        };
-        let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
-        FeedReport { counters: self.counters, symbols }
-    }
-
-    pub(super) fn book_reports(&self) -> Vec<BookReport> {
-        let of_symbol = |state: &SymbolState| {
-            let stream = self.streams.get(state.main? as usize)?;
-            let sync = stream.book.as_ref();
-            let last = sync.and_then(|sync| {
-                let book = sync.live()?;
-                Some(LastBook {
-                    venue_seq: sync.seq(),
-                    bids: book.bids().take(5).collect(),
-                    asks: book.asks().take(5).collect(),
-                    n_bids: book.bids().len(),
-                    n_asks: book.asks().len(),
-                    crc25: crc25(book),
-                })
-            });
-            let stats = sync.map(BookSync::stats).unwrap_or_default();
-            Some(BookReport {
-                symbol: state.symbol.name.clone(),
-                status: stream.status.clone(),
-                stats,
-                trades: state.trades,
-                last,
-            })
-        };
-        self.symbols.iter().filter_map(of_symbol).collect()
-    }
 }
 
 /// The feed's own words and those of the session.
@@ -454,39 +428,22 @@ fn with_notice(state: Option<String>, notice: Option<&str>) -> Option<String> {
     }
 }
 
-/// Takes the session's outputs into the core.
-pub(super) struct Intake<'a> {
-    pub(super) core: &'a mut Core,
-    pub(super) now: Stamp,
-    pub(super) out: &'a mut dyn FeedOutput,
-}
-
-impl Output for Intake<'_> {
-    fn send(&mut self, text: String) {
-        self.out.send(text);
-    }
-
-    fn http(&mut self, request: HttpRequest) {
-        self.out.http(request);
-    }
-
-    fn rpc(&mut self, request: RpcRequest) {
-        self.out.rpc(request);
-    }
-
-    fn answer(&mut self, id: u64, text: String) {
-        self.out.answer(id, text);
-    }
-
-    fn update(&mut self, update: Update<'_>) {
-        self.core.on_update(update, self.now, self.out);
-    }
-
-    fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
-        self.core.add(stream)
-    }
-
-    fn reconnect(&mut self, reason: String) {
-        self.out.reconnect(reason);
+/// The stream that an update is of.
+fn stream_of(update: &Update<'_>) -> Option<StreamId> {
+    match update {
+        Update::Subscribed(stream) | Update::Unsubscribed(stream) | Update::Unchanged(stream) => Some(*stream),
+        Update::Rejected { stream, .. } | Update::ImageFailed { stream, .. } => Some(*stream),
+        Update::Broken { stream, .. } | Update::Notice { stream, .. } => *stream,
+        Update::Book(update) => Some(update.stream),
+        Update::Trade(update) => Some(update.stream),
+        Update::Ticker(update) => Some(update.stream),
+        Update::Candle(update) => Some(update.stream),
+        Update::Liquidation(update) => Some(update.stream),
+        Update::Ignored(_)
+        | Update::Instrument(_)
+        | Update::Terminal(_)
+        | Update::Raw(_)
+        | Update::Account(_)
+        | Update::Late { .. } => None,
     }
 }

@@ -1,8 +1,11 @@
 //! What a feed says, normalized: the input of every encoder and report.
 
 use crate::book::Book;
-use crate::model::{Channel, Clocks, Instrument, Level, UnixNanos};
-use crate::venue::{AccountUpdate, CandleUpdate, LiquidationUpdate, RawEvent, TickerUpdate, TradeUpdate};
+use crate::model::{Channel, Clocks, Instrument, Level, StreamId, UnixNanos};
+use crate::venue::{
+    AccountUpdate, CandleUpdate, HttpRequest, LinkId, LiquidationUpdate, RawEvent, RpcRequest, TickerUpdate,
+    TradeUpdate,
+};
 
 /// A symbol of a feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,8 +78,21 @@ pub enum Reason {
     Offline,
     /// The terminal's clock stands still while the market is open.
     ClockStopped,
+    /// Nobody wishes it any more.
+    Unsubscribed,
     /// The process ends.
     Shutdown,
+}
+
+/// What became of a stream that was asked for, or left, at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// The venue confirmed it.
+    Subscribed,
+    /// The venue refused it, in these words.
+    Rejected(&'a str),
+    /// The venue confirmed that it was left.
+    Unsubscribed,
 }
 
 impl Reason {
@@ -96,7 +112,8 @@ impl Reason {
             | Self::Rejected
             | Self::Invalid
             | Self::NoSnapshot
-            | Self::Requested => false,
+            | Self::Requested
+            | Self::Unsubscribed => false,
         }
     }
 
@@ -116,6 +133,7 @@ impl Reason {
             Self::NoAnswer => "no_answer",
             Self::Offline => "offline",
             Self::ClockStopped => "clock_stopped",
+            Self::Unsubscribed => "unsubscribed",
             Self::Shutdown => "shutdown",
         }
     }
@@ -152,7 +170,8 @@ impl Status {
                 Some(reason) => !reason.is_of_connection(),
                 None => true,
             },
-            State::Live | State::Offline | State::Down => false,
+            State::Down => matches!(self.reason, Some(Reason::Unsubscribed)),
+            State::Live | State::Offline => false,
         }
     }
 }
@@ -239,15 +258,17 @@ pub enum Event<'a> {
 /// Where a feed's outputs go.
 pub trait FeedOutput {
     /// Sends a text message to the venue.
-    fn send(&mut self, text: String);
-    /// Asks for a REST call.
-    fn http(&mut self, request: crate::venue::HttpRequest);
+    fn send(&mut self, link: LinkId, text: String);
+    /// Asks for a REST call, for the session of this connection.
+    fn http(&mut self, link: LinkId, request: HttpRequest);
     /// Asks for an RPC call.
-    fn rpc(&mut self, request: crate::venue::RpcRequest);
+    fn rpc(&mut self, request: RpcRequest);
     /// Answers a question from the control socket.
     fn answer(&mut self, id: u64, text: String);
     /// The connection is of no more use.
-    fn reconnect(&mut self, reason: String);
+    fn reconnect(&mut self, link: LinkId, reason: String);
+    /// The venue answered to a subscription, or to leaving one.
+    fn settled(&mut self, stream: StreamId, outcome: Outcome<'_>);
     /// Something happened to a symbol.
     fn event(&mut self, symbol: &Symbol, event: Event<'_>);
 }

@@ -1,8 +1,9 @@
 //! What a feed can tell about itself.
 
-use super::event::Status;
-use crate::book::SyncStats;
-use crate::model::Level;
+use super::core::{Core, SymbolState};
+use super::event::{BookView, Status, Symbol};
+use crate::book::{BookSync, SyncStats, crc25};
+use crate::model::{Channel, Level};
 
 /// A feed's counters since the start; the field names are the metric names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,4 +94,52 @@ pub struct LastBook {
     pub n_asks: usize,
     /// Digest of the best 25 levels a side.
     pub crc25: u32,
+}
+
+impl Core {
+    pub(super) fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
+        let state = self.symbols.get(symbol as usize)?;
+        let stream = self.streams.get(state.main? as usize)?;
+        let sync = stream.book.as_ref().filter(|_| matches!(stream.stream.channel, Channel::Book(_)))?;
+        let view = BookView { book: sync.live()?, venue_seq: sync.seq(), clocks: stream.clocks };
+        Some((&state.symbol, view))
+    }
+
+    pub(super) fn report(&self) -> FeedReport {
+        let whole = SymbolReport { symbol: String::new(), status: self.feed.clone(), book: false };
+        let of_symbol = |state: &SymbolState| {
+            let main = self.streams.get(state.main? as usize)?;
+            let (symbol, status) = (state.symbol.name.clone(), main.status.clone());
+            Some(SymbolReport { symbol, status, book: main.has_book() })
+        };
+        let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
+        FeedReport { counters: self.counters, symbols }
+    }
+
+    pub(super) fn book_reports(&self) -> Vec<BookReport> {
+        let of_symbol = |state: &SymbolState| {
+            let stream = self.streams.get(state.main? as usize)?;
+            let sync = stream.book.as_ref();
+            let last = sync.and_then(|sync| {
+                let book = sync.live()?;
+                Some(LastBook {
+                    venue_seq: sync.seq(),
+                    bids: book.bids().take(5).collect(),
+                    asks: book.asks().take(5).collect(),
+                    n_bids: book.bids().len(),
+                    n_asks: book.asks().len(),
+                    crc25: crc25(book),
+                })
+            });
+            let stats = sync.map(BookSync::stats).unwrap_or_default();
+            Some(BookReport {
+                symbol: state.symbol.name.clone(),
+                status: stream.status.clone(),
+                stats,
+                trades: state.trades,
+                last,
+            })
+        };
+        self.symbols.iter().filter_map(of_symbol).collect()
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::closed::Closed;
 use super::event::{Reason, State, Status};
 use crate::book::BookSync;
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
+use crate::venue::Route;
 
 /// How long a snapshot may take after it was asked for.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
@@ -22,10 +24,15 @@ const SILENCE_FACTOR_MAX: u32 = 16;
 pub(super) struct StreamState {
     pub(super) stream: Stream,
     pub(super) symbol: u32,
+    /// Which of the venue's addresses it comes from.
+    pub(super) route: Route,
+    /// False once it was left.
+    pub(super) wanted: bool,
     pub(super) book: Option<BookSync>,
     pub(super) best: (Option<Level>, Option<Level>),
     pub(super) status: Status,
     pub(super) clocks: Clocks,
+    pub(super) closed: Closed,
     /// When data that counts came last.
     pub(super) heard: Mono,
     live_since: Option<Mono>,
@@ -56,10 +63,12 @@ pub(super) enum Check {
 }
 
 impl StreamState {
-    pub(super) fn new(stream: Stream, symbol: u32) -> Self {
+    pub(super) fn new(stream: Stream, symbol: u32, route: Route) -> Self {
         Self {
             stream,
             symbol,
+            route,
+            wanted: true,
             book: None,
             best: (None, None),
             status: Status {
@@ -69,6 +78,7 @@ impl StreamState {
                 detail: None,
             },
             clocks: Clocks::default(),
+            closed: Closed::default(),
             heard: Mono::default(),
             live_since: None,
             silence_factor: 1,

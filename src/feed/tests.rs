@@ -2,6 +2,7 @@
 
 mod books;
 mod images;
+mod links;
 mod states;
 
 use std::collections::BTreeMap;
@@ -11,23 +12,26 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Level, UnixNanos};
-use crate::venue::{HttpRequest, RpcRequest, TerminalSpec, bybit};
+use crate::venue::{HttpRequest, RpcRequest, bybit};
 
 /// Everything a feed said, in order and in words.
 #[derive(Debug, Default)]
 struct Said {
     lines: Vec<String>,
     sent: Vec<Value>,
+    sent_over: Vec<u32>,
     requests: Vec<HttpRequest>,
     reconnects: Vec<String>,
+    settled: Vec<String>,
 }
 
 impl FeedOutput for Said {
-    fn send(&mut self, text: String) {
+    fn send(&mut self, link: LinkId, text: String) {
+        self.sent_over.push(link.0);
         self.sent.push(serde_json::from_str(&text).expect("JSON"));
     }
 
-    fn http(&mut self, request: HttpRequest) {
+    fn http(&mut self, _: LinkId, request: HttpRequest) {
         self.requests.push(request);
     }
 
@@ -35,8 +39,12 @@ impl FeedOutput for Said {
 
     fn answer(&mut self, _: u64, _: String) {}
 
-    fn reconnect(&mut self, reason: String) {
+    fn reconnect(&mut self, _: LinkId, reason: String) {
         self.reconnects.push(reason);
+    }
+
+    fn settled(&mut self, stream: StreamId, outcome: Outcome<'_>) {
+        self.settled.push(format!("{} {outcome:?}", stream.0));
     }
 
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
@@ -102,7 +110,7 @@ impl Desk {
             streams,
             discover: false,
             silence: Duration::from_secs(10),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let now = Stamp { mono: Mono(1_000_000_000), wall: UnixNanos(1_700_000_000_000_000_000) };
         Self { feed: Feed::new(&bybit::VENUE, spec), now, said: Said::default() }

@@ -1,13 +1,13 @@
 //! What others may ask of a running feed, and how it reports on itself.
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Steps;
 use super::questions::refusal;
 use super::terminal::TerminalReport;
 use crate::bus::Frame;
-use crate::model::{Stamp, UnixNanos};
-use crate::pipeline::FeedReport;
+use crate::model::{Stamp, Stream, UnixNanos};
+use crate::pipeline::{FeedReport, Settled};
 
 /// A request to the task that owns a feed. A dropped reply means that the feed has ended.
 #[derive(Debug)]
@@ -33,6 +33,20 @@ pub enum Command {
         /// Where the answer goes: JSON text with `ok`, like every answer of the control socket.
         reply: oneshot::Sender<String>,
     },
+    /// Subscribe to streams. Each is answered when the venue has answered: at once for those it has.
+    Subscribe {
+        /// Which; each once.
+        streams: Vec<Stream>,
+        /// Where the answers go; it must have room for one a stream.
+        reply: mpsc::Sender<Answered>,
+    },
+    /// Leave streams. Each is answered when the venue has answered: at once for those that were not wished.
+    Unsubscribe {
+        /// Which; each once.
+        streams: Vec<Stream>,
+        /// As in [`Self::Subscribe`].
+        reply: mpsc::Sender<Answered>,
+    },
     /// State and counters.
     Report {
         /// Where they go.
@@ -42,7 +56,16 @@ pub enum Command {
     Shutdown,
 }
 
-/// The state of a feed and of its connection.
+/// What became of one stream of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Its place in the command.
+    pub at: usize,
+    /// What the venue said.
+    pub settled: Settled,
+}
+
+/// The state of a feed and of its connections.
 #[derive(Clone, Debug, Default)]
 pub struct DriverReport {
     /// Symbols and counters.
@@ -51,12 +74,12 @@ pub struct DriverReport {
     pub link: LinkReport,
 }
 
-/// The state of a feed's connection.
+/// The state of a feed's connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LinkReport {
-    /// Whether it is open.
+    /// Whether all of them are open.
     pub connected: bool,
-    /// Since when it is open, or not.
+    /// Since when they are, or are not.
     pub since: UnixNanos,
     /// Connections opened since the start.
     pub connects: u64,
@@ -79,6 +102,8 @@ pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkRep
         Command::Report { reply } => {
             drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));
         }
+        // A dropped reply says that nobody takes subscriptions here.
+        Command::Subscribe { .. } | Command::Unsubscribe { .. } => {}
         Command::Ask { reply, .. } => drop(reply.send(refusal("nobody is here to answer questions"))),
         Command::Shutdown => return false,
     }

@@ -11,11 +11,12 @@ use super::command::{Command, LinkReport, carry_out};
 use super::questions::Questions;
 use super::states::StateLog;
 use super::tap::{Kind, Tap, Tapped};
+use super::wishes::Wishes;
 use super::{FrameSink, Steps};
 use crate::clock;
 use crate::model::{Mono, Stamp};
 use crate::pipeline::Outbox;
-use crate::venue::Input;
+use crate::venue::{Input, LinkId};
 
 /// A timer that has fired is not looked at again for so long, so that a session that leaves it in the past costs
 /// little.
@@ -30,6 +31,7 @@ pub(super) struct Engine<P> {
     sink: Arc<dyn FrameSink>,
     tap: Option<Tap>,
     questions: Questions,
+    wishes: Wishes,
     states: StateLog,
     timer_fired_at: Mono,
 }
@@ -50,9 +52,15 @@ impl<P: Steps> Engine<P> {
             sink,
             tap,
             questions: Questions::default(),
+            wishes: Wishes::default(),
             states: StateLog::default(),
             timer_fired_at: Mono(0),
         }
+    }
+
+    #[inline]
+    pub(super) fn step_on(&mut self, link: LinkId, input: Input<'_>, now: Stamp) {
+        self.pipeline.step_on(link, input, now);
     }
 
     #[inline]
@@ -80,11 +88,22 @@ impl<P: Steps> Engine<P> {
 
     /// Carries a command out; false if it was to shut down.
     pub(super) fn carry_out(&mut self, command: Command, now: Stamp) -> bool {
-        if let Command::Ask { question, reply } = command {
-            if let Some(id) = self.questions.note(reply) {
-                self.pipeline.step(Input::Ask { id, question: &question }, now);
+        match command {
+            Command::Ask { question, reply } => {
+                if let Some(id) = self.questions.note(reply) {
+                    self.pipeline.step(Input::Ask { id, question: &question }, now);
+                }
+                return true;
             }
-            return true;
+            Command::Subscribe { streams, reply } => {
+                self.wishes.subscribe(&streams, &reply, &mut self.pipeline, now);
+                return true;
+            }
+            Command::Unsubscribe { streams, reply } => {
+                self.wishes.unsubscribe(&streams, &reply, &mut self.pipeline, now);
+                return true;
+            }
+            _ => {}
         }
         self.link_report.tap_dropped = self.tap.as_ref().map_or(0, Tap::dropped);
         carry_out(command, &mut self.pipeline, &self.link_report, now)
@@ -112,7 +131,8 @@ impl<P: Steps> Engine<P> {
             outbox.frames.clear();
         }
         outbox.sends.clear();
-        outbox.reconnect = None;
+        outbox.reconnects.clear();
+        self.wishes.settle(outbox.settled.drain(..));
         if !outbox.changes.is_empty() {
             self.states.log(&self.feed, &mut outbox.changes, clock::now().mono);
         }

@@ -1,9 +1,9 @@
 //! The rim: everything that owns a socket towards a venue, and the loop that steps one feed with what it reads.
 
 use crate::bus::{Frame, Outgoing};
-use crate::model::Stamp;
+use crate::model::{Stamp, Stream, StreamId};
 use crate::pipeline::{FeedReport, Outbox, Pipeline};
-use crate::venue::{Input, Timer};
+use crate::venue::{Input, LinkId, Route, Timer};
 
 pub mod backoff;
 pub mod command;
@@ -12,6 +12,7 @@ pub mod driver;
 mod engine;
 pub mod http;
 pub mod limits;
+mod lines;
 mod questions;
 mod repeats;
 mod states;
@@ -20,6 +21,7 @@ pub mod terminal;
 pub mod tls;
 mod watchdog;
 mod wire;
+mod wishes;
 pub mod ws;
 pub mod zmq;
 
@@ -29,6 +31,25 @@ pub trait Steps: Send {
     fn route(&mut self, _feed: Option<&str>, _url: Option<&str>) {}
     /// Takes one input; what follows from it is in the outbox afterwards.
     fn step(&mut self, input: Input<'_>, now: Stamp);
+    /// Takes one input of a connection; what follows from it is in the outbox afterwards.
+    fn step_on(&mut self, _link: LinkId, input: Input<'_>, now: Stamp) {
+        self.step(input, now);
+    }
+    /// The connections it needs now, each with the route it leads over; at least one.
+    fn links(&self) -> &[(LinkId, Route)] {
+        &[(LinkId(0), Route(0))]
+    }
+    /// Asks for one stream more; true when the venue has confirmed it before.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn subscribe(&mut self, _stream: &Stream, _now: Stamp) -> Result<(StreamId, bool), String> {
+        Err("what is played cannot be subscribed to".to_owned())
+    }
+    /// Leaves a stream; `None` if it was not wished.
+    fn unsubscribe(&mut self, _stream: &Stream, _now: Stamp) -> Option<StreamId> {
+        None
+    }
     /// What is to be done.
     fn outbox(&mut self) -> &mut Outbox;
     /// When to step with [`Input::Timeout`], if nothing else happens first.
@@ -46,6 +67,22 @@ pub trait Steps: Send {
 impl Steps for Pipeline {
     fn step(&mut self, input: Input<'_>, now: Stamp) {
         self.step(input, now);
+    }
+
+    fn step_on(&mut self, link: LinkId, input: Input<'_>, now: Stamp) {
+        self.step_on(link, input, now);
+    }
+
+    fn links(&self) -> &[(LinkId, Route)] {
+        self.links()
+    }
+
+    fn subscribe(&mut self, stream: &Stream, now: Stamp) -> Result<(StreamId, bool), String> {
+        self.subscribe(stream, now)
+    }
+
+    fn unsubscribe(&mut self, stream: &Stream, now: Stamp) -> Option<StreamId> {
+        self.unsubscribe(stream, now)
     }
 
     fn outbox(&mut self) -> &mut Outbox {

@@ -75,6 +75,23 @@ pub struct Stream {
     pub symbol: String,
     /// What is subscribed to.
     pub channel: Channel,
+    /// Which of several ways the venue has to give it, where it has several (`all`, `agg`, `tbt`); else empty.
+    pub variant: &'static str,
+}
+
+impl Stream {
+    /// The channel in the venue's usual way.
+    pub fn new(symbol: impl Into<String>, channel: Channel) -> Self {
+        Self { symbol: symbol.into(), channel, variant: "" }
+    }
+}
+
+impl fmt::Display for Stream {
+    /// As config spells the channel, with the symbol: `BTCUSDT book:50`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.symbol, self.channel)?;
+        if self.variant.is_empty() { Ok(()) } else { write!(f, ":{}", self.variant) }
+    }
 }
 
 /// A stream's place in its feed's table: what travels on the hot path instead of names.

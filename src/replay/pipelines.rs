@@ -12,7 +12,7 @@ use crate::frame::{EncoderSpec, Encoding, Frame};
 use crate::io::Steps;
 use crate::model::Stamp;
 use crate::pipeline::{FeedReport, Outbox, Pipeline};
-use crate::venue::{Input, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, Timer, VenueDef};
 
 /// Levels a side in `book` frames of a replay.
 const BOOK_DEPTH: u16 = 25;
@@ -95,7 +95,7 @@ impl Pipelines {
             discover: true,
             // Recordings have holes of their own: silence says nothing.
             silence: Duration::MAX,
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let encoder = EncoderSpec {
             feed: if feed.is_empty() { "replay".to_owned() } else { feed.to_owned() },
@@ -122,7 +122,8 @@ impl Pipelines {
         own.sends.clear();
         own.requests.clear();
         own.changes.clear();
-        own.reconnect = None;
+        own.settled.clear();
+        own.reconnects.clear();
     }
 }
 

@@ -150,14 +150,16 @@ impl<'a, P: Steps> Player<'a, P> {
             }
             Kind::Rest => {
                 self.totals.rest += 1;
-                self.steps.step(Input::Http { id: 0, status: Some(200), body: &line.msg }, now);
+                self.steps
+                    .step(Input::Http { id: 0, status: Some(200), body: &line.msg, url: line.url.as_deref() }, now);
             }
         }
         let outbox = self.steps.outbox();
         // Nobody is there to send to or to ask.
         outbox.sends.clear();
         outbox.requests.clear();
-        self.totals.reconnects += u64::from(outbox.reconnect.take().is_some());
+        outbox.settled.clear();
+        self.totals.reconnects += outbox.reconnects.drain(..).count() as u64;
     }
 
     /// Fires what became due up to `now`, each timer at its own time.

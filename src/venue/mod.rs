@@ -5,18 +5,25 @@
 
 use std::time::Duration;
 
-use crate::book::SyncRule;
-use crate::model::{Channel, Clocks, Decimal, Instrument, Interval, Level, Mono, Side, Stamp, Stream, StreamId};
+use crate::model::{Channel, Mono, Stamp, Stream, StreamId};
 
 mod account;
 pub mod bybit;
 mod bybit_v2;
+mod credentials;
+mod endpoint;
 pub mod kit;
 pub mod quik;
 mod terminal;
+mod update;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use credentials::Credentials;
+pub use endpoint::{Access, Endpoint, Method};
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
+pub use update::{
+    BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
+};
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
 pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
@@ -47,10 +54,14 @@ pub struct VenueDef {
     /// # Errors
     /// What is wrong and what is allowed, as one sentence without the config path.
     pub parse_channel: fn(market: &str, text: &str) -> Result<ChannelSpec, String>,
+    /// Which of the venue's addresses a stream is reached at: a place in [`Endpoints::urls`].
+    pub route_of: fn(market: &str, stream: &Stream) -> Route,
     /// Checks the spelling of a symbol; the error says what is allowed.
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
     pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// The REST endpoints of a market that have a name.
+    pub rest: fn(market: &str) -> &'static [Endpoint],
     /// Opens a session.
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
@@ -65,6 +76,20 @@ pub enum Transport {
     /// A trading terminal's ZeroMQ sockets: RPC, and events.
     Terminal,
 }
+
+/// One of a venue's addresses, each of which serves some channels: a place in [`Endpoints::urls`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Route(pub u8);
+
+/// [`VenueDef::route_of`] of venues with one address for everything.
+pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
+    Route(0)
+}
+
+/// One connection of a feed, with a session of its own. A feed has one for each route its streams take; while one is
+/// replaced, two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u32);
 
 impl VenueDef {
     /// Checks the name of a market.
@@ -82,6 +107,21 @@ impl VenueDef {
                 Err(format!("unknown {} market {market:?}; allowed: {}", self.id, known.join(", ")))
             }
         }
+    }
+
+    /// A market's REST endpoint of this name.
+    ///
+    /// # Errors
+    /// Which there are.
+    pub fn endpoint(&self, market: &str, name: &str) -> Result<&'static Endpoint, String> {
+        let all = (self.rest)(market);
+        all.iter().find(|endpoint| endpoint.name == name).ok_or_else(|| {
+            let known: Vec<&str> = all.iter().map(|endpoint| endpoint.name).collect();
+            match known.is_empty() {
+                true => format!("{} has no named endpoints; give a method and a path", self.id),
+                false => format!("{} {market} has no endpoint {name:?}; allowed: {}", self.id, known.join(", ")),
+            }
+        })
     }
 
     /// An example of a market's symbols, for error texts.
@@ -107,8 +147,8 @@ pub struct Market {
 /// Where a feed connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Websocket address, path included.
-    pub url: String,
+    /// Websocket addresses, path included, by [`Route`]; at least one.
+    pub urls: Vec<String>,
     /// REST base address without a trailing slash.
     pub rest_url: String,
     /// What was changed from the config's text and why, for one log line.
@@ -120,6 +160,8 @@ pub struct Endpoints {
 pub struct ChannelSpec {
     /// What to subscribe to.
     pub channel: Channel,
+    /// In which of several ways ([`Stream::variant`]).
+    pub variant: &'static str,
     /// The symbols, where the entry itself names them (`orderBookL2_25.BTCUSD`, `trade.BTCUSD|ETHUSD`); it then
     /// applies to these only. Empty: all of the feed's symbols.
     pub symbols: Vec<String>,
@@ -129,17 +171,38 @@ pub struct ChannelSpec {
     pub note: Option<String>,
 }
 
+impl ChannelSpec {
+    /// This channel of all the feed's symbols, in the usual way and with nothing to add.
+    pub const fn of(channel: Channel) -> Self {
+        Self { channel, variant: "", symbols: Vec::new(), book_depth: None, note: None }
+    }
+}
+
 /// What a session is opened with.
 #[derive(Clone, Debug, Default)]
 pub struct SessionSpec {
     /// One of the venue's markets.
     pub market: String,
-    /// What to subscribe to; a stream's place is its [`StreamId`].
-    pub streams: Vec<Stream>,
+    /// The address this session's connection leads to.
+    pub route: Route,
+    /// Whether this session fetches what the feed needs once, such as the list of instruments.
+    pub leads: bool,
+    /// What to subscribe to over this connection. Ids are the feed's: there may be others in between.
+    pub streams: Vec<(StreamId, Stream)>,
+    /// What to sign in with, where the config gives it.
+    pub credentials: Option<Credentials>,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
     /// Settings of a terminal's feed; the default for all others.
     pub terminal: TerminalSpec,
+}
+
+impl SessionSpec {
+    /// The only session of a feed with these streams, whose places are their ids.
+    pub fn of(market: &str, streams: Vec<Stream>) -> Self {
+        let streams = (0..).map(StreamId).zip(streams).collect();
+        Self { market: market.to_owned(), leads: true, streams, ..Self::default() }
+    }
 }
 
 /// What happens to a session.
@@ -159,6 +222,8 @@ pub enum Input<'a> {
         status: Option<u16>,
         /// The body; the error's text when there was no answer.
         body: &'a [u8],
+        /// In a recording, the address that was called, where it says so.
+        url: Option<&'a str>,
     },
     /// The answer to [`Output::rpc`]: its bytes, or why there is none.
     Rpc {
@@ -174,6 +239,15 @@ pub enum Input<'a> {
         /// JSON text: the request as it was asked, its `op` being one of the venue's own.
         question: &'a str,
     },
+    /// Subscribe to one stream more, at run time; the answer is [`Update::Subscribed`] or [`Update::Rejected`].
+    Subscribe {
+        /// Its id from now on.
+        id: StreamId,
+        /// What it is.
+        stream: &'a Stream,
+    },
+    /// Leave a stream, at run time; the answer is [`Update::Unsubscribed`]. Its id may be given to the same stream again.
+    Unsubscribe(StreamId),
     /// Subscribe to one stream anew, because its book cannot be trusted.
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
@@ -222,6 +296,9 @@ pub trait Output {
     fn discovered(&mut self, stream: Stream) -> Option<StreamId>;
     /// This connection is of no more use; the driver closes it and dials again with back-off.
     fn reconnect(&mut self, reason: String);
+    /// The venue will close this connection soon: another one is opened beside it, and this one goes when that one has
+    /// all its streams.
+    fn replace(&mut self, reason: &str);
 }
 
 /// A REST call a session needs.
@@ -233,241 +310,4 @@ pub struct HttpRequest {
     pub path: String,
     /// How long the whole call may take.
     pub timeout: Duration,
-}
-
-/// Something a venue said, in tickbus's words. Borrowed from the session's scratch buffers.
-#[derive(Clone, Debug)]
-pub enum Update<'a> {
-    /// The venue confirmed a subscription.
-    Subscribed(StreamId),
-    /// The venue refused a subscription. Others run on; the session tries again slowly by itself.
-    Rejected {
-        /// Which.
-        stream: StreamId,
-        /// The venue's words.
-        detail: &'a str,
-    },
-    /// A message was lost or unreadable: what is known of these streams can no longer be trusted.
-    Broken {
-        /// Which stream; all of the connection's when `None`.
-        stream: Option<StreamId>,
-        /// What was wrong.
-        detail: &'a str,
-    },
-    /// The REST image asked for with [`Input::Image`] could not be had.
-    ImageFailed {
-        /// Of which stream.
-        stream: StreamId,
-        /// What went wrong.
-        detail: &'a str,
-    },
-    /// A message that carries nothing for us was skipped.
-    Ignored(Ignored),
-    /// Levels of a book.
-    Book(BookUpdate<'a>),
-    /// A trade.
-    Trade(TradeUpdate<'a>),
-    /// The whole ticker as it now stands (the session merges changes).
-    Ticker(TickerUpdate<'a>),
-    /// A candle.
-    Candle(CandleUpdate<'a>),
-    /// A liquidation.
-    Liquidation(LiquidationUpdate),
-    /// An instrument's definition.
-    Instrument(&'a Instrument),
-    /// What the session knows of the terminal behind the connection.
-    Terminal(TerminalState<'a>),
-    /// Something to be handed on as it is.
-    Raw(RawEvent<'a>),
-    /// A row of an account.
-    Account(AccountUpdate<'a>),
-    /// The venue was asked, and what was published last of this stream still holds.
-    Unchanged(StreamId),
-    /// Something to be told with a state that it does not change; empty when there is nothing to tell any more.
-    Notice {
-        /// Of which stream; of the feed as a whole when `None`.
-        stream: Option<StreamId>,
-        /// In words.
-        detail: &'a str,
-    },
-    /// Polls that were to be made and could not, as the venue or its call budget did not keep up.
-    Late {
-        /// How many since the last time.
-        polls: u64,
-    },
-}
-
-/// Why a message was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ignored {
-    /// Pongs and acknowledgements: normal.
-    Control,
-    /// A topic nobody asked for.
-    UnknownTopic,
-    /// A kind of message we do not know.
-    UnknownKind,
-}
-
-/// Levels of a book, with the venue's sequence numbers as far as it has them.
-#[derive(Clone, Copy, Debug)]
-pub struct BookUpdate<'a> {
-    /// Which stream.
-    pub stream: StreamId,
-    /// The rule that orders this stream's updates.
-    pub rule: SyncRule,
-    /// Whether it replaces the book.
-    pub snapshot: bool,
-    /// The venue's id of this update (the one published as `venue_seq`).
-    pub seq: u64,
-    /// The first id that this update covers, where it covers a range (Binance `U`); else 0.
-    pub first: u64,
-    /// The id of the update before it, where the venue names it (OKX `prevSeqId`, Binance `pu`); else 0.
-    pub previous: u64,
-    /// A second, coarser id some venues use to place a REST image in the stream (Bybit `seq`).
-    pub cross_seq: u64,
-    /// What [`book_checksum`](crate::book::book_checksum) of the book must be after it, where the venue says.
-    pub checksum: Option<u32>,
-    /// Bid levels in any order; size zero removes.
-    pub bids: &'a [Level],
-    /// Ask levels in any order; size zero removes.
-    pub asks: &'a [Level],
-    /// The message's clocks.
-    pub clocks: Clocks,
-}
-
-/// A public trade.
-#[derive(Clone, Copy, Debug)]
-pub struct TradeUpdate<'a> {
-    /// Which stream.
-    pub stream: StreamId,
-    /// The venue's trade id.
-    pub id: &'a str,
-    /// Price.
-    pub price: Decimal,
-    /// Size in the market's unit.
-    pub size: Decimal,
-    /// The taker's side.
-    pub side: Side,
-    /// Whether it is a block trade, if the venue says.
-    pub block: Option<bool>,
-    /// The venue's sequence of it, if any.
-    pub venue_seq: Option<u64>,
-    /// Whether it happened before the subscription or in a hole, and was fetched or replayed afterwards.
-    pub backfill: bool,
-    /// The trade's clocks.
-    pub clocks: Clocks,
-}
-
-/// Which number of a ticker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TickerField {
-    /// Price of the last trade.
-    Last,
-    /// Mark price.
-    Mark,
-    /// Index price.
-    Index,
-    /// Current funding rate, as a fraction.
-    FundingRate,
-    /// When funding is next settled.
-    NextFundingTime,
-    /// Open interest in the market's unit.
-    OpenInterest,
-    /// Open interest in quote currency.
-    OpenInterestValue,
-    /// Best bid price.
-    BidPrice,
-    /// Best bid size.
-    BidSize,
-    /// Best ask price.
-    AskPrice,
-    /// Best ask size.
-    AskSize,
-    /// Highest price of 24 hours.
-    High24h,
-    /// Lowest price of 24 hours.
-    Low24h,
-    /// Price 24 hours ago.
-    Open24h,
-    /// Volume of 24 hours.
-    Volume24h,
-    /// Turnover of 24 hours.
-    Turnover24h,
-    /// Implied volatility of the mark price (options).
-    MarkIv,
-    /// Implied volatility of the best bid (options).
-    BidIv,
-    /// Implied volatility of the best ask (options).
-    AskIv,
-    /// Underlying price (options).
-    Underlying,
-    /// Greek (options).
-    Delta,
-    /// Greek (options).
-    Gamma,
-    /// Greek (options).
-    Vega,
-    /// Greek (options).
-    Theta,
-}
-
-/// A ticker: field and the venue's own decimal text (for times: nanoseconds since 1970).
-#[derive(Clone, Copy, Debug)]
-pub struct TickerUpdate<'a> {
-    /// Which stream.
-    pub stream: StreamId,
-    /// The venue's sequence of it, if any.
-    pub venue_seq: Option<u64>,
-    /// All fields known, in the enum's order.
-    pub fields: &'a [(TickerField, String)],
-    /// What the venue says beyond them, by the venue's own names.
-    pub params: &'a [(String, String)],
-    /// The message's clocks.
-    pub clocks: Clocks,
-}
-
-/// A candle; numbers are the venue's own decimal texts.
-#[derive(Clone, Copy, Debug)]
-pub struct CandleUpdate<'a> {
-    /// Which stream.
-    pub stream: StreamId,
-    /// Its interval.
-    pub interval: Interval,
-    /// First nanosecond since 1970.
-    pub open_time: u64,
-    /// Its end as the venue gives it, in nanoseconds since 1970 (Bybit: the last millisecond).
-    pub close_time: u64,
-    /// Open price.
-    pub open: &'a str,
-    /// Highest price.
-    pub high: &'a str,
-    /// Lowest price.
-    pub low: &'a str,
-    /// Last price.
-    pub close: &'a str,
-    /// Volume in the market's unit.
-    pub volume: &'a str,
-    /// Turnover in quote currency, if given.
-    pub turnover: Option<&'a str>,
-    /// Whether it is finished.
-    pub closed: bool,
-    /// Whether it was over before the subscription, and was fetched or replayed afterwards.
-    pub backfill: bool,
-    /// The message's clocks.
-    pub clocks: Clocks,
-}
-
-/// A liquidation.
-#[derive(Clone, Copy, Debug)]
-pub struct LiquidationUpdate {
-    /// Which stream.
-    pub stream: StreamId,
-    /// Side of the closing order: `sell` when a long position was liquidated.
-    pub side: Side,
-    /// Price (Bybit: bankruptcy price).
-    pub price: Decimal,
-    /// Size in the market's unit.
-    pub size: Decimal,
-    /// The message's clocks.
-    pub clocks: Clocks,
 }

@@ -16,7 +16,7 @@ use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
 use tickbus::model::{Mono, Stamp};
 use tickbus::pipeline::{FeedReport, Outbox};
-use tickbus::venue::{HttpRequest, Input, Timer};
+use tickbus::venue::{HttpRequest, Input, LinkId, Route, Timer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -26,9 +26,13 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 /// No test waits longer for anything that should happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `timer MS`, `send TEXT`, `big`.
+/// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `timer MS`, `send TEXT`, `big`,
+/// `links LINK:ROUTE …`. Inputs of other connections than the first are told with their number.
 struct Fake {
     outbox: Outbox,
+    links: Vec<(LinkId, Route)>,
+    /// Whose input it is.
+    link: LinkId,
     steps: mpsc::Sender<String>,
     timer: Option<Mono>,
 }
@@ -36,14 +40,15 @@ struct Fake {
 impl Fake {
     fn obey(&mut self, text: &str, now: Stamp) {
         match text.split_once(' ').unwrap_or((text, "")) {
-            ("reconnect", why) => self.outbox.reconnect = Some(why.to_owned()),
+            ("reconnect", why) => self.outbox.reconnects.push((self.link, why.to_owned())),
             ("get", path) => {
                 let (path, timeout) = (path.to_owned(), Duration::from_secs(5));
-                self.outbox.requests.push(HttpRequest { id: 7, path, timeout });
+                self.outbox.requests.push((LinkId(0), HttpRequest { id: 7, path, timeout }));
             }
             ("timer", ms) => self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap()))),
-            ("send", what) => self.outbox.sends.push(what.to_owned()),
-            ("big", _) => self.outbox.sends.push("x".repeat(5 << 20)),
+            ("send", what) => self.outbox.sends.push((self.link, what.to_owned())),
+            ("links", table) => self.links = table.split(' ').map(link).collect(),
+            ("big", _) => self.outbox.sends.push((LinkId(0), "x".repeat(5 << 20))),
             _ => {}
         }
     }
@@ -53,7 +58,7 @@ impl Steps for Fake {
     fn step(&mut self, input: Input<'_>, now: Stamp) {
         let what = match input {
             Input::Connected => {
-                self.outbox.sends.push("subscribe".to_owned());
+                self.outbox.sends.push((self.link, "subscribe".to_owned()));
                 "connected".to_owned()
             }
             Input::Text(text) => {
@@ -63,7 +68,7 @@ impl Steps for Fake {
                 format!("text {}", &text[..text.len().min(40)])
             }
             Input::Binary(data) => format!("binary {}", data.len()),
-            Input::Http { id, status, body } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
+            Input::Http { id, status, body, .. } => format!("http {id} {status:?} {}", String::from_utf8_lossy(body)),
             Input::Timeout => {
                 self.timer = None;
                 "timeout".to_owned()
@@ -72,13 +77,26 @@ impl Steps for Fake {
                 self.outbox.frames.push(Outgoing::Frame(frame("stale")));
                 "disconnected".to_owned()
             }
+            Input::Subscribe { stream, .. } => format!("subscribe {stream}"),
+            Input::Unsubscribe(id) => format!("unsubscribe {}", id.0),
             Input::Rpc { id, answer } => format!("rpc {id} {answer:?}"),
             Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
             Input::Shutdown => "shutdown".to_owned(),
         };
-        self.steps.try_send(what).unwrap();
+        let link = if self.link == LinkId(0) { String::new() } else { format!("link {} ", self.link.0) };
+        self.steps.try_send(format!("{link}{what}")).unwrap();
+    }
+
+    fn step_on(&mut self, link: LinkId, input: Input<'_>, now: Stamp) {
+        self.link = link;
+        self.step(input, now);
+        self.link = LinkId(0);
+    }
+
+    fn links(&self) -> &[(LinkId, Route)] {
+        &self.links
     }
 
     fn outbox(&mut self) -> &mut Outbox {
@@ -104,6 +122,12 @@ impl Steps for Fake {
     fn report(&self) -> FeedReport {
         FeedReport::default()
     }
+}
+
+/// `LINK:ROUTE`.
+fn link(text: &str) -> (LinkId, Route) {
+    let (link, route) = text.split_once(':').expect("LINK:ROUTE");
+    (LinkId(link.parse().unwrap()), Route(route.parse().unwrap()))
 }
 
 fn frame(text: &str) -> Frame {
@@ -149,14 +173,25 @@ impl Default for Setup {
 
 impl Setup {
     pub(crate) fn start(self, url: String) -> Running {
+        self.start_with(vec![url])
+    }
+
+    /// With an address for each route.
+    pub(crate) fn start_with(self, urls: Vec<String>) -> Running {
         let (step_sender, steps) = mpsc::channel(100_000);
         let (batch_sender, batches) = mpsc::channel(100_000);
         let (commands, command_receiver) = mpsc::channel(16);
         let driver = Driver::new(DriverParts {
             feed: "test".into(),
-            url,
+            urls,
             rest_url: self.rest_url,
-            pipeline: Fake { outbox: Outbox::default(), steps: step_sender, timer: None },
+            pipeline: Fake {
+                outbox: Outbox::default(),
+                links: vec![(LinkId(0), Route(0))],
+                link: LinkId(0),
+                steps: step_sender,
+                timer: None,
+            },
             sink: Arc::new(Remember(batch_sender)),
             connects: Arc::new(ConnectBudget::new(self.connects)),
             rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),

@@ -4,6 +4,7 @@
 mod closing;
 mod dialing;
 mod fake;
+mod links;
 mod reading;
 mod rest;
 mod tls;

@@ -10,7 +10,7 @@ use tickbus::feed::FeedSpec;
 use tickbus::frame::{EncoderSpec, Encoding};
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
-use tickbus::venue::{Input, TerminalSpec, bybit};
+use tickbus::venue::{Input, bybit};
 
 use super::network::Link;
 use super::subscriber::Subscriber;
@@ -101,13 +101,13 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let channel = Channel::Book(BookDepth::Levels(50));
-        let streams = NAMES.map(|name| Stream { symbol: name.to_owned(), channel }).to_vec();
+        let streams = NAMES.map(|name| Stream::new(name, channel)).to_vec();
         let feed = FeedSpec {
             market: "linear".to_owned(),
             streams,
             discover: false,
             silence: Duration::from_secs(5),
-            terminal: TerminalSpec::default(),
+            ..FeedSpec::default()
         };
         let interval = Duration::from_millis(if rng.bool() { 0 } else { 200 });
         Self {
@@ -183,7 +183,7 @@ impl World {
             let (_, id) = self.answers.swap_remove(at);
             let body = r#"{"retCode":0,"retMsg":"OK","result":{"list":[{"symbol":"AAA","contractType":"LinearPerpetual","baseCoin":"A","quoteCoin":"AA"}],"nextPageCursor":""}}"#;
             let status = if self.rng.bool() { Some(200) } else { None };
-            self.step(Input::Http { id, status, body: body.as_bytes() });
+            self.step(Input::Http { id, status, body: body.as_bytes(), url: None });
         }
         while let Some(message) = self.to_client.take(self.now) {
             self.step(Input::Text(&message));
@@ -249,10 +249,10 @@ impl World {
         self.pipeline.step(input, self.stamp());
         let outbox = std::mem::take(self.pipeline.outbox());
         assert!(outbox.frames.len() < 60 && outbox.sends.len() < 10 && outbox.requests.len() < 10, "too much at once");
-        for text in &outbox.sends {
+        for (_, text) in &outbox.sends {
             self.to_venue.send(text.as_bytes(), self.now, 0, &mut self.rng);
         }
-        for request in &outbox.requests {
+        for (_, request) in &outbox.requests {
             self.answers.push((self.now + self.rng.u64(1..3_000) * MS, request.id));
         }
         for outgoing in &outbox.frames {
@@ -261,7 +261,7 @@ impl World {
         if !outbox.frames.is_empty() {
             self.check();
         }
-        if outbox.reconnect.is_some() && self.connected {
+        if !outbox.reconnects.is_empty() && self.connected {
             self.seen.reconnects += 1;
             self.disconnect();
         }

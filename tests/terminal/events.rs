@@ -9,7 +9,7 @@ use tickbus::io::terminal::{EventsSocket, TerminalDriver, TerminalParts};
 use tickbus::io::{FrameSink, Steps};
 use tickbus::model::Stamp;
 use tickbus::pipeline::{FeedReport, Outbox};
-use tickbus::venue::{Input, Timer};
+use tickbus::venue::{Input, LinkId, Timer};
 use tickbus::zmtp::{ClientSecurity, KeyPair};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
@@ -26,7 +26,7 @@ impl Steps for Feed {
     fn step(&mut self, input: Input<'_>, _now: Stamp) {
         let what = match input {
             Input::Connected => {
-                self.outbox.sends = vec!["OnAllTrade".to_owned(), "OnClose".to_owned()];
+                self.outbox.sends = ["OnAllTrade", "OnClose"].map(|name| (LinkId(0), name.to_owned())).to_vec();
                 self.outbox.calls.push(request(1));
                 return;
             }

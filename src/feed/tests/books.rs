@@ -1,7 +1,6 @@
 //! Books: live only while correct, and the status before everything else when they are not.
 
 use super::*;
-use crate::venue::TerminalSpec;
 
 /// Two live books.
 fn live() -> Desk {
@@ -198,7 +197,7 @@ fn symbols_beyond_the_limit_are_counted_and_never_share_a_topic() {
         streams: Vec::new(),
         discover: true,
         silence: Duration::MAX,
-        terminal: TerminalSpec::default(),
+        ..FeedSpec::default()
     };
     let (mut feed, mut said) = (Feed::new(&bybit::VENUE, spec), Said::default());
     for n in 0..20_002 {

@@ -24,7 +24,7 @@ fn image_request(desk: &mut Desk) -> Option<u64> {
 fn answer(desk: &mut Desk, id: u64, u: u64) -> Vec<String> {
     let result = json!({"s": "A", "b": [["10", "1"], ["9", "1"]], "a": [["11", "1"]], "ts": 5, "u": u, "seq": u * 10});
     let body = json!({"retCode": 0, "retMsg": "OK", "result": result}).to_string();
-    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
+    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes(), url: None });
     desk.lines()
 }
 
@@ -91,7 +91,7 @@ fn a_failed_image_is_asked_for_again_with_patience() {
         desk.text(&delta(101 + second));
         if let Some(id) = image_request(&mut desk) {
             asked += 1;
-            desk.take(Input::Http { id, status: Some(500), body: b"" });
+            desk.take(Input::Http { id, status: Some(500), body: b"", url: None });
         }
         desk.pass(Duration::from_secs(1));
         desk.settle();
@@ -112,6 +112,6 @@ fn a_failure_of_a_call_from_before_does_not_touch_a_live_book() {
     let id = image_request(&mut desk).expect("an image is asked for");
     assert_eq!(answer(&mut desk, id, 200)[0].split(' ').next(), Some("A"));
     assert_eq!(desk.states()["A"], State::Live);
-    desk.take(Input::Http { id: old, status: None, body: b"timed out" });
+    desk.take(Input::Http { id: old, status: None, body: b"timed out", url: None });
     assert_eq!(desk.states()["A"], State::Live);
 }

@@ -199,13 +199,13 @@ fn instruments_name_their_symbols() {
     let id = desk.said.requests[0].id;
     let body = r#"{"retCode":0,"retMsg":"OK","result":{"list":[{"symbol":"BTCUSDT","contractType":"LinearPerpetual","baseCoin":"BTC","quoteCoin":"USDT"}],"nextPageCursor":""}}"#;
     desk.lines();
-    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes() });
+    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes(), url: None });
     assert_eq!(desk.lines(), ["BTCUSDT instrument BTC-USDT-PERP"]);
 }
 
 #[test]
 fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
-    use crate::venue::{Output, Update};
+    use crate::venue::Update;
     let mut desk = Desk::new(&["book:50 A", "ticker A"]);
     desk.text(&snapshot("A", 100));
     let mut is_silent = |unchanged: bool| {
@@ -214,9 +214,9 @@ fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
             desk.pass(Duration::from_secs(9));
             said.extend(desk.text(&snapshot("A", 200 + u)));
             if unchanged {
-                let stream = crate::model::StreamId(1);
+                let stream = StreamId(1);
                 let (core, now, out) = (&mut desk.feed.core, desk.now, &mut desk.said);
-                Intake { core, now, out }.update(Update::Unchanged(stream));
+                core.on_update(Update::Unchanged(stream), Route(0), now, out);
             }
         }
         said.iter().any(|line| line.starts_with("A ticker stale silence"))
@@ -227,18 +227,18 @@ fn a_stream_that_is_polled_and_does_not_change_is_heard_of() {
 
 #[test]
 fn what_is_to_tell_beside_a_state_is_told_with_it_and_taken_back() {
-    use crate::venue::{Output, Update};
+    use crate::venue::Update;
     let mut desk = Desk::new(&["book:50 A", "ticker A"]);
     desk.text(&snapshot("A", 100));
     let say = |desk: &mut Desk, update: Update<'_>| {
         let (core, now, out) = (&mut desk.feed.core, desk.now, &mut desk.said);
-        Intake { core, now, out }.update(update);
+        core.on_update(update, Route(0), now, out);
         desk.lines()
     };
     let details = |desk: &Desk| -> Vec<String> {
         desk.feed.report().symbols.into_iter().map(|symbol| symbol.status.detail.unwrap_or_default()).collect()
     };
-    let stream = Some(crate::model::StreamId(1));
+    let stream = Some(StreamId(1));
     let said = say(&mut desk, Update::Notice { stream, detail: "no column X" });
     assert_eq!(said, ["A notice no column X"]);
     assert_eq!(say(&mut desk, Update::Notice { stream, detail: "" }), ["A notice -"]);

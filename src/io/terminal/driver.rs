@@ -179,18 +179,19 @@ impl<P: Steps> TerminalDriver<P> {
     fn serve(&mut self, now: Stamp) {
         let outbox = self.engine.outbox();
         let (calls, sends) = (std::mem::take(&mut outbox.calls), std::mem::take(&mut outbox.sends));
-        let (requests, reconnect) = (std::mem::take(&mut outbox.requests), outbox.reconnect.take());
+        let (requests, reconnect) =
+            (std::mem::take(&mut outbox.requests), outbox.reconnects.pop().map(|(_, reason)| reason));
         for request in calls {
             self.call(request);
         }
-        for topic in sends {
+        for (_, topic) in sends {
             if let Some(events) = &self.events {
                 events.want(&topic);
             }
         }
-        for request in requests {
+        for (_, request) in requests {
             let body = b"a terminal has no REST interface";
-            self.engine.step(Input::Http { id: request.id, status: None, body }, now);
+            self.engine.step(Input::Http { id: request.id, status: None, body, url: None }, now);
         }
         if let Some(reason) = reconnect {
             debug!(feed = %self.engine.feed, reason, "A terminal's connections come back by themselves");

@@ -16,7 +16,7 @@ use crate::io::tap::{Kind, Tap, tap};
 use crate::io::{FrameSink, Steps};
 use crate::model::{Mono, Stamp};
 use crate::pipeline::{FeedReport, Outbox};
-use crate::venue::{Host, Input, RpcRequest, Timer, Urgency};
+use crate::venue::{Host, Input, LinkId, RpcRequest, Timer, Urgency};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const QUICK: Mood = Mood::Answer(Duration::ZERO);
@@ -59,7 +59,7 @@ impl Steps for Feed {
     fn step(&mut self, input: Input<'_>, now: Stamp) {
         let what = match input {
             Input::Connected => {
-                self.outbox.sends.push("OnQuote".to_owned());
+                self.outbox.sends.push((LinkId(0), "OnQuote".to_owned()));
                 self.call("first");
                 "connected".to_owned()
             }

@@ -49,9 +49,9 @@ pub(super) fn list(market: &str) -> Vec<String> {
 /// Reads one entry of a feed's `channels`.
 pub(super) fn parse(market: &str, text: &str) -> Result<ChannelSpec, String> {
     let spec = if let Some(channel) = ours(market, text) {
-        ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None }
+        ChannelSpec::of(channel)
     } else if let Some((channel, symbol)) = parse_topic(text) {
-        ChannelSpec { channel, symbols: vec![symbol.to_owned()], book_depth: None, note: None }
+        ChannelSpec { symbols: vec![symbol.to_owned()], ..ChannelSpec::of(channel) }
     } else if let Some(spec) = retired(market, text) {
         spec
     } else {
@@ -93,9 +93,9 @@ fn retired(market: &str, text: &str) -> Option<ChannelSpec> {
         _ => None,
     };
     let example = symbols.first().map_or("SYMBOL", String::as_str);
-    let v5 = name(market, &Stream { symbol: example.to_owned(), channel });
+    let v5 = name(market, &Stream::new(example, channel));
     let note = Some(format!("retired channel {text} translated to v5 {v5}"));
-    Some(ChannelSpec { channel, symbols, book_depth, note })
+    Some(ChannelSpec { channel, variant: "", symbols, book_depth, note })
 }
 
 /// Whether the market has the channel.

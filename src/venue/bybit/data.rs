@@ -201,9 +201,9 @@ impl BybitSession {
             return self.subscriptions.streams(place).first().copied();
         }
         if self.discover && !self.option_trades.contains_key(symbol) {
-            let stream = Stream { symbol: symbol.to_owned(), channel: Channel::Trade };
+            let stream = Stream::new(symbol, Channel::Trade);
             let id = out.discovered(stream.clone())?;
-            self.streams.push(stream);
+            self.streams.insert(id, stream);
             self.option_trades.insert(symbol.to_owned(), id);
         }
         self.option_trades.get(symbol).copied()

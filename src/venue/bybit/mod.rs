@@ -11,7 +11,7 @@ mod session;
 pub(crate) mod tests;
 pub(super) mod wire;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2};
+use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2, one_route};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
@@ -21,8 +21,10 @@ pub const VENUE: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: channels::list,
     parse_channel: channels::parse,
+    route_of: one_route,
     check_symbol,
     endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
 };
@@ -64,7 +66,7 @@ fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoin
     let trimmed = |text: &str| text.trim_end_matches('/').to_owned();
     let Some(given) = url.map(trimmed) else {
         let rest_url = rest_url.map_or_else(|| REST.to_owned(), trimmed);
-        return Endpoints { url: default.url.to_owned(), rest_url, note: None };
+        return Endpoints { urls: vec![default.url.to_owned()], rest_url, note: None };
     };
     let (scheme, rest) = given.split_once("://").unwrap_or(("wss", &given));
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
@@ -80,7 +82,7 @@ fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoin
         let host = host.strip_prefix("stream").map_or_else(|| host.to_owned(), |rest| format!("api{rest}"));
         format!("{scheme}://{host}")
     });
-    Endpoints { url, rest_url, note }
+    Endpoints { urls: vec![url], rest_url, note }
 }
 
 /// Tells a recording's market from a connect address, else from what only one market's messages have.

@@ -23,7 +23,12 @@ const PAGES_MAX: u32 = 50;
 /// What a call was for.
 #[derive(Clone, Debug)]
 enum Job {
-    Instruments { base: Option<String>, page: u32 },
+    Instruments {
+        base: Option<String>,
+        page: u32,
+    },
+    /// Of one symbol, for a stream that came at run time.
+    Instrument,
     Image(StreamId),
 }
 
@@ -87,6 +92,12 @@ impl Rest {
         self.retry
     }
 
+    /// Asks for the definition of one symbol.
+    pub(super) fn instrument(&mut self, symbol: &str) -> HttpRequest {
+        let path = format!("/v5/market/instruments-info?category={}&symbol={symbol}", self.category);
+        self.call(path, Job::Instrument)
+    }
+
     /// Asks for a full book's image.
     pub(super) fn image(&mut self, stream: StreamId, symbol: &str) -> HttpRequest {
         let path = format!("/v5/market/full_orderbook?category={}&symbol={symbol}", self.category);
@@ -144,6 +155,10 @@ impl Rest {
                     self.retry = Some(now.after(RETRY));
                     Answer::Nothing
                 }
+            },
+            Some(Job::Instrument) => match read::<Page<'_>>(status, body) {
+                Ok(found) => Answer::Instruments(found.into_parts().0),
+                Err(_) => Answer::Nothing,
             },
             None if id == 0 => self.recorded(body),
             None => Answer::Nothing,

@@ -12,7 +12,8 @@ use crate::model::{BookDepth, Channel, Clocks, Instrument, Level, Stamp, Stream,
 use crate::venue::bybit_v2;
 use crate::venue::kit::fields::{Object, Text};
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
-use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions};
+use crate::venue::kit::streams::Streams;
+use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, Ignored, Input, Output, Session, SessionSpec, Timer, Update};
 
@@ -34,7 +35,8 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct BybitSession {
     pub(super) market: String,
     pub(super) discover: bool,
-    pub(super) streams: Vec<Stream>,
+    leads: bool,
+    pub(super) streams: Streams,
     pub(super) subscriptions: Subscriptions,
     heartbeat: Heartbeat,
     rest: Rest,
@@ -50,7 +52,7 @@ impl BybitSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
         let mut bases: Vec<Option<String>> = vec![None];
         if spec.market == "option" {
-            bases = spec.streams.iter().map(|s| Some(channels::base_coin(&s.symbol).to_owned())).collect();
+            bases = spec.streams.iter().map(|(_, s)| Some(channels::base_coin(&s.symbol).to_owned())).collect();
             bases.sort();
             bases.dedup();
         }
@@ -58,7 +60,8 @@ impl BybitSession {
             rest: Rest::new(&spec.market, bases),
             market: spec.market,
             discover: spec.discover,
-            streams: Vec::new(),
+            leads: spec.leads,
+            streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
             option_trades: HashMap::new(),
@@ -67,23 +70,47 @@ impl BybitSession {
             asks: Vec::new(),
             trades: Vec::new(),
         };
-        for (at, stream) in spec.streams.into_iter().enumerate() {
+        for (id, stream) in spec.streams {
             let name = channels::name(&session.market, &stream);
-            session.add(StreamId(u32::try_from(at).unwrap_or(u32::MAX)), stream, &name);
+            session.subscriptions.add(&name, id);
+            session.know(id, stream);
         }
         session
     }
 
-    fn add(&mut self, id: StreamId, stream: Stream, topic: &str) -> usize {
+    fn know(&mut self, id: StreamId, stream: Stream) {
         if self.market == "option" && stream.channel == Channel::Trade {
             self.option_trades.insert(stream.symbol.clone(), id);
         }
-        self.streams.push(stream);
-        self.subscriptions.add(topic, id)
+        self.streams.insert(id, stream);
+    }
+
+    fn subscribe(&mut self, id: StreamId, stream: &Stream, now: Stamp, out: &mut dyn Output) {
+        if self.streams.iter().all(|(_, known)| known.symbol != stream.symbol) && self.leads {
+            out.http(self.rest.instrument(&stream.symbol));
+        }
+        self.know(id, stream.clone());
+        match self.subscriptions.wish(&channels::name(&self.market, stream), id) {
+            (_, Wish::Asked) => self.send_requests(now, out),
+            (_, Wish::Confirmed) => out.update(Update::Subscribed(id)),
+            (_, Wish::Beyond) => out.update(Update::Rejected { stream: id, detail: BEYOND }),
+        }
+    }
+
+    fn unsubscribe(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
+        let Some(stream) = self.streams.remove(id) else { return };
+        self.tickers.remove(&id);
+        if self.option_trades.get(&stream.symbol) == Some(&id) {
+            self.option_trades.remove(&stream.symbol);
+        }
+        let place = self.subscriptions.place(&channels::name(&self.market, &stream));
+        let change = place.and_then(|place| self.subscriptions.unwish(place, id));
+        self.changed(change.into_iter().collect(), out);
+        self.send_requests(now, out);
     }
 
     pub(super) fn channel(&self, id: StreamId) -> Option<Channel> {
-        self.streams.get(id.0 as usize).map(|stream| stream.channel)
+        self.streams.get(id).map(|stream| stream.channel)
     }
 
     /// A topic's place; in a recording, topics are added as they appear.
@@ -96,9 +123,10 @@ impl BybitSession {
         }
         let retired = || bybit_v2::parse_topic(topic).map(|topic| (topic.channel, topic.symbols));
         let (channel, symbol) = channels::parse_topic(topic).or_else(retired)?;
-        let stream = Stream { symbol: symbol.to_owned(), channel };
+        let stream = Stream::new(symbol, channel);
         let id = out.discovered(stream.clone())?;
-        Some(self.add(id, stream, topic))
+        self.know(id, stream);
+        Some(self.subscriptions.add(topic, id))
     }
 
     fn connected(&mut self, now: Stamp, out: &mut dyn Output) {
@@ -110,8 +138,10 @@ impl BybitSession {
         for place in self.subscriptions.connected(now.mono) {
             self.refused(place, BEYOND, out);
         }
-        for request in self.rest.instruments(now.mono) {
-            out.http(request);
+        if self.leads {
+            for request in self.rest.instruments(now.mono) {
+                out.http(request);
+            }
         }
         self.send_requests(now, out);
     }
@@ -159,6 +189,7 @@ impl BybitSession {
                     }
                 }
                 Change::Refused(place, detail) => self.refused(place, &detail, out),
+                Change::Left(stream) => out.update(Update::Unsubscribed(stream)),
             }
         }
     }
@@ -244,7 +275,9 @@ impl BybitSession {
         for instrument in list {
             match instrument {
                 None => out.update(Update::Ignored(Ignored::UnknownKind)),
-                Some(instrument) if self.discover || self.streams.iter().any(|s| s.symbol == instrument.symbol) => {
+                Some(instrument)
+                    if self.discover || self.streams.iter().any(|(_, s)| s.symbol == instrument.symbol) =>
+                {
                     out.update(Update::Instrument(instrument));
                 }
                 Some(_) => {}
@@ -254,9 +287,8 @@ impl BybitSession {
 
     fn image(&mut self, stream: Option<StreamId>, data: &BookData<'_>, now: Stamp, out: &mut dyn Output) {
         let wanted = Channel::Book(BookDepth::Full);
-        let of_symbol = || self.streams.iter().position(|s| s.channel == wanted && s.symbol == data.s.0);
-        let found = stream.or_else(|| of_symbol().map(|at| StreamId(u32::try_from(at).unwrap_or(u32::MAX))));
-        let Some(stream) = found else { return };
+        let of_symbol = || self.streams.iter().find(|(_, s)| s.channel == wanted && s.symbol == data.s.0);
+        let Some(stream) = stream.or_else(|| of_symbol().map(|(id, _)| id)) else { return };
         match self.read_book(data) {
             Ok((u, seq)) => out.update(Update::Book(BookUpdate {
                 stream,
@@ -281,7 +313,7 @@ impl BybitSession {
 
     fn resync(&mut self, stream: StreamId, now: Stamp, out: &mut dyn Output) {
         self.tickers.remove(&stream);
-        let topic = self.streams.get(stream.0 as usize).map(|stream| channels::name(&self.market, stream));
+        let topic = self.streams.get(stream).map(|stream| channels::name(&self.market, stream));
         if let Some(place) = topic.and_then(|topic| self.subscriptions.place(&topic)) {
             if !self.subscriptions.resync(place) {
                 self.refused(place, BEYOND, out);
@@ -297,10 +329,12 @@ impl Session for BybitSession {
             Input::Connected => self.connected(now, out),
             Input::Text(message) => self.text(message, now, out),
             Input::Binary(_) => out.update(Update::Ignored(Ignored::UnknownKind)),
-            Input::Http { id, status, body } => self.http(id, status, body, now, out),
+            Input::Http { id, status, body, .. } => self.http(id, status, body, now, out),
+            Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
+            Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
             Input::Image(stream) => {
-                if let Some(wanted) = self.streams.get(stream.0 as usize).filter(|_| !self.discover) {
+                if let Some(wanted) = self.streams.get(stream).filter(|_| !self.discover) {
                     let symbol = wanted.symbol.clone();
                     out.http(self.rest.image(stream, &symbol));
                 }
@@ -313,7 +347,8 @@ impl Session for BybitSession {
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => {
                 self.heartbeat.disconnected();
-                self.subscriptions.disconnected();
+                let changes = self.subscriptions.disconnected();
+                self.changed(changes, out);
             }
         }
     }

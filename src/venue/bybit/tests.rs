@@ -8,7 +8,7 @@ mod rest;
 
 use super::VENUE;
 use crate::model::{Channel, Clocks, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, TerminalSpec, Update};
+use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, Update};
 
 /// Everything a session said, in words that tests compare.
 #[derive(Debug, Default)]
@@ -48,6 +48,10 @@ impl Output for Recorder {
     fn reconnect(&mut self, reason: String) {
         self.reconnects.push(reason);
     }
+
+    fn replace(&mut self, reason: &str) {
+        self.updates.push(format!("replace: {reason}"));
+    }
 }
 
 fn levels(levels: &[Level]) -> String {
@@ -57,6 +61,7 @@ fn levels(levels: &[Level]) -> String {
 fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
     let text = match update {
         Update::Subscribed(stream) => format!("subscribed {}", stream.0),
+        Update::Unsubscribed(stream) => format!("unsubscribed {}", stream.0),
         Update::Rejected { stream, detail } => format!("rejected {}: {detail}", stream.0),
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
@@ -110,17 +115,12 @@ impl Desk {
     /// Streams are written `channel symbol`, the channel as config spells it.
     pub(crate) fn new(market: &str, streams: &[&str]) -> Self {
         let streams = streams.iter().map(|text| stream(market, text)).collect();
-        Self::of(SessionSpec { market: market.to_owned(), streams, discover: false, terminal: TerminalSpec::default() })
+        Self::of(SessionSpec::of(market, streams))
     }
 
     /// A session as replay opens it.
     pub(crate) fn replay(market: &str) -> Self {
-        Self::of(SessionSpec {
-            market: market.to_owned(),
-            streams: Vec::new(),
-            discover: true,
-            terminal: TerminalSpec::default(),
-        })
+        Self::of(SessionSpec { discover: true, ..SessionSpec::of(market, Vec::new()) })
     }
 
     fn of(spec: SessionSpec) -> Self {
@@ -153,7 +153,7 @@ impl Desk {
 pub(crate) fn stream(market: &str, text: &str) -> Stream {
     let (channel, symbol) = text.split_once(' ').expect("channel and symbol");
     let channel: Channel = (VENUE.parse_channel)(market, channel).expect("a channel").channel;
-    Stream { symbol: symbol.to_owned(), channel }
+    Stream::new(symbol, channel)
 }
 
 fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {

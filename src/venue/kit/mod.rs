@@ -3,5 +3,6 @@
 pub mod fields;
 pub mod heartbeat;
 pub mod scan;
+pub mod streams;
 pub mod subscriptions;
 pub mod ticker;

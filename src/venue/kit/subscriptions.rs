@@ -3,6 +3,8 @@
 //! The wished set is the truth. After every connect it is asked for anew, in requests within the venue's
 //! limits; a refused topic is set aside and the rest of its request is asked for again without it.
 
+mod answers;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -68,6 +70,19 @@ pub enum Change {
     Subscribed(usize),
     /// The venue refused it.
     Refused(usize, String),
+    /// A stream is no longer subscribed to, as was wished.
+    Left(StreamId),
+}
+
+/// What a wish at run time meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It will be asked for.
+    Asked,
+    /// The topic is subscribed to already.
+    Confirmed,
+    /// It is beyond what one connection may have.
+    Beyond,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +95,10 @@ enum State {
     Active,
     /// To be left and asked for anew.
     Leaving,
+    /// To be left for good.
+    Parting,
+    /// Not wished any more.
+    Gone,
     /// Refused; asked for again at this time.
     Refused(Mono),
     /// Beyond the connection's limit: not asked for.
@@ -90,7 +109,11 @@ enum State {
 struct Topic {
     name: Box<str>,
     streams: Vec<StreamId>,
+    /// Streams that are told when it was left.
+    parting: Vec<StreamId>,
     state: State,
+    /// Whether the venue may have it: it was asked for on this connection and not left since.
+    asked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -144,11 +167,75 @@ impl Subscriptions {
             return place;
         }
         let place = self.topics.len();
-        self.characters += name.len();
-        let state = if self.characters > self.limits.characters { State::Beyond } else { State::Wished };
-        self.topics.push(Topic { name: name.into(), streams: vec![stream], state });
+        let state = self.admitted(name);
+        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state, asked: false });
         self.places.insert(name.into(), place);
         place
+    }
+
+    /// Whether one more topic is to be asked for, or is beyond the limit.
+    const fn admitted(&mut self, name: &str) -> State {
+        if self.characters + name.len() > self.limits.characters {
+            return State::Beyond;
+        }
+        self.characters += name.len();
+        State::Wished
+    }
+
+    /// Adds a stream at run time, under a topic that is known or new.
+    pub fn wish(&mut self, name: &str, stream: StreamId) -> (usize, Wish) {
+        let known = self.places.get(name).copied();
+        let place = known.unwrap_or_else(|| self.add(name, stream));
+        let Some(topic) = self.topics.get(place) else { return (place, Wish::Beyond) };
+        let mut state = topic.state;
+        if known.is_some() {
+            if matches!(state, State::Gone | State::Beyond | State::Parting) {
+                let admitted = self.admitted(name);
+                state = if admitted == State::Wished && state == State::Parting { State::Leaving } else { admitted };
+            }
+            if let Some(topic) = self.topics.get_mut(place) {
+                topic.streams.push(stream);
+                topic.state = state;
+            }
+        }
+        match state {
+            State::Active => (place, Wish::Confirmed),
+            State::Beyond => (place, Wish::Beyond),
+            State::Wished | State::Refused(_) => {
+                if self.connected {
+                    self.ask(&[place]);
+                }
+                (place, Wish::Asked)
+            }
+            State::Asked | State::Leaving | State::Parting | State::Gone => (place, Wish::Asked),
+        }
+    }
+
+    /// Takes a stream away at run time; its topic is left when it has no other. Says so if nothing is to be asked for.
+    pub fn unwish(&mut self, place: usize, stream: StreamId) -> Option<Change> {
+        let topic = self.topics.get_mut(place)?;
+        let at = topic.streams.iter().position(|known| *known == stream)?;
+        topic.streams.swap_remove(at);
+        if !topic.streams.is_empty() {
+            return Some(Change::Left(stream));
+        }
+        if topic.state != State::Beyond {
+            self.characters = self.characters.saturating_sub(topic.name.len());
+        }
+        match topic.state {
+            _ if self.connected && topic.asked => {
+                topic.parting.push(stream);
+                let is_queued = std::mem::replace(&mut topic.state, State::Parting) == State::Leaving;
+                if !is_queued {
+                    self.leave(place);
+                }
+                None
+            }
+            _ => {
+                topic.state = State::Gone;
+                Some(Change::Left(stream))
+            }
+        }
     }
 
     /// A topic's place in the table.
@@ -173,20 +260,31 @@ impl Subscriptions {
         self.disconnected();
         self.connected = true;
         self.next_send = now;
-        let beyond = |topic: &Topic| topic.state == State::Beyond;
-        let (out, wished): (Vec<_>, Vec<_>) =
-            (0..self.topics.len()).partition(|place| self.topics.get(*place).is_some_and(beyond));
+        self.characters = 0;
+        let (mut out, mut wished) = (Vec::new(), Vec::new());
+        for (place, topic) in self.topics.iter_mut().enumerate().filter(|(_, topic)| topic.state != State::Gone) {
+            self.characters += topic.name.len();
+            if self.characters > self.limits.characters {
+                self.characters -= topic.name.len();
+                topic.state = State::Beyond;
+                out.push(place);
+            } else {
+                topic.state = State::Wished;
+                wished.push(place);
+            }
+        }
         self.ask(&wished);
         out
     }
 
-    /// The connection is gone.
-    pub fn disconnected(&mut self) {
+    /// The connection is gone, and with it what was still to be left.
+    pub fn disconnected(&mut self) -> Vec<Change> {
         self.connected = false;
         self.next_retry = None;
         self.queue.clear();
         self.pending.clear();
         self.unanswered = 0;
+        (0..self.topics.len()).flat_map(|place| self.parted(place)).collect()
     }
 
     /// Data of a topic came: it is subscribed, whatever the acknowledgement does.
@@ -204,7 +302,7 @@ impl Subscriptions {
     pub fn resync(&mut self, place: usize) -> bool {
         let Some(topic) = self.topics.get_mut(place) else { return false };
         match topic.state {
-            State::Beyond => return false,
+            State::Beyond | State::Gone | State::Parting => return false,
             State::Refused(_) if self.connected => self.ask(&[place]),
             State::Active | State::Asked if self.connected => {
                 topic.state = State::Leaving;
@@ -228,9 +326,25 @@ impl Subscriptions {
         if !self.connected || now < self.next_send || self.pending.len() >= self.limits.in_flight {
             return None;
         }
-        let (op, topics) = self.queue.pop_front()?;
+        let (op, topics) = loop {
+            let (op, mut topics) = self.queue.pop_front()?;
+            // What was wished otherwise since it was queued is left out.
+            topics.retain(|place| match self.topics.get(*place).map(|topic| topic.state) {
+                Some(State::Wished) => op == Op::Subscribe,
+                Some(State::Leaving | State::Parting) => op == Op::Unsubscribe,
+                _ => false,
+            });
+            if !topics.is_empty() {
+                break (op, topics);
+            }
+        };
         if op == Op::Subscribe {
             self.set(&topics, State::Asked);
+            for place in &topics {
+                if let Some(topic) = self.topics.get_mut(*place) {
+                    topic.asked = true;
+                }
+            }
         }
         let request = Request { id: self.next_id, op, topics };
         self.next_id += 1;
@@ -239,88 +353,18 @@ impl Subscriptions {
         Some(request)
     }
 
-    /// An answer came. Without an id it belongs to the oldest open request of that kind (or of any kind) that has
-    /// the topic it names, so that no topic is refused for another one's sake.
-    pub fn answered(&mut self, id: Option<u64>, op: Option<Op>, answer: Answer<'_>, now: Mono) -> Vec<Change> {
-        let named = match &answer {
-            Answer::Failed { topic: Some(name), .. } | Answer::Already(name) => self.place(name),
-            _ => None,
-        };
-        let matches = |pending: &Pending| match id {
-            Some(id) => pending.request.id == id,
-            None => {
-                op.is_none_or(|op| op == pending.request.op)
-                    && named.is_none_or(|place| pending.request.topics.contains(&place))
-            }
-        };
-        let Some(at) = self.pending.iter().position(matches) else { return Vec::new() };
-        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
-        self.unanswered = 0;
-        match (request.op, answer) {
-            (Op::Unsubscribe, _) => {
-                self.ask(&request.topics);
-                Vec::new()
-            }
-            (Op::Subscribe, Answer::Done) => self.confirm(request.topics),
-            (Op::Subscribe, Answer::Already(name)) => {
-                let (named, rest) = self.split(&request.topics, Some(name));
-                self.ask(&rest);
-                self.confirm(named)
-            }
-            (Op::Subscribe, Answer::Failed { topic, detail }) => self.failed(&request.topics, topic, detail, now),
-        }
-    }
-
-    /// The venue confirmed some topics and refused others, by name and without an id.
-    pub fn answered_by_name(&mut self, done: &[&str], refused: &[&str], detail: &str, now: Mono) -> Vec<Change> {
-        let places = |names: &[&str]| names.iter().filter_map(|name| self.place(name)).collect::<Vec<_>>();
-        let (done, refused) = (places(done), places(refused));
-        let Some(at) = self.pending.iter().position(|pending| {
-            pending.request.topics.iter().any(|place| done.contains(place) || refused.contains(place))
-        }) else {
-            return Vec::new();
-        };
-        let Some(Pending { request, .. }) = self.pending.remove(at) else { return Vec::new() };
-        self.unanswered = 0;
-        if request.op == Op::Unsubscribe {
-            self.ask(&request.topics);
-            return Vec::new();
-        }
-        let silent: Vec<_> =
-            request.topics.iter().copied().filter(|p| !done.contains(p) && !refused.contains(p)).collect();
-        self.ask(&silent);
-        let mut changes = self.confirm(done);
-        for place in refused {
-            changes.push(self.refuse(place, detail, now));
-        }
-        changes
-    }
-
-    fn failed(&mut self, topics: &[usize], name: Option<&str>, detail: &str, now: Mono) -> Vec<Change> {
-        let (named, rest) = self.split(topics, name);
-        if !named.is_empty() {
-            self.ask(&rest);
-            return named.into_iter().map(|place| self.refuse(place, detail, now)).collect();
-        }
-        if let [only] = topics {
-            return vec![self.refuse(*only, detail, now)];
-        }
-        let (left, right) = topics.split_at(topics.len() / 2);
-        self.set(topics, State::Wished);
-        self.queue.push_back((Op::Subscribe, left.to_vec()));
-        self.queue.push_back((Op::Subscribe, right.to_vec()));
-        Vec::new()
-    }
-
     /// Looks at deadlines. An error says why the connection is of no more use.
     ///
     /// # Errors
     /// When requests go unanswered; one whose topics all have data is answered by that.
     pub fn timeout(&mut self, now: Mono) -> Result<(), String> {
-        let open = |topic: &Topic| matches!(topic.state, State::Asked | State::Leaving);
+        let open = |topic: &Topic, op| match op {
+            Op::Subscribe => topic.state == State::Asked,
+            Op::Unsubscribe => matches!(topic.state, State::Leaving | State::Parting),
+        };
         while self.pending.front().is_some_and(|pending| pending.deadline <= now) {
             let Some(Pending { request, .. }) = self.pending.pop_front() else { break };
-            let is_open = |place: &usize| self.topics.get(*place).is_some_and(open);
+            let is_open = |place: &usize| self.topics.get(*place).is_some_and(|topic| open(topic, request.op));
             let topics: Vec<_> = request.topics.into_iter().filter(is_open).collect();
             let Some(first) = topics.first() else { continue };
             self.unanswered += 1;
@@ -328,7 +372,10 @@ impl Subscriptions {
                 let name = self.name(*first);
                 return Err(format!("no answer to subscribing {name} in {} s", self.limits.patience.as_secs()));
             }
-            self.ask(&topics);
+            match request.op {
+                Op::Subscribe => self.ask(&topics),
+                Op::Unsubscribe => topics.into_iter().for_each(|place| self.leave(place)),
+            }
         }
         if self.next_retry.is_some_and(|at| at <= now) {
             self.retry_refused(now);
@@ -361,22 +408,25 @@ impl Subscriptions {
     }
 
     fn ask(&mut self, topics: &[usize]) {
-        self.set(topics, State::Wished);
-        for batch in topics.chunks(self.limits.topics_per_request.max(1)) {
-            self.queue.push_back((Op::Subscribe, batch.to_vec()));
+        self.set_wished(topics);
+        let room = self.limits.topics_per_request.max(1);
+        for place in topics {
+            match self.queue.back_mut() {
+                Some((Op::Subscribe, batch)) if batch.len() < room => batch.push(*place),
+                _ => self.queue.push_back((Op::Subscribe, vec![*place])),
+            }
         }
     }
 
-    fn confirm(&mut self, topics: Vec<usize>) -> Vec<Change> {
-        self.set(&topics, State::Active);
-        topics.into_iter().map(Change::Subscribed).collect()
-    }
-
-    fn refuse(&mut self, place: usize, detail: &str, now: Mono) -> Change {
-        let retry = now.after(self.limits.retry_refused);
-        self.set(&[place], State::Refused(retry));
-        self.next_retry = Some(self.next_retry.map_or(retry, |next| next.min(retry)));
-        Change::Refused(place, detail.to_owned())
+    /// What is not to be left is to be asked for.
+    fn set_wished(&mut self, topics: &[usize]) {
+        for place in topics {
+            if let Some(topic) = self.topics.get_mut(*place)
+                && !matches!(topic.state, State::Parting | State::Gone)
+            {
+                topic.state = State::Wished;
+            }
+        }
     }
 
     fn set(&mut self, topics: &[usize], state: State) {

@@ -104,6 +104,7 @@ fn an_unnamed_failure_is_bisected_down_to_the_guilty_one() {
             match change {
                 Change::Refused(place, _) => refused.push(place),
                 Change::Subscribed(place) => drop(confirmed.insert(place)),
+                Change::Left(stream) => panic!("{stream:?} was wished"),
             }
         }
         now += 50;
@@ -218,6 +219,8 @@ enum Style {
     /// By topic, some done and some not, without saying to what: requests and answers may get lost as long as
     /// no topic is in two of them.
     Names,
+    /// Each topic apart, with the request's id; requests and answers may get lost.
+    Each,
 }
 
 /// A venue that has refused topics, fails a request as a whole, and answers in its own style.
@@ -252,7 +255,7 @@ impl Venue {
                 self.subscribed.retain(|topic| !topics.contains(topic));
                 reply.done = topics;
             }
-            (Op::Subscribe, Style::Names) => {
+            (Op::Subscribe, Style::Names | Style::Each) => {
                 (reply.not_done, reply.done) = topics.into_iter().partition(|topic| self.refused.contains(topic));
                 self.subscribed.extend(reply.done.iter().cloned());
             }
@@ -266,6 +269,15 @@ impl Venue {
     }
 
     fn deliver(&self, reply: &Reply, set: &mut Subscriptions, now: Mono) -> Vec<Change> {
+        if self.style == Style::Each {
+            let one = |topic: &String, refusal| (set.place(topic).expect("a topic of the set"), refusal);
+            let done = reply.done.iter().map(|topic| one(topic, None));
+            let answers: Vec<_> = done.chain(reply.not_done.iter().map(|topic| one(topic, Some("no")))).collect();
+            let each = answers
+                .into_iter()
+                .flat_map(|(place, refusal)| set.answered_one(Some(reply.id), Some(reply.op), place, refusal, now));
+            return each.collect();
+        }
         if self.style == Style::Names {
             let done: Vec<&str> = reply.done.iter().map(String::as_str).collect();
             let not_done: Vec<&str> = reply.not_done.iter().map(String::as_str).collect();
@@ -281,11 +293,62 @@ impl Venue {
     }
 }
 
-/// Runs the set against the venue until nothing is left to do; returns what the last word on each topic was.
-fn run(set: &mut Subscriptions, venue: &mut Venue, mut resyncs: Vec<usize>) -> Result<Vec<bool>, TestCaseError> {
+/// Something done to a topic while answers come in.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Resync,
+    Wish,
+    Unwish,
+}
+
+/// What was wished last, and what was said of it.
+#[derive(Debug, Default)]
+struct Told {
+    last_word: Vec<bool>,
+    wished: BTreeSet<usize>,
+    /// How many streams were left, and how many of them were told so.
+    left: (u32, u32),
+}
+
+impl Told {
+    fn act(&mut self, act: Act, place: usize, set: &mut Subscriptions) {
+        if place >= set.topics.len() {
+            return;
+        }
+        let stream = StreamId(place as u32);
+        match act {
+            Act::Resync => drop(set.resync(place)),
+            Act::Wish if self.wished.insert(place) => {
+                let (_, wish) = set.wish(&format!("t{place}"), stream);
+                self.last_word[place] |= wish == Wish::Confirmed;
+            }
+            Act::Unwish if self.wished.remove(&place) => {
+                self.left.0 += 1;
+                let change = set.unwish(place, stream);
+                change.into_iter().for_each(|change| self.note(change));
+            }
+            Act::Wish | Act::Unwish => {}
+        }
+    }
+
+    fn note(&mut self, change: Change) {
+        match change {
+            Change::Subscribed(place) => self.last_word[place] = true,
+            Change::Refused(place, _) => self.last_word[place] = false,
+            Change::Left(stream) => {
+                self.left.1 += 1;
+                self.last_word[stream.0 as usize] = false;
+            }
+        }
+    }
+}
+
+/// Runs the set against the venue until nothing is left to do; returns what was said.
+fn run(set: &mut Subscriptions, venue: &mut Venue, mut acts: Vec<(usize, Act)>) -> Result<Told, TestCaseError> {
     let (mut now, mut last_sent) = (ms(0), None::<Mono>);
     let mut replies: VecDeque<(Mono, Reply)> = VecDeque::new();
-    let mut last_word = vec![false; set.topics.len()];
+    let topics = set.topics.len();
+    let mut told = Told { last_word: vec![false; topics], wished: (0..topics).collect(), left: (0, 0) };
     set.connected(now);
     for _ in 0..3_000 {
         while let Some(request) = set.next_request(now) {
@@ -300,22 +363,24 @@ fn run(set: &mut Subscriptions, venue: &mut Venue, mut resyncs: Vec<usize>) -> R
         while replies.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, reply)) = replies.pop_front() else { break };
             for change in venue.deliver(&reply, set, now) {
-                match change {
-                    Change::Subscribed(place) => last_word[place] = true,
-                    Change::Refused(place, _) => last_word[place] = false,
-                }
+                told.note(change);
             }
-            if let Some(place) = resyncs.pop() {
-                set.resync(place);
+            if let Some((place, act)) = acts.pop() {
+                told.act(act, place, set);
             }
         }
         let next = set.next_timeout().into_iter().chain(replies.front().map(|(at, _)| *at)).min();
-        let Some(next) = next.filter(|at| at.since(now) < Duration::from_secs(60)) else { return Ok(last_word) };
+        let Some(next) = next.filter(|at| at.since(now) < Duration::from_secs(60)) else {
+            let Some((place, act)) = acts.pop() else { return Ok(told) };
+            told.act(act, place, set);
+            continue;
+        };
         now = Mono(next.0.max(now.0));
         if set.timeout(now).is_err() {
             venue.subscribed.clear();
             replies.clear();
             now = now.after(LIMITS.pace);
+            set.disconnected().into_iter().for_each(|change| told.note(change));
             set.connected(now);
         }
     }
@@ -331,20 +396,26 @@ proptest! {
             any::<bool>().prop_map(|names| Style::Ids { names }),
             any::<bool>().prop_map(|names| Style::Order { names }),
             Just(Style::Names),
+            Just(Style::Each),
         ],
         fates in prop::collection::vec(0_u8..8, 0..40),
-        resyncs in prop::collection::vec(0_usize..25, 0..12),
+        acts in prop::collection::vec(
+            (0_usize..25, prop_oneof![Just(Act::Resync), Just(Act::Wish), Just(Act::Unwish)]),
+            0..30,
+        ),
     ) {
         let mut set = set(topics);
-        let fates = if style == Style::Names && !resyncs.is_empty() { Vec::new() } else { fates };
+        let fates = if style == Style::Names && !acts.is_empty() { Vec::new() } else { fates };
         let refused: BTreeSet<_> = refused.iter().filter(|n| **n < topics).map(|n| format!("t{n}")).collect();
         let mut venue = Venue { style, refused: refused.clone(), subscribed: BTreeSet::new(), fates };
-        let last_word = run(&mut set, &mut venue, resyncs)?;
-        let wanted: BTreeSet<_> = (0..topics).map(|n| format!("t{n}")).filter(|t| !refused.contains(t)).collect();
+        let told = run(&mut set, &mut venue, acts)?;
+        let wished = told.wished.iter().map(|place| format!("t{place}"));
+        let wanted: BTreeSet<_> = wished.filter(|topic| !refused.contains(topic)).collect();
         prop_assert_eq!(&venue.subscribed, &wanted);
-        for (place, subscribed) in last_word.iter().enumerate() {
-            prop_assert_eq!(*subscribed, !refused.contains(set.name(place)), "{}", set.name(place));
+        for (place, subscribed) in told.last_word.iter().enumerate() {
+            prop_assert_eq!(*subscribed, wanted.contains(set.name(place)), "{}", set.name(place));
         }
+        prop_assert_eq!(told.left.0, told.left.1, "each stream that was left is told so once");
     }
 }
 

@@ -254,7 +254,7 @@ mod tests {
         fn new(allow: &[&str]) -> Self {
             let allow = allow.iter().map(|name| (*name).to_owned()).collect();
             let terminal = TerminalSpec { allow, ..TerminalSpec::default() };
-            let streams = [Stream { symbol: "RIZ6".to_owned(), channel: Channel::Ticker }];
+            let streams = [Stream::new("RIZ6", Channel::Ticker)];
             let params = Params::new("SPBFUT", &streams, &terminal);
             let history = History::new("SPBFUT", &streams, &terminal);
             Self { questions: Questions::new(&terminal), params, history, said: Said::default() }

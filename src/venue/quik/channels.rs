@@ -55,5 +55,5 @@ pub(super) fn parse(_market: &str, text: &str) -> Result<ChannelSpec, String> {
         Some(("candle", _)) => return Err(format!("{text} is not available: no such interval")),
         Some(_) => return Err(unknown()),
     };
-    Ok(ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None })
+    Ok(ChannelSpec::of(channel))
 }

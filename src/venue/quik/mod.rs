@@ -28,7 +28,7 @@ mod tests;
 mod time;
 mod trades;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef};
+use crate::venue::{Endpoints, Market, Transport, VenueDef, one_route};
 
 /// QUIK.
 pub const VENUE: VenueDef = VenueDef {
@@ -38,8 +38,10 @@ pub const VENUE: VenueDef = VenueDef {
     transport: Transport::Terminal,
     channels: channels::list,
     parse_channel: channels::parse,
+    route_of: one_route,
     check_symbol,
     endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
 };
@@ -89,7 +91,7 @@ fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
 /// The RPC address as it is given; a terminal has no REST.
 fn endpoints(_market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
     let url = url.unwrap_or(RPC).to_owned();
-    Endpoints { rest_url: rest_url.map_or_else(|| url.clone(), str::to_owned), url, note: None }
+    Endpoints { rest_url: rest_url.map_or_else(|| url.clone(), str::to_owned), urls: vec![url], note: None }
 }
 
 /// A recording's market is the class that its first event of a known one names.

@@ -83,6 +83,9 @@ impl Output for Said {
     fn reconnect(&mut self, reason: String) {
         panic!("reconnect: {reason}");
     }
+    fn replace(&mut self, reason: &str) {
+        panic!("replace: {reason}");
+    }
 }
 
 /// Milliseconds after the start, which is 2026-11-21 09:00 in Moscow.

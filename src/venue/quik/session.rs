@@ -50,15 +50,17 @@ fn with_defaults(spec: TerminalSpec) -> TerminalSpec {
 impl QuikSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
         let terminal = with_defaults(spec.terminal);
+        // A terminal's streams are those of the config, so that their places are their ids.
+        let streams: Vec<_> = spec.streams.into_iter().map(|(_, stream)| stream).collect();
         Self {
             topics: if terminal.events { events::topics().collect() } else { Vec::new() },
             discover: spec.discover,
             pulse: Pulse::new(&terminal),
-            subscriptions: Subscriptions::new(&spec.market, &spec.streams, terminal.call_timeout),
-            books: Books::new(&spec.market, &spec.streams, &terminal),
-            trades: Trades::new(&spec.market, &spec.streams, &terminal, spec.discover),
-            params: Params::new(&spec.market, &spec.streams, &terminal),
-            history: History::new(&spec.market, &spec.streams, &terminal),
+            subscriptions: Subscriptions::new(&spec.market, &streams, terminal.call_timeout),
+            books: Books::new(&spec.market, &streams, &terminal),
+            trades: Trades::new(&spec.market, &streams, &terminal, spec.discover),
+            params: Params::new(&spec.market, &streams, &terminal),
+            history: History::new(&spec.market, &streams, &terminal),
             questions: Questions::new(&terminal),
             is_live: false,
             is_over: false,
@@ -243,6 +245,11 @@ impl Session for QuikSession {
                     machine.resync(stream, now, out);
                 }
             }
+            Input::Subscribe { id: stream, .. } => {
+                let detail = "a terminal's streams are those of the config";
+                out.update(Update::Rejected { stream, detail });
+            }
+            Input::Unsubscribe(stream) => out.update(Update::Unsubscribed(stream)),
             // A terminal has no REST, and no book of it needs one.
             Input::Http { .. } | Input::Image(_) | Input::Timeout => {}
             Input::Disconnected => {

@@ -7,9 +7,9 @@ mod states;
 mod terminal;
 mod trades;
 
-use crate::feed::{Event, FeedOutput, Symbol};
+use crate::feed::{Event, FeedOutput, Outcome, Symbol};
 use crate::model::{Level, Stream, StreamId};
-use crate::venue::{FieldValue, HttpRequest, Output, RpcRequest, Update};
+use crate::venue::{FieldValue, HttpRequest, LinkId, Output, RpcRequest, Update};
 
 /// Keeps what a session says.
 #[derive(Default)]
@@ -49,13 +49,16 @@ impl Output for Said {
     fn reconnect(&mut self, reason: String) {
         self.updates.push(format!("reconnect {reason}"));
     }
+    fn replace(&mut self, reason: &str) {
+        self.updates.push(format!("replace {reason}"));
+    }
 }
 
 impl FeedOutput for Said {
-    fn send(&mut self, text: String) {
+    fn send(&mut self, _: LinkId, text: String) {
         self.sent.push(text);
     }
-    fn http(&mut self, request: HttpRequest) {
+    fn http(&mut self, _: LinkId, request: HttpRequest) {
         panic!("a terminal has no REST: {request:?}");
     }
     fn rpc(&mut self, request: RpcRequest) {
@@ -64,9 +67,10 @@ impl FeedOutput for Said {
     fn answer(&mut self, id: u64, text: String) {
         self.updates.push(format!("answer {id} {text}"));
     }
-    fn reconnect(&mut self, reason: String) {
+    fn reconnect(&mut self, _: LinkId, reason: String) {
         self.updates.push(format!("reconnect {reason}"));
     }
+    fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
         self.updates.push(match event {
             Event::Status { status, channel, .. } => {

@@ -110,7 +110,7 @@ impl Trades {
         if known.is_some() || !self.discover {
             return known;
         }
-        let stream = out.discovered(Stream { symbol: symbol.to_owned(), channel: Channel::Trade })?;
+        let stream = out.discovered(Stream::new(symbol, Channel::Trade))?;
         self.streams.insert(symbol.to_owned(), stream);
         Some(stream)
     }

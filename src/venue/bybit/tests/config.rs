@@ -36,10 +36,10 @@ fn channels_in_our_spelling() {
         ("linear", "liquidation", Channel::Liquidation, "allLiquidation.X"),
     ] {
         let spec = parse(market, text).expect(text);
-        assert_eq!(spec, ChannelSpec { channel, symbols: Vec::new(), book_depth: None, note: None }, "{text}");
-        assert_eq!(channels::name(market, &Stream { symbol: "X".to_owned(), channel }), topic);
+        assert_eq!(spec, ChannelSpec::of(channel), "{text}");
+        assert_eq!(channels::name(market, &Stream::new("X", channel)), topic);
     }
-    let option = Stream { symbol: "BTC-6JAN23-17500-C".to_owned(), channel: Channel::Trade };
+    let option = Stream::new("BTC-6JAN23-17500-C", Channel::Trade);
     assert_eq!(channels::name("option", &option), "publicTrade.BTC", "options trade by base coin");
 }
 
@@ -49,7 +49,7 @@ fn every_listed_channel_is_understood_and_has_a_topic_that_is_read_back() {
         for text in (VENUE.channels)(market.id) {
             let channel = parse(market.id, &text).expect(&text).channel;
             assert_eq!(channel.to_string(), text);
-            let topic = channels::name(market.id, &Stream { symbol: market.example.to_owned(), channel });
+            let topic = channels::name(market.id, &Stream::new(market.example, channel));
             let (read, symbol) = channels::parse_topic(&topic).expect(&topic);
             let same = read == channel || (channel == Channel::Bbo && read == book(1));
             assert!(same, "{topic} is {read}, not {channel}");
@@ -198,7 +198,7 @@ fn addresses_are_completed_and_translated() {
         ("linear", Some("sim.local/x"), None, "wss://sim.local/x", "https://sim.local", false),
     ] {
         let found = endpoints(market, url, rest_url);
-        assert_eq!((found.url.as_str(), found.rest_url.as_str()), (want, want_rest), "{url:?}");
+        assert_eq!((found.urls[0].as_str(), found.rest_url.as_str()), (want, want_rest), "{url:?}");
         assert_eq!(found.note.is_some(), noted, "{url:?}: {:?}", found.note);
     }
 }

@@ -16,7 +16,7 @@ fn paths(said: &Recorder) -> Vec<&str> {
 }
 
 fn answer<'d>(desk: &'d mut Desk, id: u64, status: Option<u16>, body: &str, seconds: f64) -> &'d Recorder {
-    desk.take(Input::Http { id, status, body: body.as_bytes() }, seconds)
+    desk.take(Input::Http { id, status, body: body.as_bytes(), url: None }, seconds)
 }
 
 #[test]

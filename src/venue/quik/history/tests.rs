@@ -178,9 +178,8 @@ struct Desk {
 
 impl Desk {
     fn with(streams: &[(&str, &str)], sources: usize) -> Self {
-        let stream = |(symbol, interval): &(&str, &str)| Stream {
-            symbol: (*symbol).to_owned(),
-            channel: Channel::Candle(Interval::parse(interval).expect("an interval")),
+        let stream = |(symbol, interval): &(&str, &str)| {
+            Stream::new(*symbol, Channel::Candle(Interval::parse(interval).expect("an interval")))
         };
         let streams: Vec<Stream> = streams.iter().map(stream).collect();
         let history_fresh = Duration::from_millis(200);

@@ -62,10 +62,7 @@ struct Desk {
 
 impl Desk {
     fn new(streams: &[(&str, Channel)], wanted: &[(&str, u64)]) -> Self {
-        let streams: Vec<Stream> = streams
-            .iter()
-            .map(|(symbol, channel)| Stream { symbol: (*symbol).to_owned(), channel: *channel })
-            .collect();
+        let streams: Vec<Stream> = streams.iter().map(|(symbol, channel)| Stream::new(*symbol, *channel)).collect();
         let terminal = TerminalSpec { params: wanted_of(wanted), calls_per_second: 200, ..TerminalSpec::default() };
         let params = Params::new("SPBFUT", &streams, &terminal);
         Self { params, terminal: Terminal::default(), said: Said::default(), ms: 0 }

@@ -20,7 +20,7 @@ struct Desk {
 
 impl Desk {
     fn live() -> Self {
-        let stream = |channel| Stream { symbol: "RIZ6".to_owned(), channel };
+        let stream = |channel| Stream::new("RIZ6", channel);
         let minute = Interval { count: 1, unit: 'm' };
         let terminal = TerminalSpec {
             params: vec![("LAST".to_owned(), Duration::from_millis(500))],
@@ -28,7 +28,7 @@ impl Desk {
             ..TerminalSpec::default()
         };
         let streams = vec![stream(Channel::Ticker), stream(Channel::Candle(minute))];
-        let spec = SessionSpec { market: "SPBFUT".to_owned(), streams, discover: false, terminal };
+        let spec = SessionSpec { terminal, ..SessionSpec::of("SPBFUT", streams) };
         let mut desk = Self { session: QuikSession::new(spec), said: Said::default(), ms: 1000, held: 0 };
         desk.take(Input::Connected);
         desk.run(1000);

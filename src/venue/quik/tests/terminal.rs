@@ -68,7 +68,7 @@ struct Pending {
 /// Book, trades and ticker of these securities.
 pub(super) fn streams(symbols: &[&str]) -> Vec<Stream> {
     let channels = [Channel::Book(BookDepth::Levels(50)), Channel::Trade, Channel::Ticker];
-    let of = |symbol: &&str| channels.map(|channel| Stream { symbol: (*symbol).to_owned(), channel });
+    let of = |symbol: &&str| channels.map(|channel| Stream::new(*symbol, channel));
     symbols.iter().flat_map(of).collect()
 }
 
@@ -84,7 +84,7 @@ impl Terminal {
     }
 
     pub(super) fn with(symbols: &[&str], terminal: TerminalSpec, start: u64) -> Self {
-        let spec = SessionSpec { market: "SPBFUT".to_owned(), streams: streams(symbols), discover: false, terminal };
+        let spec = SessionSpec { terminal, ..SessionSpec::of("SPBFUT", streams(symbols)) };
         Self::before(Stepped::Session(Box::new(QuikSession::new(spec))), symbols, start)
     }
 
@@ -96,6 +96,7 @@ impl Terminal {
             discover: false,
             silence: Duration::from_secs(10),
             terminal: TerminalSpec { events: true, ..TerminalSpec::default() },
+            ..FeedSpec::default()
         };
         Self::before(Stepped::Feed(Box::new(Feed::new(&VENUE, spec))), symbols, NOON)
     }

@@ -1,0 +1,111 @@
+//! The streams of a feed, which may come and go at run time, and which of them speaks for its symbol.
+
+use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, StreamState};
+use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
+use crate::venue::Route;
+
+impl Core {
+    /// Adds a stream, or one that was left again; `None` beyond the limits.
+    pub(in crate::feed) fn add(&mut self, stream: Stream, route: Route) -> Option<StreamId> {
+        let at = match self.by_stream.get(&stream) {
+            Some(at) => *at,
+            None => {
+                let at = u32::try_from(self.streams.len()).ok().filter(|_| self.streams.len() < STREAMS_MAX)?;
+                let symbol = self.intern(&stream.symbol)?;
+                self.by_stream.insert(stream.clone(), at);
+                self.streams.push(StreamState::new(stream, symbol, route));
+                at
+            }
+        };
+        let state = self.streams.get_mut(at as usize)?;
+        state.wanted = true;
+        let symbol = state.symbol;
+        self.elect(symbol, at);
+        Some(StreamId(at))
+    }
+
+    /// Makes this stream the one that speaks for its symbol if it is better than the one that does.
+    fn elect(&mut self, symbol: u32, at: u32) {
+        let channel = |at: u32| self.streams.get(at as usize).map(|stream| stream.stream.channel);
+        let rank = |at: u32| match channel(at) {
+            Some(Channel::Book(BookDepth::Full)) => u32::MAX,
+            Some(Channel::Book(BookDepth::Levels(depth))) => 2 + u32::from(depth),
+            Some(Channel::Bbo) => 1,
+            _ => 0,
+        };
+        let better = |main: Option<u32>| main.is_none_or(|main| rank(at) > rank(main));
+        let (is_bbo, Some(state)) = (channel(at) == Some(Channel::Bbo), self.symbols.get(symbol as usize)) else {
+            return;
+        };
+        let main = if better(state.main) { Some(at) } else { state.main };
+        if let Some(state) = self.symbols.get_mut(symbol as usize) {
+            state.main = main;
+            state.bbo = if is_bbo { Some(at) } else { state.bbo };
+        }
+    }
+
+    /// The id of a stream that is wanted.
+    pub(in crate::feed) fn stream_id(&self, stream: &Stream) -> Option<StreamId> {
+        let at = *self.by_stream.get(stream)?;
+        self.streams.get(at as usize).filter(|stream| stream.wanted).map(|_| StreamId(at))
+    }
+
+    /// The streams of a route that are wanted.
+    pub(in crate::feed) fn streams_of(&self, route: Route) -> impl Iterator<Item = (StreamId, &StreamState)> {
+        (0..).map(StreamId).zip(&self.streams).filter(move |(_, stream)| stream.wanted && stream.route == route)
+    }
+
+    /// A stream is asked for at run time: it begins as it would have with the connection.
+    pub(in crate::feed) fn begin(&mut self, id: StreamId, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = id.0 as usize;
+        let Some(route) = self.streams.get(at).map(|stream| stream.route) else { return };
+        self.states_changed = true;
+        if self.is_connected(route) {
+            self.streams[at].idle(now.mono);
+            self.streams[at].connected(now.mono);
+            self.set_status(at, State::Syncing, Some(Reason::Starting), None, now, out);
+        }
+    }
+
+    /// A stream is left at run time: what was published of it no longer holds. Another one may speak for its symbol.
+    pub(in crate::feed) fn leave(&mut self, id: StreamId, now: Stamp, out: &mut dyn FeedOutput) {
+        let at = id.0 as usize;
+        let Some(symbol) = self.streams.get(at).map(|stream| stream.symbol) else { return };
+        self.streams[at].idle(now.mono);
+        self.commands.retain(|command| !matches!(command, Command::Resync(of) | Command::Image(of) if *of == id));
+        self.set_status(at, State::Down, Some(Reason::Unsubscribed), None, now, out);
+        self.streams[at].wanted = false;
+        self.streams[at].book = None;
+        self.states_changed = true;
+        let Some(state) = self.symbols.get_mut(symbol as usize) else { return };
+        let was_main = state.main == Some(id.0);
+        state.main = state.main.filter(|main| *main != id.0);
+        state.bbo = state.bbo.filter(|bbo| *bbo != id.0);
+        if !was_main {
+            return;
+        }
+        let of_symbol = |(_, stream): &(u32, &StreamState)| stream.wanted && stream.symbol == symbol;
+        let others: Vec<u32> = (0..).zip(&self.streams).filter(of_symbol).map(|(at, _)| at).collect();
+        others.into_iter().for_each(|other| self.elect(symbol, other));
+        let Some(state) = self.symbols.get(symbol as usize) else { return };
+        if let Some(stream) = state.main.and_then(|main| self.streams.get(main as usize)) {
+            let channel = Some(stream.stream.channel);
+            out.event(&state.symbol, Event::Status { main: true, channel, status: &stream.status });
+        }
+    }
+
+    pub(in crate::feed) fn route_of(&self, id: StreamId) -> Route {
+        self.streams.get(id.0 as usize).map_or(Route(0), |stream| stream.route)
+    }
+
+    /// Whether the venue has confirmed a stream, so far as its state tells.
+    pub(in crate::feed) fn is_confirmed(&self, id: StreamId) -> bool {
+        self.streams.get(id.0 as usize).is_some_and(|stream| stream.status.state == State::Live)
+    }
+
+    /// The venue's id of a live book.
+    pub(in crate::feed) fn live_seq(&self, id: StreamId) -> Option<u64> {
+        let book = self.streams.get(id.0 as usize)?.book.as_ref()?;
+        book.live().map(|_| book.seq())
+    }
+}

@@ -1,0 +1,189 @@
+//! The connections of one feed: each is dialled, kept, lost and dialled again by itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use tokio::time::sleep_until;
+use tracing::{debug, warn};
+
+use super::backoff::{Backoff, Failure};
+use super::dial::{ConnectError, Socket, dial, host_of};
+use super::driver::DriverLimits;
+use super::limits::{ConnectBudget, millis};
+use super::repeats::Repeats;
+use super::ws::{Connection, ConnectionLimits, End, Received};
+use crate::clock;
+use crate::model::{Mono, Stamp};
+use crate::venue::{LinkId, Route};
+
+/// What became of dialing.
+pub(super) type Dialed = Result<Socket, ConnectError>;
+
+/// What dialing takes.
+pub(super) struct Dialer {
+    pub(super) feed: Arc<str>,
+    /// By route.
+    pub(super) urls: Vec<Arc<str>>,
+    pub(super) connects: Arc<ConnectBudget>,
+    pub(super) limits: DriverLimits,
+}
+
+impl Dialer {
+    /// A connection that is dialled at once.
+    pub(super) fn line(&self, id: LinkId, route: Route) -> Line {
+        let url = self.urls.get(usize::from(route.0)).or(self.urls.first()).cloned().unwrap_or_default();
+        Line {
+            id,
+            host: host_of(&url),
+            link: self.dial_after(Duration::ZERO, &url),
+            url,
+            burst: Vec::new(),
+            backoff: Backoff::new(self.limits.backoff),
+            repeats: Repeats::default(),
+        }
+    }
+
+    fn dial_after(&self, delay: Duration, url: &Arc<str>) -> Link {
+        let at = clock::now().mono.after(delay);
+        let (feed, url) = (Arc::clone(&self.feed), Arc::clone(url));
+        let (connects, limits) = (Arc::clone(&self.connects), self.limits.dial);
+        Link::Dialing(Box::pin(async move {
+            sleep_until(clock::instant_of(at)).await;
+            connects.acquire(&feed).await;
+            dial(&url, &limits).await
+        }))
+    }
+}
+
+/// One connection of a feed.
+pub(super) struct Line {
+    pub(super) id: LinkId,
+    /// What was read and not yet stepped through.
+    pub(super) burst: Vec<Received>,
+    url: Arc<str>,
+    host: String,
+    link: Link,
+    backoff: Backoff,
+    repeats: Repeats,
+}
+
+enum Link {
+    /// Waiting for the back-off and the budget, then dialing.
+    Dialing(Pin<Box<dyn Future<Output = Dialed> + Send>>),
+    Open(Connection),
+}
+
+/// What happens on a connection.
+pub(super) enum Event {
+    Dialed(Dialed),
+    /// Messages are in the burst; the end of the connection may have come after them.
+    Read(Option<End>),
+}
+
+/// The next event of any of the connections, and which. May be dropped and called again; without connections it waits
+/// for ever.
+pub(super) async fn next_event(lines: &mut [Line]) -> (usize, Event) {
+    match lines {
+        [] => std::future::pending().await,
+        [only] => (0, only.event().await),
+        many => {
+            let all = many.iter_mut().enumerate().map(|(at, line)| Box::pin(async move { (at, line.event().await) }));
+            select_all(all).await.0
+        }
+    }
+}
+
+impl Line {
+    /// May be dropped and called again.
+    async fn event(&mut self) -> Event {
+        match &mut self.link {
+            Link::Dialing(dialing) => Event::Dialed(dialing.await),
+            Link::Open(connection) => Event::Read(connection.read(&mut self.burst).await),
+        }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn url(&self) -> Arc<str> {
+        Arc::clone(&self.url)
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.link, Link::Open(_))
+    }
+
+    /// The connection, if it is open.
+    pub(super) const fn connection(&mut self) -> Option<&mut Connection> {
+        match &mut self.link {
+            Link::Open(connection) => Some(connection),
+            Link::Dialing(_) => None,
+        }
+    }
+
+    /// When the connection wants to be looked after.
+    pub(super) fn due(&self) -> Option<Mono> {
+        match &self.link {
+            Link::Open(connection) => Some(connection.due()),
+            Link::Dialing(_) => None,
+        }
+    }
+
+    /// Frames came of what was read.
+    pub(super) fn good_data(&mut self, now: Mono) {
+        self.backoff.good_data(now);
+        if self.backoff.failures() == 0 {
+            self.repeats.clear();
+        }
+    }
+
+    pub(super) fn opened(&mut self, socket: Socket, limits: ConnectionLimits, now: Mono) {
+        self.backoff.connected(now);
+        self.burst.clear();
+        self.link = Link::Open(Connection::new(socket, limits, now));
+    }
+
+    pub(super) fn not_opened(&mut self, error: &ConnectError, dialer: &Dialer, now: Stamp) {
+        let (delay, reason) = (self.failed(error.failure()), error.to_string());
+        if let Some(repeats) = self.repeats.admit(&reason, now.mono) {
+            warn!(feed = %dialer.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "cannot connect");
+        }
+        self.link = dialer.dial_after(delay, &self.url);
+    }
+
+    /// Leaves the connection without waiting for it, and dials again after the back-off.
+    pub(super) fn lost(&mut self, end: End, dialer: &Dialer, now: Stamp) {
+        let (delay, reason) = (self.failed(end.failure()), end.to_string());
+        match self.repeats.admit(&reason, now.mono) {
+            Some(repeats) => {
+                warn!(feed = %dialer.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "disconnected");
+            }
+            None => debug!(feed = %dialer.feed, host = self.host, reason, "disconnected"),
+        }
+        self.burst.clear();
+        if let Link::Open(connection) = std::mem::replace(&mut self.link, dialer.dial_after(delay, &self.url)) {
+            // Ends by itself: leaving has a deadline.
+            tokio::spawn(async move { connection.leave(&end).await });
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> Duration {
+        self.backoff.failed(failure, fastrand::f64())
+    }
+
+    /// Closes a connection that is needed no more, without waiting for it.
+    pub(super) fn leave(self) {
+        tokio::spawn(self.close());
+    }
+
+    /// Closes the connection in order.
+    pub(super) async fn close(self) {
+        if let Link::Open(connection) = self.link {
+            connection.close(1000).await;
+        }
+    }
+}
