@@ -146,6 +146,7 @@ fn publish_all(bus: &Publisher, updates: u64) {
     let every = Duration::from_nanos(1_000_000_000 * TOGETHER / PACE);
     for at in 0..updates / TOGETHER {
         let due = start.after(every * u32::try_from(at).unwrap_or(u32::MAX));
+        #[allow(clippy::disallowed_methods, reason = "the pace is what is measured")]
         std::thread::sleep(due.since(clock::mono()));
         let mut batch: Vec<_> = (0..TOGETHER).map(|part| update(at * TOGETHER + part)).collect();
         bus.publish(&mut batch);
