@@ -26,6 +26,9 @@ use crate::model::Mono;
 const NOTICE: &[u8] = b"notice.loss.";
 /// A connection without data is asked whether it lives.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// Between two bursts: what comes meanwhile is written together, so that a frame at a time does not cost a round trip each,
+/// and subscribers of the bus are served first.
+const GATHER: Duration = Duration::from_millis(2);
 /// Between two times that everything current is written anew, because something was lost or refused.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 const RENEW_AFTER_AT_MOST: Duration = Duration::from_secs(60);
@@ -161,6 +164,9 @@ impl Run {
             self.write(connection).await?;
             backoff.good_data(clock::mono());
             self.renew_if_due();
+            if self.batch.is_empty() {
+                sleep(GATHER).await;
+            }
             tokio::select! {
                 Some(told) = self.told.recv() => self.layout.tell(told, &mut self.batch),
                 () = self.subscriber.next(&mut self.frames) => self.take_frames(),
