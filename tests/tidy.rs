@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The pure layers, each of which may use only the ones before it.
-const LAYERS: [&str; 6] = ["model", "book", "venue", "feed", "frame", "pipeline"];
+const LAYERS: [&str; 7] = ["sign", "model", "book", "venue", "feed", "frame", "pipeline"];
 /// Parts of the rim that are pure too.
 const PURE_PARTS: [&str; 1] = ["src/sink/redis/layout"];
 /// What pure code does not name: sockets, files, clocks, the runtime.
