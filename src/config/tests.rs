@@ -35,6 +35,7 @@ static ACME: VenueDef = VenueDef {
     rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
+    is_mixed: false,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.

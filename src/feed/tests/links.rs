@@ -21,6 +21,7 @@ static ACME: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
+    is_mixed: false,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.

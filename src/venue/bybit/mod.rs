@@ -27,6 +27,7 @@ pub const VENUE: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
+    is_mixed: false,
 };
 
 const REST: &str = "https://api.bybit.com";

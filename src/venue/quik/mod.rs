@@ -44,6 +44,7 @@ pub const VENUE: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
+    is_mixed: false,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.
