@@ -219,15 +219,17 @@ impl Desk {
                 continue;
             };
             let part = parts.entry((v3.market.to_owned(), wanted.channel)).or_default();
-            if !v3.argument.is_empty() {
-                part.symbols.push(v3.argument.to_owned());
+            // Rows of an account come together, whatever they are of.
+            let symbol = if v3.is_of_account() { "" } else { v3.argument };
+            if !symbol.is_empty() {
+                part.symbols.push(symbol.to_owned());
             }
             part.names.push(channel.clone());
             part.asked.push(Asked {
                 name: name.to_owned(),
                 venue: self.okws.venue.clone(),
                 market: v3.market.to_owned(),
-                symbol: v3.argument.to_owned(),
+                symbol: symbol.to_owned(),
                 topic: wanted.topic,
                 table: v3.table.to_owned(),
             });
