@@ -99,6 +99,12 @@ impl Account {
         }
     }
 
+    /// Whether nobody watches it, and no connection is counted in.
+    #[cfg(test)]
+    pub(super) fn is_alone(&self) -> bool {
+        self.watched.is_empty() && self.connections.values().all(|count| *count == 0)
+    }
+
     pub(super) fn watch(&mut self, wish: &Private, now: Mono) {
         let new = || Watched { wish: wish.clone(), count: 0, pushed: now };
         self.watched.entry(wish.topic()).or_insert_with(new).count += 1;
@@ -148,7 +154,7 @@ impl Account {
         let places = tradable(listed);
         let turn = usize::try_from(self.orders).unwrap_or(0);
         let Some(place) = places.get(turn % places.len().max(1)).copied() else { return };
-        let buy = turn / places.len().max(1) % 2 == 0;
+        let buy = (turn / places.len().max(1)).is_multiple_of(2);
         let best = listed[place].market.best(if buy { Side::Ask } else { Side::Bid });
         self.orders += 1;
         let order = Order {
@@ -172,8 +178,8 @@ impl Account {
         let number = self.orders;
         let fresh = order.filled == 0;
         let lots = match () {
-            () if number % 5 == 0 => 0,
-            () if number % 3 == 0 && fresh => order.lots / 2,
+            () if number.is_multiple_of(5) => 0,
+            () if number.is_multiple_of(3) && fresh => order.lots / 2,
             () => order.lots - order.filled,
         };
         order.filled += lots;

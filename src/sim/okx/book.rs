@@ -130,7 +130,6 @@ impl BookStream {
     /// Maintenance: ids begin again at a smaller one. What changed since the last message counts as the same change.
     pub(super) fn reset(&mut self, spec: &Spec, market: &Market, seq_id: u64, now: Stamp) {
         self.refresh(spec, market, self.seq_id, now);
-        self.history.clear();
         self.number(spec, seq_id);
     }
 

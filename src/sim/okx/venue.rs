@@ -124,6 +124,12 @@ impl Venue {
         }
     }
 
+    /// Whether no connection is counted in anywhere.
+    #[cfg(test)]
+    pub(super) fn nobody_listens(&self) -> bool {
+        self.watched.is_empty() && self.account.is_alone()
+    }
+
     fn recount(&mut self) {
         self.watched = (0..self.listed.len()).filter(|at| self.listed[*at].any_watched()).collect();
     }

@@ -24,6 +24,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
 };

@@ -191,3 +191,75 @@ fn subscribing_again_gives_a_second_snapshot_but_not_in_japan() {
     assert_eq!(japan.join("books", "BTC-JPY").len(), 2);
     assert_eq!(japan.join("books", "BTC-JPY").len(), 1);
 }
+
+mod hostile {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CHANNELS: [&str; 12] = [
+        "books",
+        "bbo-tbt",
+        "books-l2-tbt",
+        "trades",
+        "candle1Mutc",
+        "index-candle1s",
+        "funding-rate",
+        "liquidation-orders",
+        "orders",
+        "account",
+        "positions",
+        "status",
+    ];
+
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(json!("BTC-USDT")),
+            Just(json!("BTC-USD-270326-60000-C")),
+            Just(json!("SWAP")),
+            Just(json!("ANY")),
+            Just(json!("{\"updateInterval\":0}")),
+            any::<String>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            Just(Value::Null),
+            Just(json!([{}])),
+        ]
+    }
+
+    fn request() -> impl Strategy<Value = String> {
+        let names = ["instId", "instType", "instFamily", "ccy", "extraParams", "apiKey", "timestamp", "sign"];
+        let fields = proptest::collection::vec((proptest::sample::select(names.to_vec()), value()), 0..4);
+        let arg = (proptest::sample::select(CHANNELS.to_vec()), fields).prop_map(|(channel, fields)| {
+            let mut arg = json!({"channel": channel});
+            for (name, value) in fields {
+                arg[name] = value;
+            }
+            arg
+        });
+        let ops = proptest::sample::select(vec!["subscribe", "unsubscribe", "login", "ping"]);
+        let args = proptest::collection::vec(arg, 0..4);
+        let ids = prop_oneof![3 => Just(json!("7")), 1 => value()];
+        let whole = (ops, args, ids).prop_map(|(op, args, id)| json!({"op": op, "args": args, "id": id}).to_string());
+        let whole = whole.boxed();
+        let cut = (whole.clone(), any::<prop::sample::Index>())
+            .prop_map(|(text, at)| text.chars().take(at.index(text.len())).collect());
+        prop_oneof![4 => whole, 1 => cut, 1 => any::<String>()]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever clients ask, every request has an answer, and nobody is still counted in when all are gone.
+        #[test]
+        fn any_request_is_answered_and_nothing_is_left(texts in proptest::collection::vec(request(), 1..40), private in any::<bool>()) {
+            let mut bench = Bench::new(if private { "private" } else { "public" });
+            bench.log_in();
+            for text in texts {
+                let answers = bench.ask(&text);
+                prop_assert!(!answers.is_empty() || bench.closed.is_some(), "{text}");
+                bench.run(30);
+            }
+            bench.session.close(&mut bench.venue);
+            prop_assert!(bench.venue.nobody_listens());
+        }
+    }
+}
