@@ -93,8 +93,8 @@ pub enum FaultSpec {
 
 /// Every spelling that is allowed, for help and error texts.
 pub const ALLOWED: &str = "drop, dup, swap, crossed, garbage, truncated, badutf8, huge[:BYTES], stall[:MS], \
-    silence[:TOPIC], close[:CODE], reset, eof, half-open, fragmented, reject[:TOPIC], nopong, restart, snapshot, \
-    newfield, unknown-topic, refuse[:STATUS], checksum (OKX), notice[:MS] (OKX, Binance), lifetime[:MS], rest-slow[:MS], \
+    silence[:TOPIC], close[:CODE], reset, eof, half-open, fragmented, reject[:TOPIC], nopong (not Binance), \
+    restart (not Binance), snapshot (not Binance), newfield, unknown-topic, refuse[:STATUS], checksum (OKX), notice[:MS] (not Bybit), lifetime[:MS], rest-slow[:MS], \
     rest-stale (Binance), rest-5xx[:STATUS], rest-ban[:SECONDS] (Binance), each with [@N[+EVERY]]; or random[:PERCENT]";
 
 /// Why a `--fault` was refused.
@@ -247,12 +247,19 @@ type Place = (u64, Option<u64>);
 
 /// Splits `KIND[:ARG][@N[+EVERY]]` into name, argument and place.
 pub(super) fn split(text: &str) -> Result<(&str, Option<&str>, Option<Place>), FaultError> {
-    let (what, place) = match text.split_once('@') {
-        Some((what, at)) => (what, Some(place(at)?)),
-        None => (text, None),
+    let Some((name, rest)) = text.split_once(':') else {
+        let (name, place) = match text.split_once('@') {
+            Some((name, at)) => (name, Some(place(at)?)),
+            None => (text, None),
+        };
+        return Ok((name, None, place));
     };
-    let (name, arg) = what.split_once(':').map_or((what, None), |(name, arg)| (name, Some(arg)));
-    Ok((name, arg, place))
+    // An argument may be a topic with an @ of its own: `btcusdt@depth`.
+    match rest.rsplit_once('@').filter(|(_, at)| !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit() || b == b'+'))
+    {
+        Some((arg, at)) => Ok((name, Some(arg), Some(place(at)?))),
+        None => Ok((name, Some(rest), None)),
+    }
 }
 
 fn place(text: &str) -> Result<Place, FaultError> {
@@ -296,6 +303,9 @@ mod tests {
         assert_eq!("huge".parse(), one(FaultKind::Huge(20_000_000), None, None));
         let topic = Some("orderbook.50.BTCUSDT".to_owned());
         assert_eq!("silence:orderbook.50.BTCUSDT@3".parse(), one(FaultKind::Silence(topic), Some(3), None));
+        let topic = || Some("btcusdt@depth@100ms".to_owned());
+        assert_eq!("silence:btcusdt@depth@100ms".parse(), one(FaultKind::Silence(topic()), None, None));
+        assert_eq!("silence:btcusdt@depth@100ms@7+2".parse(), one(FaultKind::Silence(topic()), Some(7), Some(2)));
         assert_eq!("random:20".parse(), Ok(FaultSpec::Random(20)));
     }
 
@@ -315,6 +325,8 @@ mod tests {
         assert!(error("drop:3").contains("no argument"));
         assert!(error("close:99").contains("1000..4999"));
         assert!(error("drop@0").contains("@N+EVERY"));
+        assert!(error("close:1008@0").contains("@N+EVERY"));
+        assert!(error("close:1008@x").contains("1000..4999"));
         assert!(error("drop@1+x").contains("@N+EVERY"));
         assert!(error("random:0").contains("1..100"));
         assert!(error("random@4").contains("random has none"));

@@ -320,8 +320,8 @@ impl Listed {
     /// A level that crosses the book: a bid well above the best ask.
     pub(super) fn crossing_bid(&self) -> String {
         let ticks = self.market.best(Side::Ask).ticks + 50;
-        let level = message::levels(&self.spec, &[Level { ticks, lots: self.spec.shape.max_lots }]);
-        level.trim_start_matches('[').trim_end_matches(']').to_owned()
+        let list = message::levels(&self.spec, &[Level { ticks, lots: self.spec.shape.max_lots }]);
+        list.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default().to_owned()
     }
 }
 

@@ -157,7 +157,7 @@ impl Venue {
         let passed = u64::try_from(now.mono.since(self.next_beat).as_millis()).unwrap_or(0) / BEAT_MS;
         let from_ms = self.beats * BEAT_MS;
         self.beats += 1 + passed;
-        self.next_beat = now.mono.after(BEAT);
+        self.next_beat = self.next_beat.after(Duration::from_millis(BEAT_MS.saturating_mul(1 + passed)));
         let to_ms = self.beats * BEAT_MS;
         // Once for every pace, even if several of its turns have passed.
         let due = |pace: u64| to_ms / pace != from_ms / pace;

@@ -63,6 +63,7 @@ impl Bench {
                 Reply::Pong(text) => out.push(Value::from(text)),
                 Reply::Data(message) => out.push(serde_json::from_slice(&message.text).unwrap()),
                 Reply::Close(code, _) => self.closed = Some(code),
+                Reply::Ping(_) => panic!("a ping frame"),
             }
         }
         out

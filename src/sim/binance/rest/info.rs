@@ -33,7 +33,8 @@ pub(super) fn exchange(venue: &mut Venue, call: &Call) -> Outcome {
             names.iter().map(find).collect::<Option<Vec<_>>>().ok_or_else(no_symbol)?
         }
     };
-    let rows: Vec<String> = specs.into_iter().map(symbol).collect();
+    let sets = call.params.get("showPermissionSets") != Some("false");
+    let rows: Vec<String> = specs.into_iter().map(|spec| symbol(spec, sets)).collect();
     let limit = venue.weights[pool(call.market)].limit;
     let out = Object::new().text("timezone", "UTC").raw("serverTime", call.now_ms());
     let out = out.raw("rateLimits", limits(call.market, limit)).raw("exchangeFilters", "[]");
@@ -59,7 +60,7 @@ fn limits(market: Market, weight: u32) -> String {
     })
 }
 
-fn symbol(spec: &Spec) -> String {
+fn symbol(spec: &Spec, sets: bool) -> String {
     let out = Object::new().text("symbol", &spec.symbol);
     let out = match spec.market {
         Market::Spot => {
@@ -83,7 +84,7 @@ fn symbol(spec: &Spec) -> String {
     };
     let out = out.raw("orderTypes", r#"["LIMIT","MARKET"]"#).raw("filters", filters(spec));
     if spec.market == Market::Spot {
-        let sets = r#"[["SPOT","MARGIN"]]"#;
+        let sets = if sets { r#"[["SPOT","MARGIN"]]"# } else { "[]" };
         return out.raw("isSpotTradingAllowed", true).raw("permissions", "[]").raw("permissionSets", sets).done();
     }
     out.done()
