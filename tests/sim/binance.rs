@@ -1,12 +1,13 @@
 //! The simulated Binance over real sockets: books from images and streams, pings, limits, REST faults, and the account.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tickbus::sim::binance::{Settings, sign};
 use tickbus::sim::{Depth, Options, Running, Server};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::client::{Client, DEADLINE, Seen, ask, connect, get};

@@ -148,7 +148,7 @@ impl Account {
         let turn = usize::try_from(self.orders).unwrap_or(0);
         let Some(market) = markets.get(turn % markets.len().max(1)) else { return };
         let Some(place) = tradable(*market, listed) else { return };
-        let buy = turn / markets.len() % 2 == 0;
+        let buy = (turn / markets.len()).is_multiple_of(2);
         let best = listed[place].market.best(if buy { Side::Ask } else { Side::Bid });
         self.orders += 1;
         let (now_ms, due) = (now.wall.as_ms(), now.mono.after(ORDER_LIFE));

@@ -160,7 +160,7 @@ impl Session {
                 }
                 self.subscribe(&names, now, venue, refuses);
                 self.subscribed += 1;
-                if self.subscribed % 5 == 0 {
+                if self.subscribed.is_multiple_of(5) {
                     self.late = Some((now.mono.after(LATE), request::accepted(&id, "null")));
                     return Vec::new();
                 }

@@ -19,7 +19,7 @@ pub(super) fn day_weight(call: &Call) -> u32 {
     match symbols {
         Some(symbols) if call.market == Market::Spot => match symbols.len() {
             ..=20 => 2,
-            ..=100 => 40,
+            21..=100 => 40,
             _ => 80,
         },
         _ => weight(call, [2, 80], [1, 40]),

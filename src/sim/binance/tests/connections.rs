@@ -11,7 +11,7 @@ fn requests_are_answered_as_documented() {
     let accepted = json!({"result": null, "id": 1});
     assert_eq!(
         scene.ask(r#"{"method":"SUBSCRIBE","params":["btcusdt@trade","moonusdt@depth"],"id":1}"#),
-        [accepted.clone()]
+        std::slice::from_ref(&accepted)
     );
     let list = r#"{"method":"LIST_SUBSCRIPTIONS","id":3}"#;
     assert_eq!(scene.ask(list), [json!({"result": ["btcusdt@trade", "moonusdt@depth"], "id": 3})]);
