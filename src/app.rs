@@ -332,7 +332,7 @@ fn websocket_driver(
         rest: shared.rest.clone(),
         commands,
         tap: shared.tap.clone(),
-        limits: DriverLimits::default(),
+        limits: DriverLimits { connect_pause: plan.venue.connect_pause, ..DriverLimits::default() },
     })
 }
 

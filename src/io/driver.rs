@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -38,6 +39,8 @@ pub struct DriverLimits {
     pub connection: ConnectionLimits,
     /// Opening it again.
     pub backoff: BackoffLimits,
+    /// Least time between two new connections to the same host, over all feeds.
+    pub connect_pause: Duration,
 }
 
 /// What a driver is made of.
@@ -196,11 +199,12 @@ impl<P: Steps> Driver<P> {
         let line = self.lines.get_mut(at)?;
         let (link, burst) = (line.id, std::mem::take(&mut line.burst));
         for message in &burst {
-            self.engine.tap(Kind::Ws, now, None, || message.bytes());
-            match message {
-                Received::Text(text) => self.engine.step_on(link, Input::Text(text.as_bytes()), now),
-                Received::Binary(data) => self.engine.step_on(link, Input::Binary(data), now),
-            }
+            let (kind, input) = match message {
+                Received::Text(text) => (Kind::Ws, Input::Text(text.as_bytes())),
+                Received::Binary(data) => (Kind::Binary, Input::Binary(data)),
+            };
+            self.engine.tap(kind, now, None, || message.bytes());
+            self.engine.step_on(link, input, now);
             if let Some(reason) = self.asked_to_leave(link) {
                 return Some(End::Asked(reason));
             }
@@ -249,8 +253,13 @@ impl<P: Steps> Driver<P> {
         let line = self.lines.get_mut(at)?;
         let link = line.id;
         let connection = line.connection()?;
-        let sends = &mut self.engine.pipeline.outbox().sends;
-        let own: Vec<_> = sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
+        let outbox = self.engine.pipeline.outbox();
+        for (_, login) in outbox.logins.extract_if(.., |(id, _)| *id == link) {
+            if let Err(end) = connection.send(login.reveal().to_owned(), now.mono) {
+                return Some(end);
+            }
+        }
+        let own: Vec<_> = outbox.sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
         for text in own {
             self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
             if let Err(end) = connection.send(text, now.mono) {

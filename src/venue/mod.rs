@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::model::{Channel, Mono, Stamp, Stream, StreamId};
+use crate::secret::Secret;
 
 mod account;
 pub mod bybit;
@@ -13,6 +14,7 @@ mod bybit_v2;
 mod credentials;
 mod endpoint;
 pub mod kit;
+pub mod okx;
 pub mod quik;
 mod terminal;
 mod update;
@@ -26,7 +28,7 @@ pub use update::{
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
+pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -60,12 +62,16 @@ pub struct VenueDef {
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
     pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// Least time between two new connections to a host of it, over all feeds; zero where only the process's budget counts.
+    pub connect_pause: Duration,
     /// The REST endpoints of a market that have a name.
     pub rest: fn(market: &str) -> &'static [Endpoint],
     /// Opens a session.
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+    /// Whether one connection may carry several markets, so that each message of a recording is asked for its own.
+    pub is_mixed: bool,
 }
 
 /// What a feed is connected through.
@@ -283,6 +289,10 @@ pub trait Session: Send {
 pub trait Output {
     /// Sends a text message to the venue.
     fn send(&mut self, text: String);
+    /// Sends a text message that signs in, before all others: it is in no recording.
+    fn sign_in(&mut self, text: Secret) {
+        self.send(text.reveal().to_owned());
+    }
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.

@@ -18,9 +18,11 @@ static ACME: VenueDef = VenueDef {
     route_of: |_, stream| Route(u8::from(!matches!(stream.channel, Channel::Book(_)))),
     check_symbol: |_, _| Ok(()),
     endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
+    is_mixed: false,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.
