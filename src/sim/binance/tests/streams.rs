@@ -129,6 +129,8 @@ fn depth_keeps_its_pace_unless_every_move_goes_out() {
         let mut scene =
             Scene::with("/public/ws", Options { binance, symbols: vec!["BTCUSDT".into()], ..Options::default() });
         scene.subscribe(&[stream]);
+        // From one turn of the clock on.
+        scene.run(100);
         scene.live(3_000).len()
     };
     assert_eq!(count(false, "btcusdt@depth@100ms"), 30);
