@@ -39,6 +39,7 @@ static ACME: VenueDef = VenueDef {
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
     is_mixed: false,
+    silence: None,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.

@@ -72,6 +72,9 @@ pub struct VenueDef {
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
     /// Whether one connection may carry several markets, so that each message of a recording is asked for its own.
     pub is_mixed: bool,
+    /// How long a book may be without a message where the config does not say, if not the usual time: for venues that send
+    /// nothing while nothing changes.
+    pub silence: Option<Duration>,
 }
 
 /// What a feed is connected through.

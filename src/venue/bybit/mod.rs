@@ -31,6 +31,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
     is_mixed: false,
+    silence: None,
 };
 
 const REST: &str = "https://api.bybit.com";

@@ -41,6 +41,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,
+    silence: Some(SILENCE),
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
@@ -51,6 +52,10 @@ pub const VENUE_OKJ: VenueDef = VenueDef {
     is_mixed: false,
     ..VENUE
 };
+
+/// A quiet book is told each minute that it holds (OKX API v5, "Order book channel"), on OKJ and of whole books never; that the
+/// connection lives is known from pongs.
+const SILENCE: Duration = Duration::from_secs(150);
 
 const URL: &str = hosts::OKX.url;
 const REST: &str = hosts::OKX.rest_url;

@@ -48,6 +48,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
     is_mixed: false,
+    silence: None,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.
