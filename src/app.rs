@@ -22,7 +22,8 @@ use crate::config::Config;
 use crate::config::schema::Encoding as ConfigEncoding;
 use crate::control::wished::Owner;
 use crate::control::{
-    self, Applied, ControlDoor, Counted, Guard, HttpDoor, Registry, RequestSocket, Running, SnapshotDoor, StateFile,
+    self, Applied, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running, SnapshotDoor,
+    StateFile,
 };
 use crate::feed::State;
 use crate::frame::{Encoding, Heartbeat, heartbeat};
@@ -31,6 +32,7 @@ use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
+use crate::sink::redis::{Commands, RedisSink};
 use crate::store::StoreLimits;
 use crate::telemetry::process::raise_open_files;
 
@@ -51,6 +53,7 @@ pub struct Gateway {
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
     state_file: Option<StateFile>,
+    redis: Option<RedisSink>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -81,12 +84,14 @@ impl Gateway {
                 source: config.source.clone(),
             })),
             key_lists: config.security.lists.clone().into(),
+            redis: config.redis.as_ref().map(|_| Arc::default()),
             shutdown: Arc::new(shutdown),
         };
         let token = config.security.token.clone();
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
+        let redis = start_redis(config, &running)?;
         for plan in &config.feeds {
             let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
             // The config has been checked, and nobody else has opened anything yet.
@@ -115,7 +120,7 @@ impl Gateway {
         for note in &config.security.notes {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, state_file, stop_requested };
+        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -172,7 +177,12 @@ impl Gateway {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;
             }
         };
-        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        let redis = async {
+            if let Some(sink) = self.redis {
+                sink.close(SOCKETS_END_WITHIN).await;
+            }
+        };
+        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors, redis);
         if let Some(admin) = self.admin {
             admin.close().await;
         }
@@ -248,6 +258,13 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
+}
+
+/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
+    let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
+    let commands: Arc<dyn Commands> = Arc::new(ControlPlane::new(running.clone()));
+    Ok(Some(RedisSink::start(options, &running.publisher, Some(commands), stats)?))
 }
 
 /// Sends each subscriber its heartbeat, once a second.

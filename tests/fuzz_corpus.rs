@@ -30,6 +30,11 @@ fn bybit_session() {
 }
 
 #[test]
+fn okx_session() {
+    replay("okx_session", targets::okx_session);
+}
+
+#[test]
 fn quik_session() {
     replay("quik_session", targets::quik_session);
 }

@@ -157,7 +157,7 @@ impl Starter {
             rest: self.rest.clone(),
             commands,
             tap: self.tap.clone(),
-            limits: DriverLimits::default(),
+            limits: DriverLimits { connect_pause: feed.plan.venue.connect_pause, ..DriverLimits::default() },
         })
     }
 

@@ -17,6 +17,7 @@ mod problem;
 pub mod schema;
 pub mod secret;
 mod shape;
+pub mod sinks;
 mod streams;
 mod terminal;
 mod terminal_auth;

@@ -10,6 +10,7 @@ use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
 use crate::jobs::JobPlan;
 use crate::model::Stream;
+use crate::sink::redis::RedisOptions;
 use crate::venue::{Credentials, Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub store: Store,
     /// What the sockets demand of their clients.
     pub security: Security,
+    /// The Redis sink, if there is one.
+    pub redis: Option<RedisOptions>,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.

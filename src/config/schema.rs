@@ -14,6 +14,7 @@ use super::auth::Auth;
 use super::credentials::CredentialSources;
 use super::jobs::Job;
 use super::secret::SecretSource;
+use super::sinks::Sinks;
 use super::terminal::Terminal;
 use super::terminal_auth::TerminalAuth;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub connect: Connect,
     /// The latest values that are kept of every feed, for `tickbus ctl get` and the sinks.
     pub store: Store,
+    /// Where frames go besides the bus.
+    pub sinks: Sinks,
     /// The feeds by name. Names are lower case letters, digits and single underscores. May be empty: feeds can be opened at
     /// run time.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]

@@ -48,7 +48,7 @@ pub(super) fn resolve(
         endpoints,
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
-        silence: feed.silence_ms.map(Duration::from_millis),
+        silence: feed.silence_ms.map(Duration::from_millis).or(venue.silence),
         terminal,
         credentials,
         notes: table.notes,

@@ -27,6 +27,7 @@ pub(super) fn check(
     let mut security = Security::default();
     security.bus = settings.bus.auth.resolve(Of::Bus, environment, &mut security, findings);
     security.control = settings.control.auth.resolve(Of::Control, environment, &mut security, findings);
+    let redis = settings.sinks.resolve(environment, findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
     for (name, feed) in &settings.feeds {
@@ -54,7 +55,7 @@ pub(super) fn check(
     check_token(&settings, environment, &mut security, findings);
     check_state_file(&settings, findings);
     let Settings { bus, control, admin, log, connect, store, .. } = settings.clone();
-    Config { bus, control, admin, log, connect, store, security, feeds, jobs, settings, source: None }
+    Config { bus, control, admin, log, connect, store, security, redis, feeds, jobs, settings, source: None }
 }
 
 /// Reads the secret that requests to the control socket must carry, if there is to be one.

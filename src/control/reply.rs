@@ -8,6 +8,7 @@ use crate::bus::SubscriberStats;
 use crate::frame::Loss;
 use crate::io::command::DriverReport;
 use crate::io::terminal::TerminalReport;
+use crate::sink::redis::SinkReport;
 
 /// Why a command was not carried out, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,33 @@ pub(super) fn stats(running: &Running, with_peers: bool) -> Value {
     });
     if with_peers {
         fields["peers"] = running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect();
+        // Why it is not connected names its address.
+        if let Some(report) = running.redis_report() {
+            fields["sinks"] = json!({"redis": redis(&report)});
+        }
+    }
+    fields
+}
+
+/// The Redis sink.
+fn redis(report: &SinkReport) -> Value {
+    let mut fields = json!({
+        "connected": report.connected,
+        "connects": report.connects,
+        "failures": report.failures,
+        "frames": report.frames,
+        "commands": report.commands,
+        "refused_commands": report.refused,
+        "lost_frames": report.lost_frames,
+        "unreadable_frames": report.unreadable_frames,
+        "queued_frames": report.queued_frames,
+        "dropped_frames": report.dropped_frames,
+        "conflated_frames": report.conflated_frames,
+        "requests": report.requests,
+        "dropped_requests": report.dropped_requests,
+    });
+    if let Some(failure) = &report.last_failure {
+        fields["last_failure"] = json!(failure);
     }
     fields
 }

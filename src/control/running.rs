@@ -11,6 +11,7 @@ use super::reload::Applied;
 use crate::bus::Publisher;
 use crate::config::{self, KeyList, KeyListChange};
 use crate::io::command::{Command, DriverReport};
+use crate::sink::redis::{RedisStats, SinkReport};
 use crate::zmtp::PublicKey;
 
 /// Commands that may wait for a feed.
@@ -89,6 +90,8 @@ pub struct Running {
     pub applied: Arc<tokio::sync::Mutex<Applied>>,
     /// The lists of client keys that can be read again.
     pub key_lists: Arc<[KeyList]>,
+    /// What the Redis sink counts, if there is one.
+    pub redis: Option<Arc<RedisStats>>,
     /// Set to true to end the gateway.
     pub shutdown: Arc<watch::Sender<bool>>,
 }
@@ -99,6 +102,11 @@ impl Running {
         let feeds = self.feeds.list();
         let reports = join_all(feeds.iter().map(|feed| feed.handle.report())).await;
         feeds.into_iter().zip(reports).collect()
+    }
+
+    /// What the Redis sink reports, if there is one.
+    pub fn redis_report(&self) -> Option<SinkReport> {
+        self.redis.as_ref().map(|stats| stats.report(&self.publisher))
     }
 
     /// Reads the lists of client keys again: all of them change, or none. Connections of keys that are gone end within

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Store, Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Store, Terminal, TerminalHost,
+    Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
 use crate::feed::State;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::sink::redis::SinkReport;
 use crate::store::StoreStats;
 
 /// The `Content-Type` of [`text`].
@@ -29,6 +31,8 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The Redis sink, if there is one.
+    pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
     pub admin_refused: u64,
     /// Requests to the control socket without a good token.
@@ -88,6 +92,8 @@ enum Source {
     Request(fn(&RequestStats) -> u64),
     /// A request socket's refusals by reason.
     RequestRefused,
+    /// One value of the Redis sink, if there is one.
+    Redis(fn(&SinkReport) -> u64),
     /// Whether each feed answers.
     Answers,
     /// One value of each feed's store.
@@ -113,6 +119,7 @@ impl Source {
             BusRefused => &["reason"],
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
+            Redis(_) => &["sink"],
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
@@ -198,6 +205,19 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_control_denied_total", Counter, One(|r| Some(r.control_denied as f64)), "Requests to the control socket without a good token."),
     metric("tickbus_control_limited_total", Counter, One(|r| Some(r.control_limited as f64)), "Requests to the control socket that came too fast."),
     metric("tickbus_state_file_failures_total", Counter, One(|r| Some(r.state_file_failures as f64)), "Writes of the state file that failed."),
+    metric("tickbus_sink_connected", Gauge, Redis(|r| r.connected.into()), "1 while the sink is connected."),
+    metric("tickbus_sink_connects_total", Counter, Redis(|r| r.connects), "Connections that the sink opened."),
+    metric("tickbus_sink_failures_total", Counter, Redis(|r| r.failures), "Connections of the sink lost, and attempts that failed."),
+    metric("tickbus_sink_frames_total", Counter, Redis(|r| r.frames), "Frames that the sink wrote and that were confirmed."),
+    metric("tickbus_sink_commands_total", Counter, Redis(|r| r.commands), "Commands that the sink had carried out."),
+    metric("tickbus_sink_refused_commands_total", Counter, Redis(|r| r.refused), "Commands of the sink that were refused."),
+    metric("tickbus_sink_queued_frames", Gauge, Redis(|r| r.queued_frames), "Frames that wait for the sink."),
+    metric("tickbus_sink_dropped_frames_total", Counter, Redis(|r| r.dropped_frames), "Frames dropped because the sink's queue was full."),
+    metric("tickbus_sink_conflated_frames_total", Counter, Redis(|r| r.conflated_frames), "Frames that took the place of an older one in the sink's full queue."),
+    metric("tickbus_sink_lost_frames_total", Counter, Redis(|r| r.lost_frames), "Frames given up because writing them failed twice."),
+    metric("tickbus_sink_unreadable_frames_total", Counter, Redis(|r| r.unreadable_frames), "Frames whose payload the sink could not read."),
+    metric("tickbus_sink_requests_total", Counter, Redis(|r| r.requests), "Commands of okws clients that were answered."),
+    metric("tickbus_sink_dropped_requests_total", Counter, Redis(|r| r.dropped_requests), "Commands of okws clients that could not be read, or were too many."),
     metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
     metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
     metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
@@ -256,6 +276,7 @@ impl Metric {
                     pool.hosts.iter().for_each(|host| sample(&[&pool.terminal, &host.endpoint], read(host) as f64));
                 }
             }
+            Redis(read) => readings.redis.iter().for_each(|report| sample(&["redis"], read(report) as f64)),
             Version => sample(&[env!("CARGO_PKG_VERSION")], 1.0),
         }
     }

@@ -1,6 +1,8 @@
 //! Several connections of one feed, and streams that come and go: with a made-up venue whose books come over route 0
 //! and everything else over route 1. It takes its orders as texts.
 
+use std::time::Duration;
+
 use super::*;
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
@@ -18,10 +20,12 @@ static ACME: VenueDef = VenueDef {
     route_of: |_, stream| Route(u8::from(!matches!(stream.channel, Channel::Book(_)))),
     check_symbol: |_, _| Ok(()),
     endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     is_mixed: false,
+    silence: None,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.
