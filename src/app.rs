@@ -91,6 +91,7 @@ impl Gateway {
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
+        let redis = start_redis(config, &running)?;
         for plan in &config.feeds {
             let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
             // The config has been checked, and nobody else has opened anything yet.
@@ -104,7 +105,6 @@ impl Gateway {
             }
             None => None,
         };
-        let redis = start_redis(config, &running)?;
         let admin = match &config.admin.listen {
             Some(listen) => {
                 let counted = Counted {

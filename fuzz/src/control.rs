@@ -94,6 +94,11 @@ impl Plane {
         answer.await.expect("an answer in time")
     }
 
+    /// What the snapshot socket answers where strangers reach it.
+    pub async fn ask_snapshots(&self, request: &[u8]) -> Vec<Bytes> {
+        self.snapshot.handle(request.to_vec().into(), &Asker::default()).await
+    }
+
     /// What every door makes of a request: always an answer, and a refusal with its reason.
     pub async fn try_all(&self, request: &[u8]) {
         let asker = Asker::default();
