@@ -29,7 +29,7 @@ pub use heartbeat::HeartbeatOptions;
 pub use local::{LocalOptions, LocalSubscriber};
 pub use publisher::{Publisher, PublisherOptions};
 pub use queue::{Policy, SlowLimits};
-pub use requests::{Reply, RequestHandler, RequestOptions, RequestServer, RequestStats};
+pub use requests::{Asker, Reply, RequestHandler, RequestOptions, RequestServer, RequestStats};
 pub use stats::{BusStats, SubscriberStats};
 pub use topics::SubscribeError;
 

@@ -35,7 +35,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
         greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let Greeted { peer, decoder, encoder } = greeted;
+    let Greeted { peer, decoder, encoder, .. } = greeted;
     let guest = Guest {
         peer: connection.peer().to_string(),
         since: clock::wall(),

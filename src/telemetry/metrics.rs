@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Store, Terminal, TerminalHost,
+    Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -14,6 +15,7 @@ use crate::feed::State;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
 use crate::sink::redis::SinkReport;
+use crate::store::StoreStats;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,6 +35,12 @@ pub struct Readings {
     pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
     pub admin_refused: u64,
+    /// Requests to the control socket without a good token.
+    pub control_denied: u64,
+    /// Requests to the control socket beyond its rates.
+    pub control_limited: u64,
+    /// Writes of the state file that failed.
+    pub state_file_failures: u64,
     /// The process.
     pub process: Process,
 }
@@ -46,6 +54,8 @@ pub struct FeedReading {
     pub venue: &'static str,
     /// Its market's id.
     pub market: Arc<str>,
+    /// Its latest values.
+    pub store: StoreStats,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -86,6 +96,8 @@ enum Source {
     Redis(fn(&SinkReport) -> u64),
     /// Whether each feed answers.
     Answers,
+    /// One value of each feed's store.
+    Store(fn(&StoreStats) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
@@ -108,7 +120,7 @@ impl Source {
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
             Redis(_) => &["sink"],
-            Answers | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -157,6 +169,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_events_total", Counter, Events(|e| e.events), "Events of a terminal handed to the feed."),
     metric("tickbus_feed_dropped_events_total", Counter, Events(|e| e.dropped), "Events of a terminal dropped because the feed was too far behind."),
     metric("tickbus_feed_skipped_events_total", Counter, Events(|e| e.skipped), "Messages of a terminal that were no event asked for."),
+    metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
+    metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
+    metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -200,6 +215,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_sink_unreadable_frames_total", Counter, Redis(|r| r.unreadable_frames), "Frames whose payload the sink could not read."),
     metric("tickbus_sink_requests_total", Counter, Redis(|r| r.requests), "Commands of okws clients that were answered."),
     metric("tickbus_sink_dropped_requests_total", Counter, Redis(|r| r.dropped_requests), "Commands of okws clients that could not be read, or were too many."),
+    metric("tickbus_control_denied_total", Counter, One(|r| Some(r.control_denied as f64)), "Requests to the control socket without a good token."),
+    metric("tickbus_control_limited_total", Counter, One(|r| Some(r.control_limited as f64)), "Requests to the control socket that came too fast."),
+    metric("tickbus_state_file_failures_total", Counter, One(|r| Some(r.state_file_failures as f64)), "Writes of the state file that failed."),
     metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
     metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
     metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
@@ -249,7 +267,9 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Feed(_) | Events(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Answers | Store(_) | Feed(_) | Events(_) | Book => {
+                readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
+            }
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {
@@ -262,10 +282,11 @@ impl Metric {
     }
 
     fn write_feed(&self, reading: &FeedReading, out: &mut String) {
-        let FeedReading { feed, venue, market, report } = reading;
+        let FeedReading { feed, venue, market, store, report } = reading;
         let feed = feed.as_ref();
         match (self.source, report) {
             (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
+            (Store(read), _) => self.sample(&[feed, venue, market], read(store) as f64, out),
             (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
             (Events(read), Some(report)) => {
                 if let Some(events) = report.link.terminal.as_ref().and_then(|terminal| terminal.events.as_ref()) {
@@ -337,8 +358,13 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed =
-            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
+        let feed = |name: &str, report| FeedReading {
+            feed: name.into(),
+            venue: "bybit",
+            market: "linear".into(),
+            store: StoreStats::default(),
+            report,
+        };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],
@@ -383,7 +409,13 @@ mod tests {
         let feed = |name: &str, events: Option<EventsReport>| {
             let mut report = DriverReport::default();
             report.link.terminal = Some(TerminalReport { pool: pool.clone(), events });
-            FeedReading { feed: name.into(), venue: "quik", market: "SPBFUT".into(), report: Some(report) }
+            FeedReading {
+                feed: name.into(),
+                venue: "quik",
+                market: "SPBFUT".into(),
+                store: StoreStats::default(),
+                report: Some(report),
+            }
         };
         let events = EventsReport { events: 7, ..EventsReport::default() };
         let feeds = vec![feed("quik", Some(events)), feed("polled", None)];

@@ -12,7 +12,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::Commands;
 use super::connection::{Failure, listen};
 use super::desk::Desk;
 use super::layout::Told;
@@ -21,6 +20,7 @@ use super::layout::okws::requests::Request;
 use super::options::{OkwsOptions, RedisOptions};
 use super::stats::RedisStats;
 use crate::clock;
+use crate::control::Commands;
 use crate::log_limit::LogLimit;
 
 /// Commands that wait or are being carried out; of more, the newest are not taken.
@@ -55,7 +55,7 @@ impl Door {
         stats: Arc<RedisStats>,
     ) -> Self {
         Self {
-            desk: Arc::new(Desk::new(okws.clone(), commands, tell.clone())),
+            desk: Arc::new(Desk::new(okws.clone(), options.layout.book_depth, commands, tell.clone())),
             options,
             okws,
             tell,
