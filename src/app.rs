@@ -32,7 +32,7 @@ use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
-use crate::sink::redis::RedisSink;
+use crate::sink::redis::{Commands, RedisSink};
 use crate::store::StoreLimits;
 use crate::telemetry::process::raise_open_files;
 
@@ -52,8 +52,8 @@ pub struct Gateway {
     /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
-    redis: Option<RedisSink>,
     state_file: Option<StateFile>,
+    redis: Option<RedisSink>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -90,6 +90,7 @@ impl Gateway {
         let token = config.security.token.clone();
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
+        // Before any feed publishes.
         let redis = start_redis(config, &running)?;
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
         for plan in &config.feeds {
@@ -120,7 +121,7 @@ impl Gateway {
         for note in &config.security.notes {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, redis, state_file, stop_requested };
+        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -260,10 +261,10 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
     Ok(doors)
 }
 
-/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+/// The Redis sink, if the config has one.
 fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
     let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
-    let commands = Arc::new(ControlPlane::new(running.clone()));
+    let commands: Arc<dyn Commands> = Arc::new(ControlPlane::new(running.clone()));
     Ok(Some(RedisSink::start(options, &running.publisher, Some(commands), stats)?))
 }
 

@@ -11,13 +11,13 @@ use tickbus::bus::{Asker, Outgoing, Publisher, PublisherOptions, RequestHandler,
 use tickbus::config::Layers;
 use tickbus::control::wished::Owner;
 use tickbus::control::{
-    Applied, Caller, Commands, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor,
-    StartFeed,
+    Applied, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
 };
 use tickbus::frame::Frame;
 use tickbus::io::command::{Answered, Command, DriverReport};
 use tickbus::model::Mono;
 use tickbus::pipeline::Settled;
+use tickbus::sink::redis::Commands as _;
 use tickbus::store::StoreLimits;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -78,8 +78,8 @@ impl Plane {
             publisher,
             feeds,
             applied: Arc::new(tokio::sync::Mutex::new(applied)),
-            key_lists: Arc::from([]),
             redis: None,
+            key_lists: Arc::from([]),
             shutdown: Arc::new(watch::Sender::new(false)),
         };
         let guard = Arc::new(Guard::new(None, 100_000, Mono(0)));
@@ -100,7 +100,7 @@ impl Plane {
         judge(&self.ask(request).await);
         judge(&self.snapshot.handle(request.to_vec().into(), &asker).await);
         let text: Value = serde_json::from_slice(request).unwrap_or(Value::String("no JSON".to_owned()));
-        let answer = ControlPlane::new(self.running.clone()).execute(text, Caller::default()).await;
+        let answer = ControlPlane::new(self.running.clone()).execute(text).await;
         judge(&[answer.to_string().into()]);
         self.door.left(&asker);
     }

@@ -206,17 +206,17 @@ impl Publisher {
         all
     }
 
+    /// The `seq` of a topic's last frame in this run; 0 if it had none, or is beyond the number of topics that are
+    /// counted.
+    pub fn last_seq(&self, topic: &Bytes) -> u64 {
+        self.shared.hub().catalog.last_seq(topic)
+    }
+
     /// The subscriber of this process with this name.
     pub fn subscriber_named(&self, name: &str) -> Option<SubscriberStats> {
         let hub = self.shared.hub();
         let id = hub.local_named(name)?;
         hub.stats_of(id)
-    }
-
-    /// The `seq` of a topic's last frame in this run; 0 if it had none, or is beyond the number of topics that are
-    /// counted.
-    pub fn last_seq(&self, topic: &Bytes) -> u64 {
-        self.shared.hub().catalog.last_seq(topic)
     }
 
     /// The topics whose current frame a joiner would get, in order.

@@ -8,7 +8,8 @@ use tracing::info;
 use super::ConfigArgs;
 use crate::app::Gateway;
 use crate::config::Config;
-use crate::control::{Caller, Commands as _, ControlPlane};
+use crate::control::ControlPlane;
+use crate::sink::redis::Commands as _;
 
 /// Arguments of `tickbus run`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,7 @@ pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
                 let reload = serde_json::json!({"op": "reload"});
                 let plane = ControlPlane::new(gateway.running().clone());
                 // Closing feeds takes a moment, in which other signals count.
-                tokio::spawn(async move { drop(plane.execute(reload, Caller::default()).await) });
+                tokio::spawn(async move { drop(plane.execute(reload).await) });
                 continue;
             }
         }

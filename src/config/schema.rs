@@ -36,10 +36,10 @@ pub struct Settings {
     pub log: Log,
     /// How often the process as a whole may dial venues.
     pub connect: Connect,
-    /// Where frames go besides the bus.
-    pub sinks: Sinks,
     /// The latest values that are kept of every feed, for `tickbus ctl get` and the sinks.
     pub store: Store,
+    /// Where frames go besides the bus.
+    pub sinks: Sinks,
     /// The feeds by name. Names are lower case letters, digits and single underscores. May be empty: feeds can be opened at
     /// run time.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]

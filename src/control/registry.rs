@@ -13,7 +13,7 @@ use crate::bus::Frame;
 use crate::config::FeedPlan;
 use crate::frame::parse_topic;
 use crate::io::command::Command;
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::store::{Store, StoreLimits};
 
 /// Feeds at one time, as in the config.
@@ -350,12 +350,18 @@ impl Inner {
         }
     }
 
-    /// The running feed that publishes this symbol now. Streams without a symbol are of the feed as a whole.
+    /// The running feed that publishes this symbol now.
     fn publisher_of(&self, plan: &FeedPlan, symbol: &str) -> Option<&Arc<RunningFeed>> {
         let of_market = |feed: &&Arc<RunningFeed>| {
             (feed.handle.venue, &feed.handle.market) == (plan.venue.id, &plan.market) && !symbol.is_empty()
         };
         self.feeds.iter().filter(of_market).find(|feed| feed.wished().has_symbol(symbol))
+    }
+
+    /// Another feed that has rows of the same kind of an account: their topics are of no market.
+    fn other_of_account(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+        let others = self.feeds.iter().filter(|feed| feed.handle.venue == plan.venue.id && feed.name() != plan.name);
+        others.into_iter().find(|feed| feed.wished().of_symbol("").any(|(stream, _)| stream.channel == channel))
     }
 
     fn refusals(&self, feed: &RunningFeed, streams: &[Stream]) -> Refusals {
@@ -384,6 +390,17 @@ impl Inner {
             );
             let of_symbol = streams.iter().filter(|stream| stream.symbol == symbol);
             refusals.extend(of_symbol.map(|stream| (stream.clone(), why.clone())));
+        }
+        for stream in streams.iter().filter(|stream| !stream.channel.has_symbol()) {
+            if let Some(other) = self.other_of_account(&feed.plan, stream.channel) {
+                let why = format!(
+                    "{} rows are published by feed {} too; their topics have one source, so subscribe to them there, or \
+                     unsubscribe them there first",
+                    stream.channel,
+                    other.name()
+                );
+                refusals.push((stream.clone(), why));
+            }
         }
         refusals
     }

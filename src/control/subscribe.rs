@@ -248,3 +248,39 @@ fn named(stream: &Stream, state: &str, detail: Option<String>) -> Value {
     }
     fields
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+    use crate::config::at_run_time;
+    use crate::venue::{Transport, VENUES};
+
+    /// What is written to the state file is read again as the same stream.
+    #[test]
+    fn every_channel_of_every_venue_is_spelled_so_that_it_is_read_back() {
+        let mut count = 0;
+        for venue in VENUES.iter().filter(|venue| venue.transport == Transport::WebSocket) {
+            for market in venue.markets {
+                let feed =
+                    json!({"venue": venue.id, "market": market.id, "symbols": [market.example], "channels": ["trade"]});
+                let text = json!({"feeds": {"a": feed}}).to_string();
+                let config = Layers { text, ..Layers::default() }.check().unwrap();
+                let read = |channel: &str, stream: Option<&Stream>| {
+                    let symbol = stream.map_or(market.example, |stream| &stream.symbol);
+                    let symbols = if symbol.is_empty() { vec![] } else { vec![symbol.to_owned()] };
+                    at_run_time::streams(&config.feeds[0], &symbols, &[channel.to_owned()])
+                };
+                for channel in (venue.channels)(market.id) {
+                    let symbols = read(&channel, None)
+                        .or_else(|_| read(&channel, Some(&Stream::new("", crate::model::Channel::Bbo))));
+                    let (streams, _) = symbols.unwrap_or_else(|problems| panic!("{channel}: {problems:?}"));
+                    let again = read(&channel_of(&streams[0]), Some(&streams[0])).map(|(streams, _)| streams);
+                    assert_eq!(again.as_ref(), Ok(&streams), "{} {} {channel}", venue.id, market.id);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 50, "{count}");
+    }
+}

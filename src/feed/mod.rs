@@ -338,7 +338,8 @@ impl Feed {
             if !over.is_empty() {
                 over.into_iter().for_each(|link| self.remove(link));
                 self.core.disconnected(route, now, out);
-                out.settled(id, Outcome::Unsubscribed);
+                // The venue cannot confirm any of them any more.
+                self.core.left_of(route).for_each(|id| out.settled(id, Outcome::Unsubscribed));
             }
         }
         self.tell(now, out);

@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use tickbus::bus::{LocalOptions, LocalSubscriber, Outgoing, Publisher, PublisherOptions, Retain};
 use tickbus::client::as_json;
 use tickbus::config::Layers;
-use tickbus::control::Commands;
 use tickbus::frame::Frame;
-use tickbus::sink::redis::{RedisOptions, RedisSink, RedisStats, SinkReport};
+use tickbus::sink::redis::{Commands, RedisOptions, RedisSink, RedisStats, SinkReport};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::server::{DEADLINE, Redis, Server};

@@ -2,7 +2,6 @@
 //! that publishes hand-made frames of `okx` for whatever is subscribed to.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +9,8 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tickbus::bus::{Outgoing, Publisher, PublisherOptions, Retain};
-use tickbus::control::{Caller, Commands};
 use tickbus::frame::Frame;
-use tickbus::sink::redis::{RedisSink, RedisStats};
+use tickbus::sink::redis::{Answer, Commands, RedisSink, RedisStats};
 use tokio::task::JoinHandle;
 use tokio::time::interval;
 
@@ -106,7 +104,7 @@ fn text_of(request: &Value) -> String {
 }
 
 impl Commands for Plane {
-    fn execute(&self, request: Value, _: Caller) -> Pin<Box<dyn Future<Output = Value> + Send + '_>> {
+    fn execute(&self, request: Value) -> Answer<'_> {
         let answer = self.answer(&request);
         self.asked.lock().unwrap().push(request);
         Box::pin(async move { answer })

@@ -59,6 +59,12 @@ impl Core {
         (0..).map(StreamId).zip(&self.streams).filter(move |(_, stream)| stream.wanted && stream.route == route)
     }
 
+    /// The streams of a route that were left.
+    pub(in crate::feed) fn left_of(&self, route: Route) -> impl Iterator<Item = StreamId> {
+        let left = (0..).map(StreamId).zip(&self.streams);
+        left.filter(move |(_, stream)| !stream.wanted && stream.route == route).map(|(id, _)| id)
+    }
+
     /// A stream is asked for at run time: it begins as it would have with the connection.
     pub(in crate::feed) fn begin(&mut self, id: StreamId, now: Stamp, out: &mut dyn FeedOutput) {
         let at = id.0 as usize;

@@ -228,6 +228,19 @@ fn the_next_best_stream_speaks_for_a_symbol_whose_book_was_left() {
 }
 
 #[test]
+fn all_streams_of_a_connection_that_goes_are_left_whatever_the_venue_still_says() {
+    let mut acmes = live();
+    acmes.subscribe(&trade("B"));
+    acmes.text(1, "done 2");
+    acmes.settled();
+    acmes.unsubscribe(&trade("A"));
+    assert_eq!(acmes.settled(), [""; 0], "the venue is asked");
+    acmes.unsubscribe(&trade("B"));
+    assert_eq!(acmes.links(), [(0, 0)]);
+    assert_eq!(acmes.settled(), ["1 Unsubscribed", "2 Unsubscribed"]);
+}
+
+#[test]
 fn a_connection_is_opened_for_the_first_stream_of_its_route() {
     let mut acmes = Acmes::new(&[]);
     assert_eq!(acmes.links(), [(0, 0)]);

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::Commands;
 use super::layout::batch::{Batch, json_text};
 use super::layout::okws::names::{V3Name, feed_of, name_of};
 use super::layout::okws::requests::{Code, Credentials, Op, Reply, Request};
 use super::layout::okws::{Asked, Told};
 use super::options::OkwsOptions;
-use crate::control::{Caller, Commands};
 
 /// The market that is opened with the connection, before anything is subscribed to.
 const FIRST_MARKET: &str = "spot";
@@ -86,13 +86,9 @@ impl Desk {
         let _ = self.tell.send(told).await;
     }
 
-    async fn execute(&self, request: Value) -> Value {
-        self.commands.execute(request, Caller::default()).await
-    }
-
     /// A command of the control plane; its refusal as the client is told it.
     async fn done(&self, request: Value) -> Result<Value, Reply> {
-        let answer = self.execute(request).await;
+        let answer = self.commands.execute(request).await;
         if answer["ok"] == true { Ok(answer) } else { Err(refusal(&answer)) }
     }
 
@@ -280,7 +276,7 @@ impl Desk {
                 part.iter().map(|wish| &*wish.asked.symbol).filter(|symbol| !symbol.is_empty()).collect();
             let client = format!("okws:{name}");
             let request = json!({"op": op, "feed": feed, "channels": [channel], "symbols": symbols, "client": client});
-            let answer = self.execute(request).await;
+            let answer = self.commands.execute(request).await;
             part.iter_mut().for_each(|wish| wish.refused = refused(&answer, &wish.asked.symbol));
         }
         for wish in &part {

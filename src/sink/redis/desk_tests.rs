@@ -1,8 +1,8 @@
 //! Tests of the commands, against a control plane that only remembers what it was asked.
 
-use std::pin::Pin;
 use std::sync::Mutex;
 
+use super::super::Answer;
 use super::*;
 
 /// A control plane with feeds and a memory.
@@ -47,7 +47,7 @@ impl Fake {
 }
 
 impl Commands for Fake {
-    fn execute(&self, request: Value, _: Caller) -> Pin<Box<dyn Future<Output = Value> + Send + '_>> {
+    fn execute(&self, request: Value) -> Answer<'_> {
         let answer = self.answer(&request);
         if request["op"] != "feeds" {
             self.asked.lock().unwrap().push(request);

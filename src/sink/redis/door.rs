@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::Commands;
 use super::connection::{Failure, listen};
 use super::desk::Desk;
 use super::layout::Told;
@@ -20,7 +21,6 @@ use super::layout::okws::requests::Request;
 use super::options::{OkwsOptions, RedisOptions};
 use super::stats::RedisStats;
 use crate::clock;
-use crate::control::Commands;
 use crate::log_limit::LogLimit;
 
 /// Commands that wait or are being carried out; of more, the newest are not taken.

@@ -9,9 +9,11 @@ mod options;
 mod run;
 mod stats;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -21,10 +23,18 @@ pub use self::options::{Address, Location, OkwsOptions, RedisOptions};
 use self::run::Run;
 pub use self::stats::{NAME, RedisStats, SinkReport};
 use crate::bus::{LocalOptions, Publisher, SubscribeError};
-use crate::control::Commands;
 
 /// What the door for commands may leave waiting for the sink's task.
 const MOST_TOLD: usize = 1024;
+
+/// The answer to a command, when it comes.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Value> + Send + 'a>>;
+
+/// The gateway's command set: what the control socket takes and answers, one JSON object each.
+pub trait Commands: Send + Sync {
+    /// Carries out a request such as `{"op":"feeds"}`, within a bounded time. The future is to be run to its end.
+    fn execute(&self, request: Value) -> Answer<'_>;
+}
 
 /// A running sink; dropping it ends it at once.
 #[derive(Debug)]
