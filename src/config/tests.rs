@@ -9,7 +9,7 @@ use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
 use crate::model::{BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef, one_route};
+use crate::venue::{ChannelSpec, Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -34,6 +34,7 @@ static ACME: VenueDef = VenueDef {
     },
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
+    rest_limit: |_| RestLimit::calls("acme", 20),
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.

@@ -322,6 +322,18 @@ impl Feed {
         Some(id)
     }
 
+    /// The call for a stream's image has not left yet: so many are before it, and it takes about so long.
+    pub fn image_waits(
+        &mut self,
+        stream: StreamId,
+        ahead: usize,
+        wait: Duration,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+    ) {
+        self.core.image_waits(stream, ahead, wait, now, out);
+    }
+
     /// Gives one symbol's book up and asks for it anew; false if there is no such book.
     pub fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
         let found = self.core.resync(symbol, now, out);

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use crate::model::{Channel, Mono, Stamp, Stream, StreamId};
+use crate::model::{Channel, Mono, Stamp, Stream, StreamId, UnixNanos};
 
 mod account;
+pub mod binance;
 pub mod bybit;
 mod bybit_v2;
 mod credentials;
@@ -24,7 +25,7 @@ pub use update::{
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &quik::VENUE];
+pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -62,6 +63,36 @@ pub struct VenueDef {
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+    /// How much may be asked of its REST hosts.
+    pub rest_limit: fn(market: &str) -> RestLimit,
+}
+
+/// How much may be asked of a venue's REST hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestLimit {
+    /// Markets that the venue counts together share a name.
+    pub name: &'static str,
+    /// Weight that may leave in any minute: some less than the venue allows.
+    pub per_minute: u32,
+    /// Weight that may leave at once after a pause.
+    pub burst: u32,
+    /// The header of an answer that tells the weight used in this minute, in lower case.
+    pub used_header: Option<&'static str>,
+    /// Until when we are banned, from the body of a refusal that says so.
+    pub banned_until: fn(body: &[u8]) -> Option<UnixNanos>,
+}
+
+impl RestLimit {
+    /// [`VenueDef::rest_limit`] of venues that count calls and say nothing: so many a second, twice as many at once.
+    pub const fn calls(name: &'static str, per_second: u32) -> Self {
+        Self {
+            name,
+            per_minute: per_second * 60,
+            burst: per_second * 2,
+            used_header: None,
+            banned_until: |_| None,
+        }
+    }
 }
 
 /// What a feed is connected through.
@@ -289,6 +320,10 @@ pub struct HttpRequest {
     pub id: u64,
     /// Path and query, to be put behind the feed's REST address.
     pub path: String,
-    /// How long the whole call may take.
+    /// How long the whole call may take once it has left; before, it may have to wait for the venue's budget.
     pub timeout: Duration,
+    /// What it costs of the venue's [`RestLimit`]; 1 where calls are counted.
+    pub weight: u32,
+    /// The stream whose image it is, so that its state can tell that it waits.
+    pub stream: Option<StreamId>,
 }

@@ -11,7 +11,7 @@ mod session;
 pub(crate) mod tests;
 pub(super) mod wire;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2, one_route};
+use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, bybit_v2, one_route};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
@@ -26,6 +26,8 @@ pub const VENUE: VenueDef = VenueDef {
     endpoints,
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
+    // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
+    rest_limit: |_| RestLimit::calls("bybit", 20),
 };
 
 const REST: &str = "https://api.bybit.com";

@@ -28,7 +28,7 @@ mod tests;
 mod time;
 mod trades;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef, one_route};
+use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
 
 /// QUIK.
 pub const VENUE: VenueDef = VenueDef {
@@ -43,6 +43,7 @@ pub const VENUE: VenueDef = VenueDef {
     endpoints,
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
+    rest_limit: |_| RestLimit::calls("quik", 1),
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.
