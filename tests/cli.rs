@@ -86,7 +86,6 @@ fn each_bad_config_is_refused_at_its_path_with_exit_code_2() {
         ("/admin/listen", json!("0.0.0.0:5580"), "admin.listen"),
         ("/log/level", json!("loud"), "log.level"),
         ("/connect/budget_per_5m", json!(501), "connect.budget_per_5m"),
-        ("/feeds", json!({}), "feeds"),
         ("/feeds/a/venue", json!("bybt"), "feeds.a.venue"),
         ("/feeds/a/market", json!("futures"), "feeds.a.market"),
         ("/feeds/a/symbols", json!([]), "feeds.a.symbols"),
@@ -183,7 +182,7 @@ fn lists_schemas_and_completions_go_to_stdout() {
     let venues = stdout(&run(&["venues"]));
     assert!(venues.starts_with("VENUE") && venues.contains("bybit  linear"), "{venues}");
     let schema: Value = serde_json::from_slice(&run(&["schema", "config"]).stdout).expect("a JSON Schema");
-    assert_eq!(schema["properties"]["feeds"]["minProperties"], 1);
+    assert_eq!(schema["properties"]["feeds"]["maxProperties"], 100);
     for shell in ["bash", "zsh", "fish"] {
         let script = stdout(&run(&["completions", shell]));
         assert!(script.contains("replay"), "{shell}");
@@ -238,6 +237,23 @@ fn a_book_is_never_replayed_as_another_markets() {
     assert_eq!((best(&one, "linear"), best(&one, "spot")), (json!("10"), Value::Null));
     let other = replayed(&["--market", "spot"], &file);
     assert_eq!((best(&other, "linear"), best(&other, "spot")), (Value::Null, json!("20")));
+}
+
+#[test]
+fn what_a_simulated_venue_cannot_have_is_a_usage_error() {
+    for (arguments, said) in [
+        (["--venue", "bybit", "--vip", "3"], "--vip is for --venue okx and okj only"),
+        (["--venue", "okx", "--bars", "3"], "--bars is for --venue quik only"),
+        (["--venue", "bybit", "--deal-ms", "3"], "--deal-ms is for --venue okx, okj and quik only"),
+        (["--venue", "bybit", "--fault", "notice"], "fault notice cannot happen on bybit"),
+        (["--venue", "okx", "--fault", "explode"], "unknown fault \"explode\""),
+        (["--venue", "moon", "--seed", "1"], "possible values: bybit, okx, okj, quik"),
+        (["--venue", "okx", "--checksum", "wrong"], "possible values: none, zero, live"),
+    ] {
+        let output = run(&[&["sim"][..], &arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(said), "{arguments:?}: {}", stderr(&output));
+    }
 }
 
 #[test]

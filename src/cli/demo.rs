@@ -51,16 +51,9 @@ pub struct Args {
 /// A socket that cannot be bound.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let venue = Server::bind(Options {
-        venue: "bybit".to_owned(),
-        listen: "127.0.0.1:0".to_owned(),
-        seed: args.seed,
-        rate: args.rate,
-        faults: args.faults,
-        symbols: Vec::new(),
-    })
-    .await?
-    .start();
+    let venue = Server::bind(Options { seed: args.seed, rate: args.rate, faults: args.faults, ..Options::default() })
+        .await?
+        .start();
     let config = config(&venue.url("linear"), &venue.url("spot"), &args.bind, &args.snapshot_bind)?;
     let gateway = Gateway::start(&config, None).await?;
     let endpoint = gateway.bus_endpoints().first().cloned().unwrap_or_default();

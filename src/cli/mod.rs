@@ -10,11 +10,13 @@ use crate::config::Problems;
 use crate::config::schema::{Log, LogFormat, LogLevel};
 use crate::telemetry::log::{self, LogError};
 
+pub mod call;
 pub mod check;
 pub mod completions;
 mod config_args;
 pub mod ctl;
 pub mod demo;
+pub mod job;
 pub mod keygen;
 mod progress;
 pub mod record;
@@ -71,6 +73,10 @@ pub enum Command {
     Replay(replay::Args),
     /// Ask or tell a running gateway.
     Ctl(ctl::Args),
+    /// Make one REST call to a venue.
+    Call(call::Args),
+    /// Run or show a job of REST calls.
+    Job(job::Args),
     /// Make a key pair for CURVE.
     Keygen(keygen::Args),
     /// List the venues, their markets and channels.
@@ -153,6 +159,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ctl(args) => {
             log.init(&Log::default())?;
             ctl::run(args).await
+        }
+        Command::Call(args) => {
+            log.init(&Log::default())?;
+            call::run(args).await
+        }
+        Command::Job(args) => {
+            log.init(&Log::default())?;
+            job::run(args).await
         }
         Command::Check(args) => check::run(&args),
         Command::Keygen(args) => keygen::run(&args),

@@ -1,21 +1,24 @@
 //! `tickbus sim`: a simulated venue on local ports, for any client.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
 use super::{Usage, print};
 use crate::bus::BindError;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
-use crate::sim::{fault, quik, server};
+use crate::sim::{fault, okx, quik, server};
 use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users};
 
+/// The venue that is a terminal.
+const QUIK: &str = "quik";
 /// Most market moves a second.
 const MOST_RATE: i64 = 1_000_000;
 
@@ -23,10 +26,10 @@ const MOST_RATE: i64 = 1_000_000;
 #[derive(Args, Clone, Debug)]
 pub struct SimArgs {
     /// Venue to simulate.
-    #[arg(long, default_value = "bybit", value_parser = ["bybit", "quik"])]
+    #[arg(long, default_value = "bybit", value_parser = venues())]
     pub venue: String,
 
-    /// Address to listen on; port 0 takes a free one. Bybit: websocket and REST on one port [127.0.0.1:9001]; QUIK: RPC
+    /// Address to listen on; port 0 takes a free one. Exchanges: websocket and REST on one port [127.0.0.1:9001]; QUIK: RPC
     /// [127.0.0.1:5560].
     #[arg(long, value_name = "HOST:PORT", value_parser = NonEmptyStringValueParser::new())]
     pub listen: Option<String>,
@@ -35,7 +38,7 @@ pub struct SimArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
-    /// Market moves a second over all symbols (Bybit: the subscribed ones); 0 stands still.
+    /// Market moves a second over all symbols (exchanges: the subscribed ones); 0 stands still.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=MOST_RATE))]
     pub rate: u32,
 
@@ -44,7 +47,7 @@ pub struct SimArgs {
         long = "fault",
         value_name = "FAULT",
         long_help = format!(
-            "Fault to inject; may be repeated.\n\nBybit: {}.\n\nQUIK: {}.", fault::ALLOWED, quik::ALLOWED
+            "Fault to inject; may be repeated.\n\nExchanges: {}.\n\nQUIK: {}.", fault::ALLOWED, quik::ALLOWED
         )
     )]
     pub faults: Vec<String>,
@@ -54,9 +57,105 @@ pub struct SimArgs {
     #[arg(long, value_delimiter = ',', value_name = "SYMBOL,…")]
     pub symbols: Vec<String>,
 
+    /// The account deals by itself each so many milliseconds (OKX: while somebody watches it), so that there are account
+    /// events; 0 for never; not for Bybit (default: 5000).
+    #[arg(long, value_name = "MS")]
+    pub deal_ms: Option<u32>,
+
+    /// What only OKX has.
+    #[command(flatten)]
+    pub okx: OkxArgs,
+
     /// What only a terminal has.
     #[command(flatten)]
     pub quik: QuikArgs,
+}
+
+/// Arguments for `--venue okx` and `--venue okj` only.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for --venue okx and okj (OKX Japan)")]
+pub struct OkxArgs {
+    /// Key with which clients log in (default: key).
+    #[arg(long, value_name = "TEXT")]
+    pub key: Option<String>,
+
+    /// Secret with which they sign (default: secret). A made-up one: whoever sees the command line sees it.
+    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    pub secret: Option<Secret>,
+
+    /// Passphrase they show (default: phrase).
+    #[arg(long, value_name = "TEXT", value_parser = secret)]
+    pub passphrase: Option<Secret>,
+
+    /// The account's trading fee tier: below 6 no books-l2-tbt, below 5 no books50-l2-tbt (default: 6).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub vip: Option<u8>,
+
+    /// What book messages carry: no checksum, 0, or a live one (default: zero; okj: live). For wrong ones see --fault.
+    #[arg(long, value_enum)]
+    pub checksum: Option<ChecksumArg>,
+
+    /// A connection on which nothing happens for so many milliseconds is closed (default: 30000).
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub idle_ms: Option<u32>,
+
+    /// Accept more than three new connections a second from one address.
+    #[arg(long)]
+    pub no_connect_limit: bool,
+}
+
+/// What `--checksum` says.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum ChecksumArg {
+    /// No such field.
+    None,
+    /// 0, which means none.
+    Zero,
+    /// The book's.
+    Live,
+}
+
+impl OkxArgs {
+    /// The first argument that was given.
+    fn given(&self) -> Option<&'static str> {
+        first(&[
+            ("--key", self.key.is_some()),
+            ("--secret", self.secret.is_some()),
+            ("--passphrase", self.passphrase.is_some()),
+            ("--vip", self.vip.is_some()),
+            ("--checksum", self.checksum.is_some()),
+            ("--idle-ms", self.idle_ms.is_some()),
+            ("--no-connect-limit", self.no_connect_limit),
+        ])
+    }
+
+    fn settings(self, deal_ms: Option<u32>) -> okx::Settings {
+        let default = okx::Settings::default();
+        okx::Settings {
+            key: self.key.unwrap_or(default.key),
+            secret: self.secret.unwrap_or(default.secret),
+            passphrase: self.passphrase.unwrap_or(default.passphrase),
+            vip: self.vip.unwrap_or(default.vip),
+            checksum: self.checksum.map(|checksum| match checksum {
+                ChecksumArg::None => okx::Checksum::None,
+                ChecksumArg::Zero => okx::Checksum::Zero,
+                ChecksumArg::Live => okx::Checksum::Live,
+            }),
+            idle: self.idle_ms.map_or(default.idle, |ms| Duration::from_millis(ms.into())),
+            connect_limit: !self.no_connect_limit,
+            deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+}
+
+/// The name of the first argument that was given.
+fn first(arguments: &[(&'static str, bool)]) -> Option<&'static str> {
+    arguments.iter().find(|(_, given)| *given).map(|(name, _)| *name)
+}
+
+/// What `--venue` may be.
+fn venues() -> PossibleValuesParser {
+    PossibleValuesParser::new(server::venues().chain([QUIK]))
 }
 
 /// Arguments for `--venue quik` only.
@@ -88,10 +187,6 @@ pub struct QuikArgs {
     #[arg(long, value_name = "MS")]
     pub load_ms: Option<u32>,
 
-    /// The account deals by itself each so many milliseconds, so that there are account events; 0 for never (default: 5000).
-    #[arg(long, value_name = "MS")]
-    pub deal_ms: Option<u32>,
-
     /// What the terminal's clock shows at the start, such as 2026-11-20T18:44:55+03:00 [the time].
     #[arg(long, value_name = "TIME", value_parser = clock)]
     pub clock: Option<UnixNanos>,
@@ -100,36 +195,34 @@ pub struct QuikArgs {
 impl QuikArgs {
     /// The first argument that was given.
     fn given(&self) -> Option<&'static str> {
-        let given = [
+        first(&[
             ("--events", self.events.is_some()),
             ("--data", self.data.is_some()),
             ("--light", self.light),
             ("--auth", self.auth.is_some()),
             ("--bars", self.bars.is_some()),
             ("--load-ms", self.load_ms.is_some()),
-            ("--deal-ms", self.deal_ms.is_some()),
             ("--clock", self.clock.is_some()),
-        ];
-        given.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
+        ])
     }
 }
 
 /// Runs the simulated venue until the process is interrupted or terminated. Prints where it listens on stdout:
-/// `ws://HOST:PORT` for Bybit, a line each of `rpc`, `events` and `data` with `tcp://HOST:PORT` for QUIK.
+/// `ws://HOST:PORT` for an exchange, a line each of `rpc`, `events` and `data` with `tcp://HOST:PORT` for QUIK.
 ///
 /// # Errors
 /// When an address cannot be bound, or an argument does not fit the venue.
 pub async fn run(args: SimArgs) -> anyhow::Result<()> {
-    if args.venue == "quik" {
+    fits(&args)?;
+    if args.venue == QUIK {
         return run_quik(args).await;
     }
-    if let Some(name) = args.quik.given() {
-        return Err(Usage(format!("{name} is for --venue quik only")).into());
-    }
     let faults = faults(&args.faults)?;
-    let SimArgs { venue, listen, seed, rate, symbols, .. } = args;
+    server::check(&args.venue, &faults).map_err(|error| Usage(error.to_string()))?;
+    let SimArgs { venue, listen, seed, rate, symbols, okx, deal_ms, .. } = args;
+    let okx = okx.settings(deal_ms);
     let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols };
+    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx };
     let refused = |source| BindError::Refused { endpoint: listen, source };
     let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
@@ -137,6 +230,18 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     print(&format!("ws://{address}\n"))?;
     server.run(ended()?).await;
     Ok(())
+}
+
+/// Whether every argument is for this venue.
+fn fits(args: &SimArgs) -> Result<(), Usage> {
+    let is_okx = ["okx", okx::JAPAN].contains(&args.venue.as_str());
+    let wrong = |name: &str, venues: &str| Err(Usage(format!("{name} is for --venue {venues} only")));
+    match (args.okx.given(), args.quik.given()) {
+        (Some(name), _) if !is_okx => wrong(name, "okx and okj"),
+        (_, Some(name)) if args.venue != QUIK => wrong(name, "quik"),
+        _ if args.deal_ms.is_some() && args.venue == "bybit" => wrong("--deal-ms", "okx, okj and quik"),
+        _ => Ok(()),
+    }
 }
 
 async fn run_quik(args: SimArgs) -> anyhow::Result<()> {
@@ -159,7 +264,7 @@ fn quik_options(args: SimArgs) -> Result<quik::Options, Usage> {
     if args.quik.light {
         faults.push(quik::Fault { kind: quik::FaultKind::Light, at: None, every: None });
     }
-    let QuikArgs { events, data, auth, bars, load_ms, deal_ms, clock, .. } = args.quik;
+    let QuikArgs { events, data, auth, bars, load_ms, clock, .. } = args.quik;
     let ms = |ms: Option<u32>, default: u64| Duration::from_millis(ms.map_or(default, u64::from));
     let settings = quik::Settings {
         seed: args.seed,
@@ -167,7 +272,7 @@ fn quik_options(args: SimArgs) -> Result<quik::Options, Usage> {
         securities: args.symbols,
         history_bars: bars.unwrap_or(300) as usize,
         history_load: ms(load_ms, 300),
-        deal_every: ms(deal_ms, 5_000),
+        deal_every: ms(args.deal_ms, 5_000),
         clock,
         faults,
     };
@@ -194,6 +299,11 @@ fn ended() -> io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
+}
+
+#[allow(clippy::unnecessary_wraps)] // What clap asks of a parser.
+fn secret(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text.to_owned()))
 }
 
 fn clock(text: &str) -> Result<UnixNanos, String> {

@@ -6,6 +6,7 @@
 pub mod auth;
 mod client_keys;
 mod hint;
+pub mod jobs;
 mod json;
 mod load;
 mod overrides;

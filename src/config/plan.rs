@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::auth::Security;
 use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
+use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::venue::{Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
@@ -26,8 +27,10 @@ pub struct Config {
     pub connect: Connect,
     /// What the sockets demand of their clients.
     pub security: Security,
-    /// The feeds, by name; at least one.
+    /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
+    /// The jobs, by name.
+    pub jobs: Vec<JobPlan>,
 }
 
 /// One feed, resolved.

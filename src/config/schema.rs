@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::bus::Policy;
 
 use super::auth::Auth;
+use super::jobs::Job;
 use super::terminal::Terminal;
 use super::terminal_auth::TerminalAuth;
 
@@ -32,9 +33,13 @@ pub struct Settings {
     pub log: Log,
     /// How often the process as a whole may dial venues.
     pub connect: Connect,
-    /// The feeds by name: one connection each. Names are lower case letters, digits and single underscores.
-    #[schemars(extend("minProperties" = 1, "maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
+    /// The feeds by name. Names are lower case letters, digits and single underscores. May be empty: feeds can be opened at
+    /// run time.
+    #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub feeds: BTreeMap<String, Feed>,
+    /// REST jobs by name, whose results are published as `job.NAME.`. Names are as those of feeds.
+    #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
+    pub jobs: BTreeMap<String, Job>,
 }
 
 /// The ZeroMQ bus.

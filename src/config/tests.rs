@@ -32,6 +32,7 @@ static ACME: VenueDef = VenueDef {
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
+    rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
@@ -337,7 +338,10 @@ fn text_that_is_no_config_is_refused() {
         ("", "config.json: line 1 column 0: not JSON: EOF while parsing a value"),
         ("[]", "config.json: is not an object"),
         ("{}", "config.json: feeds: missing, and there is no default"),
-        ("{\"feeds\": {}}", "config.json: feeds: is empty; at least 1 needed"),
+        (
+            "{\"feeds\": {}, \"control\": {\"bind\": null}}",
+            "config.json: feeds: is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do",
+        ),
     ] {
         let found = problems_of(layers(text));
         assert!(found[0].starts_with(expected), "{found:?}");

@@ -7,7 +7,7 @@ use super::auth::{Of, Security};
 use super::problem::{Findings, member, quoted};
 use super::schema::{Bind, Settings};
 use super::secret::Environment;
-use super::{Config, FeedPlan, streams};
+use super::{Config, FeedPlan, jobs, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
@@ -35,8 +35,20 @@ pub(super) fn check(
             feeds.push(plan);
         }
     }
+    let mut jobs = Vec::new();
+    for (name, job) in &settings.jobs {
+        let path = member("jobs", name);
+        if !is_feed_name(name) {
+            findings.add(&path, "is not a job name; allowed: lower case letters, digits and single underscores");
+        }
+        jobs.extend(jobs::resolve(name, &path, job, venues, findings));
+    }
+    if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
+        let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";
+        findings.add("feeds", why);
+    }
     let Settings { bus, control, admin, log, connect, .. } = settings;
-    Config { bus, control, admin, log, connect, security, feeds }
+    Config { bus, control, admin, log, connect, security, feeds, jobs }
 }
 
 /// Names must survive environment variables: lower case, and `__` separates keys there.

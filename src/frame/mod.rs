@@ -2,6 +2,7 @@
 
 mod encode;
 mod heartbeat;
+mod job;
 mod map;
 mod names;
 mod notice;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 pub use encode::Encoder;
 pub use heartbeat::{Heartbeat, MOST_TOPICS, heartbeat};
+pub use job::{JobResult, job};
 pub use notice::{Loss, Notice, notice};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};

@@ -1,6 +1,7 @@
 //! The payloads as types: what the JSON Schema is generated from, and what tests read every frame with.
 
 mod account;
+mod job;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use account::{Balance, Fill, Order, Position, RawEvent};
+use job::Job;
 
 /// A price level: price and size as decimal strings, the venue's value exactly.
 pub type LevelText = (String, String);
@@ -49,6 +51,8 @@ pub enum Payload {
     QuikEvent(RawEvent),
     /// To one subscriber: what it lost.
     Notice(Notice),
+    /// The result of one call of a job, topic `job.NAME.`.
+    Job(Box<Job>),
 }
 
 macro_rules! payload {

@@ -14,10 +14,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::bybit::{Category, Published, Reply, Session};
 use super::injector::{Effect, Injector};
 use super::server::Shared;
+use super::venue::{Published, Reply, Session as _, Venue};
 use crate::clock;
+use crate::model::Mono;
 
 /// Largest request a client may send.
 const MOST_REQUEST: usize = 1 << 20;
@@ -38,43 +39,47 @@ enum End {
     HalfOpen,
 }
 
-struct Connection {
+struct Connection<V: Venue> {
     ws: WebSocketStream<TcpStream>,
-    session: Session,
+    session: V::Session,
     injector: Injector,
-    shared: Arc<Shared>,
-    category: Category,
+    shared: Arc<Shared<V>>,
+    /// When a connection that was announced to end does end.
+    closes: Option<Mono>,
     unflushed: bool,
 }
 
 /// Serves one websocket to its end. `early` is what came in behind the handshake.
-pub(super) async fn run(
+pub(super) async fn run<V: Venue>(
     stream: TcpStream,
     early: Bytes,
-    category: Category,
     number: u64,
+    session: V::Session,
     injector: Injector,
     mut feed: broadcast::Receiver<Published>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<V>>,
 ) {
     let config = WebSocketConfig::default().max_message_size(Some(MOST_REQUEST)).max_frame_size(Some(MOST_REQUEST));
     let ws = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config)).await;
-    let session = Session::new(category, format!("sim-{number:08x}-{category}"), clock::now().mono);
-    tracing::info!(connection = number, %category, "client connected");
-    let mut connection = Connection { ws, session, injector, shared, category, unflushed: false };
+    let place = session.place();
+    tracing::info!(connection = number, place, "client connected");
+    let mut connection = Connection { ws, session, injector, shared, closes: None, unflushed: false };
     let end = connection.work(&mut feed).await;
     connection.shared.with_venue(|venue, _| connection.session.close(venue));
-    tracing::info!(connection = number, %category, "client disconnected");
+    tracing::info!(connection = number, place, "client disconnected");
     drop(feed);
     connection.end(end).await;
 }
 
-impl Connection {
+impl<V: Venue> Connection<V> {
     async fn work(&mut self, feed: &mut broadcast::Receiver<Published>) -> End {
         loop {
+            let (idle, code, reason) = self.session.idle();
+            let closes = self.closes.unwrap_or(Mono(u64::MAX));
             let step = tokio::select! {
                 request = self.ws.next() => match request {
                     Some(Ok(Message::Text(text))) => self.answer(&text).await,
+                    Some(Err(Error::Capacity(_))) => Err(End::Close(1009, "message too long")),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
                     Some(Ok(_)) => {
                         self.session.touch(clock::now().mono);
@@ -89,8 +94,9 @@ impl Connection {
                     }
                     Err(RecvError::Closed) => Err(End::Eof),
                 },
-                () = tokio::time::sleep_until(clock::instant_of(self.session.idle_at())) => {
-                    Err(End::Close(1000, "idle"))
+                () = tokio::time::sleep_until(clock::instant_of(idle)) => Err(End::Close(code, reason)),
+                () = tokio::time::sleep_until(clock::instant_of(closes)), if self.closes.is_some() => {
+                    Err(End::Close(1001, "service upgrade"))
                 }
             };
             let step = if step.is_ok() && self.unflushed && feed.is_empty() { self.flush().await } else { step };
@@ -110,6 +116,7 @@ impl Connection {
                 Reply::Pong(_) if self.injector.mutes_pongs() => {}
                 Reply::Pong(text) | Reply::Control(text) => self.write(Message::text(text)).await?,
                 Reply::Data(message) => self.pass(message).await?,
+                Reply::Close(code, reason) => return Err(End::Close(code, reason)),
             }
         }
         Ok(())
@@ -132,7 +139,7 @@ impl Connection {
 
     async fn apply(&mut self, effect: Effect) -> Result<(), End> {
         let now = clock::now();
-        let (session, category) = (&mut self.session, self.category);
+        let session = &mut self.session;
         match effect {
             Effect::Send(text) => return self.write(text_message(text)).await,
             Effect::SendRaw(bytes) => {
@@ -140,18 +147,24 @@ impl Connection {
             }
             Effect::SendFragmented(text) => return self.write_fragments(&text).await,
             Effect::SendCrossed(message) => {
-                let level = self.shared.with_venue(|venue, _| venue.crossing_bid(category, &message.topic));
-                let text = with_bid(&message.text, &level.unwrap_or_default());
+                let text = self.shared.with_venue(|venue, _| venue.crossed(&message));
                 return self.write(Message::text(text)).await;
             }
+            Effect::Stranger => return self.write(Message::text(V::STRANGER)).await,
             Effect::Snapshot(topic) => {
                 let made = self.shared.with_venue(|venue, _| session.snapshot(&topic, now, venue));
                 for message in made {
                     self.write(text_message(message.text)).await?;
                 }
             }
-            Effect::Restart(topic) => {
-                self.shared.with_venue(|venue, out| venue.restart(category, &topic, now, out));
+            Effect::Restart(message) => {
+                self.shared.with_venue(|venue, out| venue.restart(message.product, &message.topic, now, out));
+            }
+            Effect::Notice(ms) => {
+                self.closes = Some(now.mono.after(Duration::from_millis(ms)));
+                if let Some(text) = session.notice() {
+                    return self.write(Message::text(text)).await;
+                }
             }
             Effect::Mute(topic) => session.mute(&topic),
             Effect::Close(code) => return Err(End::Close(code, "simulated")),
@@ -226,11 +239,4 @@ fn text_message(text: Bytes) -> Message {
         Ok(text) => Message::Text(text),
         Err(_) => Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true)),
     }
-}
-
-/// The order book message with one more bid in front.
-fn with_bid(text: &[u8], level: &str) -> String {
-    let text = String::from_utf8_lossy(text);
-    let none = text.contains(r#""b":[]"#);
-    text.replacen(r#""b":["#, &format!(r#""b":[{level}{}"#, if none { "" } else { "," }), 1)
 }

@@ -40,9 +40,10 @@ pub enum FaultKind {
     Fragmented,
     /// A subscription to this topic (or the first of a request) is refused.
     Reject(Option<String>),
-    /// JSON pings are not answered from here on.
+    /// Pings are not answered from here on.
     NoPong,
-    /// The order book service restarts: a snapshot with u = 1, for every client of the topic.
+    /// The order book service restarts, for every client of the topic. Bybit: a snapshot with u = 1; OKX: a change whose
+    /// `seqId` is smaller than its `prevSeqId`.
     Restart,
     /// A snapshot that nobody asked for takes the delta's place.
     Snapshot,
@@ -52,6 +53,10 @@ pub enum FaultKind {
     UnknownTopic,
     /// A connection attempt is answered with this HTTP status instead of 101.
     Refuse(u16),
+    /// A book message has a wrong checksum; all else is right.
+    Checksum,
+    /// The venue announces that the connection will be closed, and closes it after this many ms.
+    Notice(u64),
 }
 
 /// A fault and when it happens.
@@ -78,7 +83,7 @@ pub enum FaultSpec {
 /// Every spelling that is allowed, for help and error texts.
 pub const ALLOWED: &str = "drop, dup, swap, crossed, garbage, truncated, badutf8, huge[:BYTES], stall[:MS], \
     silence[:TOPIC], close[:CODE], reset, eof, half-open, fragmented, reject[:TOPIC], nopong, restart, snapshot, \
-    newfield, unknown-topic, refuse[:STATUS], each with [@N[+EVERY]]; or random[:PERCENT]";
+    newfield, unknown-topic, refuse[:STATUS], checksum (OKX), notice[:MS] (OKX), each with [@N[+EVERY]]; or random[:PERCENT]";
 
 /// Why a `--fault` was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -90,6 +95,14 @@ pub enum FaultError {
         name: String,
         /// What this venue has.
         allowed: &'static str,
+    },
+    /// A kind that this venue cannot have.
+    #[error("fault {name} cannot happen on {venue}")]
+    Venue {
+        /// Which fault.
+        name: &'static str,
+        /// The venue.
+        venue: String,
     },
     /// An argument where none belongs.
     #[error("fault {name} takes no argument; allowed: {allowed}")]
@@ -140,6 +153,8 @@ impl FaultKind {
             Self::NewField => "newfield",
             Self::UnknownTopic => "unknown-topic",
             Self::Refuse(_) => "refuse",
+            Self::Checksum => "checksum",
+            Self::Notice(_) => "notice",
         }
     }
 
@@ -149,6 +164,7 @@ impl FaultKind {
             "stall" => return Ok(Self::Stall(number("stall", arg, 15_000, 1..=3_600_000, "1..3600000 ms")?)),
             "close" => return Ok(Self::Close(number("close", arg, 1_012, 1_000..=4_999, "a close code, 1000..4999")?)),
             "refuse" => return Ok(Self::Refuse(number("refuse", arg, 503, 400..=599, "an HTTP status, 400..599")?)),
+            "notice" => return Ok(Self::Notice(number("notice", arg, 60_000, 1..=3_600_000, "1..3600000 ms")?)),
             "silence" => return Ok(Self::Silence(arg.map(str::to_owned))),
             "reject" => return Ok(Self::Reject(arg.map(str::to_owned))),
             "drop" => Self::Drop,
@@ -167,6 +183,7 @@ impl FaultKind {
             "snapshot" => Self::Snapshot,
             "newfield" => Self::NewField,
             "unknown-topic" => Self::UnknownTopic,
+            "checksum" => Self::Checksum,
             _ => return Err(FaultError::Kind { name: name.to_owned(), allowed: ALLOWED }),
         };
         if arg.is_some() { Err(FaultError::NoArgument { name: kind.name(), allowed: ALLOWED }) } else { Ok(kind) }
@@ -252,7 +269,7 @@ mod tests {
     #[test]
     fn every_allowed_name_is_understood() {
         for word in ALLOWED.split(", each").next().unwrap().split(',').map(str::trim) {
-            let name = word.split('[').next().unwrap();
+            let name = word.split(['[', ' ']).next().unwrap();
             let parsed: FaultSpec = name.parse().unwrap();
             assert!(matches!(parsed, FaultSpec::One(Fault { kind, .. }) if kind.name() == name), "{name}");
         }

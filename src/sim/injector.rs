@@ -2,14 +2,18 @@
 
 use bytes::Bytes;
 use fastrand::Rng;
+use memchr::memmem;
 
 use crate::model::Mono;
 
-use super::bybit::{Kind, Published};
 use super::fault::{Fault, FaultKind, FaultSpec};
+use super::venue::{Kind, Published};
 
 /// The latest message at which a fault without a place happens first.
 const LATEST_FIRST: u64 = 100;
+
+/// What stands before a checksum.
+const CHECKSUM: &[u8] = br#""checksum":"#;
 
 /// What the connection is to do.
 #[derive(Clone, Debug)]
@@ -22,12 +26,16 @@ pub enum Effect {
     SendFragmented(Bytes),
     /// Send a book delta with a crossing bid added.
     SendCrossed(Published),
+    /// Send a message of a topic that does not exist.
+    Stranger,
     /// Send the topic's present state as a snapshot.
     Snapshot(String),
-    /// Restart the topic's order book service.
-    Restart(String),
+    /// Restart the order book service of this message's topic.
+    Restart(Published),
     /// Send nothing more of this topic until it is subscribed to anew.
     Mute(String),
+    /// Announce that the connection will be closed, and close it after this many ms.
+    Notice(u64),
     /// Close the websocket with this code.
     Close(u16),
     /// Reset the TCP connection.
@@ -74,7 +82,7 @@ impl Injector {
         injector
     }
 
-    /// Whether JSON pings go unanswered.
+    /// Whether pings go unanswered.
     pub const fn mutes_pongs(&self) -> bool {
         self.mutes_pongs
     }
@@ -163,14 +171,18 @@ impl Injector {
             FaultKind::HalfOpen => out.push(Effect::HalfOpen),
             FaultKind::Fragmented => out.push(Effect::SendFragmented(message.text)),
             FaultKind::Restart => {
-                out.push(Effect::Send(message.text));
-                out.push(Effect::Restart(topic));
+                out.push(Effect::Send(message.text.clone()));
+                out.push(Effect::Restart(message));
             }
             FaultKind::Snapshot => out.push(Effect::Snapshot(topic)),
             FaultKind::NewField => out.push(Effect::Send(with_new_fields(&message.text))),
             FaultKind::UnknownTopic => {
-                let stranger = br#"{"topic":"weather.1.MOON","type":"snapshot","ts":1,"data":{"s":"MOON"}}"#;
-                out.push(Effect::Send(Bytes::from_static(stranger)));
+                out.push(Effect::Stranger);
+                out.push(Effect::Send(message.text));
+            }
+            FaultKind::Checksum => out.push(Effect::Send(with_wrong_checksum(&message.text))),
+            FaultKind::Notice(ms) => {
+                out.push(Effect::Notice(ms));
                 out.push(Effect::Send(message.text));
             }
             FaultKind::NoPong => {
@@ -231,11 +243,11 @@ fn plan(fault: Fault, rng: &mut Rng) -> Planned {
 
 /// Whether a fault can show its effect on this message; if not, it waits for one on which it can.
 fn suits(kind: &FaultKind, message: &Published) -> bool {
-    let delta = message.kind == Kind::Book { snapshot: false };
-    let full = message.topic.starts_with("orderbook.full.");
+    let delta = matches!(message.kind, Kind::Book { snapshot: false } | Kind::FullDelta);
     match kind {
         FaultKind::Drop | FaultKind::Dup | FaultKind::Swap | FaultKind::Crossed => delta,
-        FaultKind::Restart | FaultKind::Snapshot => delta && !full,
+        FaultKind::Restart | FaultKind::Snapshot => message.kind == Kind::Book { snapshot: false },
+        FaultKind::Checksum => memmem::find(&message.text, CHECKSUM).is_some(),
         FaultKind::Silence(Some(topic)) => *topic == *message.topic,
         FaultKind::Reject(_) | FaultKind::Refuse(_) => false,
         _ => true,
@@ -268,6 +280,16 @@ fn random_kind(rng: &mut Rng) -> FaultKind {
         10 => FaultKind::NewField,
         _ => FaultKind::UnknownTopic,
     }
+}
+
+/// The message with another checksum, which is not 0: that would mean there is none.
+fn with_wrong_checksum(text: &[u8]) -> Bytes {
+    let Some(at) = memmem::find(text, CHECKSUM).map(|at| at + CHECKSUM.len()) else {
+        return Bytes::copy_from_slice(text);
+    };
+    let length = text[at..].iter().take_while(|byte| **byte == b'-' || byte.is_ascii_digit()).count();
+    let wrong: &[u8] = if &text[at..at + length] == b"1" { b"2" } else { b"1" };
+    [&text[..at], wrong, &text[at + length..]].concat().into()
 }
 
 fn with_bad_byte(text: &[u8]) -> Bytes {
@@ -306,13 +328,12 @@ fn with_new_fields(text: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::bybit::Category;
     use std::collections::BTreeSet;
 
     fn delta(topic: &str, u: u64) -> Published {
         Published {
             event: u,
-            category: Category::Linear,
+            product: "linear",
             topic: topic.into(),
             kind: Kind::Book { snapshot: false },
             text: Bytes::from(format!(r#"{{"topic":"{topic}","data":{{"u":{u}}}}}"#)),
@@ -409,6 +430,21 @@ mod tests {
         let mut doorman = Doorman::new(&specs);
         let statuses: Vec<_> = (0..6).map(|_| doorman.refuses()).collect();
         assert_eq!(statuses, [None, Some(429), None, None, Some(429), None]);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_put_where_one_is() {
+        let mut injector = injector(&["checksum@1"], 0);
+        let text = br#"{"data":[{"checksum":-855196043,"seqId":7}]}"#;
+        let mut out = Vec::new();
+        injector.pass(delta("books", 1), Mono(1), &mut out);
+        injector.pass(Published { text: Bytes::from_static(text), ..delta("books", 2) }, Mono(2), &mut out);
+        let texts: Vec<_> = out
+            .iter()
+            .map(|effect| matches!(effect, Effect::Send(text) if text.ends_with(br#""checksum":1,"seqId":7}]}"#)))
+            .collect();
+        assert_eq!(texts, [false, true]);
+        assert!(with_wrong_checksum(br#"{"checksum":1}"#).ends_with(b":2}"));
     }
 
     #[test]

@@ -2,15 +2,19 @@
 //! stream for benchmarks.
 
 pub mod bybit;
+pub mod candles;
 pub mod fault;
 pub mod injector;
 pub mod market;
+pub mod okx;
 pub mod quik;
 pub mod server;
 pub mod stream;
+pub mod venue;
 
 mod connection;
+mod pace;
 
-pub use bybit::{Depth, TrueBook};
 pub use fault::{FaultError, FaultKind, FaultSpec};
 pub use server::{Options, Running, Server, Truth};
+pub use venue::{Depth, TrueBook};

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,10 +23,10 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::bybit::{self, Category, Depth, Published, TrueBook, Venue};
-use super::connection;
-use super::fault::FaultSpec;
+use super::fault::{FaultError, FaultKind, FaultSpec};
 use super::injector::{Doorman, Injector};
+use super::venue::{Asked, Depth, Published, TrueBook, Venue};
+use super::{bybit, connection, okx};
 use crate::clock;
 
 /// Open connections at most: what the venue allows one address.
@@ -37,10 +38,52 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Markets move in batches of at least this length.
 const BATCH: Duration = Duration::from_millis(1);
 
+/// Every venue that can be simulated behind these sockets.
+const VENUES: [Simulated; 3] =
+    [simulated::<bybit::Venue>("bybit"), simulated::<okx::Venue>("okx"), simulated::<okx::Venue>(okx::JAPAN)];
+
+/// A line of the table of venues.
+#[derive(Clone, Copy)]
+struct Simulated {
+    name: &'static str,
+    open: fn(Options) -> Arc<dyn Host>,
+    path: fn(&str) -> String,
+    can: fn(&FaultKind) -> bool,
+}
+
+const fn simulated<V: Venue>(name: &'static str) -> Simulated {
+    Simulated { name, open: open::<V>, path: V::path, can: V::can }
+}
+
+fn find(venue: &str) -> Option<Simulated> {
+    VENUES.into_iter().find(|simulated| simulated.name == venue)
+}
+
+/// The names of all of them.
+pub fn venues() -> impl Iterator<Item = &'static str> {
+    VENUES.into_iter().map(|simulated| simulated.name)
+}
+
+/// Whether a venue can have these faults.
+///
+/// # Errors
+/// Names the first fault that it cannot have.
+pub fn check(venue: &str, faults: &[FaultSpec]) -> Result<(), FaultError> {
+    let Some(simulated) = find(venue) else { return Ok(()) };
+    for spec in faults {
+        if let FaultSpec::One(fault) = spec
+            && !(simulated.can)(&fault.kind)
+        {
+            return Err(FaultError::Venue { name: fault.kind.name(), venue: venue.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// What to simulate.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which venue: `bybit`.
+    /// Which venue: one of [`venues`].
     pub venue: String,
     /// Address to listen on, `host:port`; port 0 takes a free one.
     pub listen: String,
@@ -53,6 +96,8 @@ pub struct Options {
     pub faults: Vec<FaultSpec>,
     /// Symbols to list; empty for the whole catalogue, unknown ones are made up.
     pub symbols: Vec<String>,
+    /// What only OKX has.
+    pub okx: okx::Settings,
 }
 
 impl Default for Options {
@@ -64,13 +109,14 @@ impl Default for Options {
             rate: 50,
             faults: Vec::new(),
             symbols: Vec::new(),
+            okx: okx::Settings::default(),
         }
     }
 }
 
 /// What all connections share.
-pub(super) struct Shared {
-    venue: Mutex<Venue>,
+pub(super) struct Shared<V> {
+    venue: Mutex<V>,
     doorman: Mutex<Doorman>,
     feed: broadcast::Sender<Published>,
     faults: Vec<FaultSpec>,
@@ -78,10 +124,10 @@ pub(super) struct Shared {
     connections: AtomicU64,
 }
 
-impl Shared {
+impl<V: Venue> Shared<V> {
     /// Works with the venue; what that publishes goes out before anybody else works with it, so that every
     /// connection sees one order.
-    pub(super) fn with_venue<R>(&self, work: impl FnOnce(&mut Venue, &mut Vec<Published>) -> R) -> R {
+    pub(super) fn with_venue<R>(&self, work: impl FnOnce(&mut V, &mut Vec<Published>) -> R) -> R {
         let mut published = Vec::new();
         let mut venue = lock(&self.venue);
         let result = work(&mut venue, &mut published);
@@ -97,31 +143,79 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The true state behind a server, for tests that compare a client's books with it.
-#[derive(Clone)]
-pub struct Truth(Arc<Shared>);
+/// What a server does whatever its venue is: the face of [`Shared`] without the type.
+trait Host: Send + Sync {
+    /// Accepts connections and moves the markets, without end.
+    fn serve(self: Arc<Self>, listener: TcpListener) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    fn book(&self, market: &str, symbol: &str, depth: Depth) -> Option<TrueBook>;
+    fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32>;
+    fn step(&self, moves: usize);
+    fn connections(&self) -> u64;
+}
 
-impl Truth {
-    /// The book published at a depth (`spot`, `linear`, `inverse`, `option`); `None` for what is not listed.
-    pub fn book(&self, category: &str, symbol: &str, depth: Depth) -> Option<TrueBook> {
-        let category = Category::parse(category)?;
-        self.0.with_venue(|venue, _| venue.truth(category, symbol, depth, clock::now()))
+impl<V: Venue> Host for Shared<V> {
+    fn serve(self: Arc<Self>, listener: TcpListener) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            tokio::select! {
+                () = accept(&listener, &self) => {}
+                () = move_markets(&self) => {}
+            }
+        })
     }
 
-    /// The digest of the book that had update id `u` (see [`Venue::digest`]); the last 2,000 of each depth are known.
-    pub fn digest(&self, category: &str, symbol: &str, depth: Depth, u: u64) -> Option<u32> {
-        let category = Category::parse(category)?;
-        lock(&self.0.venue).digest(category, symbol, depth, u)
+    fn book(&self, market: &str, symbol: &str, depth: Depth) -> Option<TrueBook> {
+        self.with_venue(|venue, _| venue.truth(market, symbol, depth, clock::now()))
+    }
+
+    fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
+        lock(&self.venue).digest(market, symbol, depth, id)
+    }
+
+    fn step(&self, moves: usize) {
+        self.with_venue(|venue, out| venue.step(moves, clock::now(), out));
+    }
+
+    fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+fn open<V: Venue>(options: Options) -> Arc<dyn Host> {
+    Arc::new(Shared {
+        venue: Mutex::new(V::open(&options, clock::now())),
+        doorman: Mutex::new(Doorman::new(&options.faults)),
+        feed: broadcast::Sender::new(LAG),
+        faults: options.faults,
+        seed: options.seed,
+        connections: AtomicU64::new(0),
+    })
+}
+
+/// The true state behind a server, for tests that compare a client's books with it.
+#[derive(Clone)]
+pub struct Truth(Arc<dyn Host>);
+
+impl Truth {
+    /// The book published at a depth; `None` for what is not listed. Markets are called as in the configuration of a
+    /// feed: `spot`, `linear`, `swap` …
+    pub fn book(&self, market: &str, symbol: &str, depth: Depth) -> Option<TrueBook> {
+        self.0.book(market, symbol, depth)
+    }
+
+    /// The [digest](super::venue::digest) of the book that had this id (Bybit's `u`, OKX's `seqId`); the last 2,000 of
+    /// each depth are known.
+    pub fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
+        self.0.digest(market, symbol, depth, id)
     }
 
     /// Makes this many market moves now.
     pub fn step(&self, moves: usize) {
-        self.0.with_venue(|venue, out| venue.step(moves, clock::now(), out));
+        self.0.step(moves);
     }
 
     /// Websocket connections accepted so far.
     pub fn connections(&self) -> u64 {
-        self.0.connections.load(Ordering::Relaxed)
+        self.0.connections()
     }
 }
 
@@ -129,12 +223,14 @@ impl Truth {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    shared: Arc<Shared>,
+    simulated: Simulated,
+    host: Arc<dyn Host>,
 }
 
 /// A server running in the background; it ends when this is dropped or stopped.
 pub struct Running {
     address: SocketAddr,
+    simulated: Simulated,
     truth: Truth,
     tasks: JoinSet<()>,
 }
@@ -143,24 +239,17 @@ impl Server {
     /// Binds the address and sets the markets up.
     ///
     /// # Errors
-    /// When the address cannot be bound or the venue is not one that can be simulated.
+    /// When the address cannot be bound, or the venue cannot be simulated or cannot have one of the faults.
     pub async fn bind(options: Options) -> io::Result<Self> {
-        if options.venue != "bybit" {
-            let text = format!("venue {:?} cannot be simulated; allowed: bybit", options.venue);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+        let simulated = find(&options.venue).ok_or_else(|| {
+            let allowed: Vec<&str> = venues().collect();
+            invalid(format!("venue {:?} cannot be simulated; allowed: {}", options.venue, allowed.join(", ")))
+        })?;
+        check(&options.venue, &options.faults).map_err(|error| invalid(error.to_string()))?;
         let listener = TcpListener::bind(&options.listen).await?;
         let address = listener.local_addr()?;
-        let venue = Venue::new(options.seed, options.rate, &options.symbols, clock::now());
-        let shared = Shared {
-            venue: Mutex::new(venue),
-            doorman: Mutex::new(Doorman::new(&options.faults)),
-            feed: broadcast::Sender::new(LAG),
-            faults: options.faults,
-            seed: options.seed,
-            connections: AtomicU64::new(0),
-        };
-        Ok(Self { listener, address, shared: Arc::new(shared) })
+        Ok(Self { listener, address, simulated, host: (simulated.open)(options) })
     }
 
     /// Where it listens.
@@ -170,24 +259,23 @@ impl Server {
 
     /// The truth behind it.
     pub fn truth(&self) -> Truth {
-        Truth(Arc::clone(&self.shared))
+        Truth(Arc::clone(&self.host))
     }
 
     /// Serves until `shutdown` is done; then every connection ends.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         tokio::select! {
             () = shutdown => {}
-            () = accept(&self.listener, &self.shared) => {}
-            () = move_markets(&self.shared) => {}
+            () = self.host.serve(self.listener) => {}
         }
     }
 
     /// Serves in the background.
     pub fn start(self) -> Running {
-        let (address, truth) = (self.address, self.truth());
+        let (address, simulated, truth) = (self.address, self.simulated, self.truth());
         let mut tasks = JoinSet::new();
         tasks.spawn(self.run(std::future::pending()));
-        Running { address, truth, tasks }
+        Running { address, simulated, truth, tasks }
     }
 }
 
@@ -202,9 +290,9 @@ impl Running {
         &self.truth
     }
 
-    /// The websocket address of a category.
-    pub fn url(&self, category: &str) -> String {
-        format!("ws://{}/v5/public/{category}", self.address)
+    /// The websocket address of a product (Bybit: `linear` …) or path (OKX: `public`, `business`, `private`).
+    pub fn url(&self, place: &str) -> String {
+        format!("ws://{}{}", self.address, (self.simulated.path)(place))
     }
 
     /// Ends every connection and frees the port.
@@ -213,7 +301,7 @@ impl Running {
     }
 }
 
-async fn move_markets(shared: &Shared) {
+async fn move_markets<V: Venue>(shared: &Shared<V>) {
     loop {
         let due = shared.with_venue(|venue, out| {
             venue.tick(clock::now(), out);
@@ -224,7 +312,7 @@ async fn move_markets(shared: &Shared) {
     }
 }
 
-async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+async fn accept<V: Venue>(listener: &TcpListener, shared: &Arc<Shared<V>>) {
     let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut tasks = JoinSet::new();
     loop {
@@ -237,7 +325,7 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
                     };
                     let shared = Arc::clone(shared);
                     tasks.spawn(async move {
-                        serve(stream, shared).await;
+                        serve(stream, peer.ip(), shared).await;
                         drop(permit);
                     });
                 }
@@ -252,14 +340,14 @@ async fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-type Upgraded = mpsc::Sender<(OnUpgrade, Category)>;
+type Upgraded<S> = mpsc::Sender<(OnUpgrade, u64, S)>;
 
 /// One TCP connection: HTTP requests, until one of them turns it into a websocket.
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve<V: Venue>(stream: TcpStream, peer: IpAddr, shared: Arc<Shared<V>>) {
     let _ = stream.set_nodelay(true);
     let (upgraded, mut upgrades) = mpsc::channel(1);
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request, &shared, &upgraded);
+        let response = respond(request, peer, &shared, &upgraded);
         async { Ok::<_, Infallible>(response) }
     });
     let http = http1::Builder::new()
@@ -270,22 +358,26 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     if let Err(error) = http.await {
         tracing::debug!(%error, "http connection ended");
     }
-    let Ok((upgrade, category)) = upgrades.try_recv() else { return };
+    let Ok((upgrade, number, session)) = upgrades.try_recv() else { return };
     let Ok(parts) = upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<TcpStream>>) else { return };
     if let Ok(parts) = parts {
-        let number = shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let injector = Injector::new(&shared.faults, shared.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let feed = shared.feed.subscribe();
-        connection::run(parts.io.into_inner(), parts.read_buf, category, number, injector, feed, shared).await;
+        connection::run(parts.io.into_inner(), parts.read_buf, number, session, injector, feed, shared).await;
     }
 }
 
-fn respond(mut request: Request<Incoming>, shared: &Shared, upgraded: &Upgraded) -> Response<Full<Bytes>> {
+fn respond<V: Venue>(
+    mut request: Request<Incoming>,
+    peer: IpAddr,
+    shared: &Shared<V>,
+    upgraded: &Upgraded<V::Session>,
+) -> Response<Full<Bytes>> {
     if request.headers().contains_key(UPGRADE) {
-        return match handshake(&request, shared) {
-            Ok((category, accept)) => {
+        return match handshake(&request, peer, shared) {
+            Ok((number, session, accept)) => {
                 // One websocket per TCP connection: there is always room.
-                let _ = upgraded.try_send((hyper::upgrade::on(&mut request), category));
+                let _ = upgraded.try_send((hyper::upgrade::on(&mut request), number, session));
                 switching(accept)
             }
             Err(status) => plain(status, ""),
@@ -294,22 +386,36 @@ fn respond(mut request: Request<Incoming>, shared: &Shared, upgraded: &Upgraded)
     if request.method() != Method::GET {
         return plain(StatusCode::METHOD_NOT_ALLOWED, "");
     }
-    let uri = request.uri();
-    let (path, query) = (uri.path(), uri.query().unwrap_or(""));
-    let (status, body) = shared.with_venue(|venue, _| bybit::answer(venue, path, query, clock::now()));
+    let asked = asked(&request, peer);
+    let (status, body) = shared.with_venue(|venue, _| venue.answer(&asked, clock::now()));
     plain(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
 }
 
-/// Which product a websocket handshake is for, and the key that accepts it; or the status that refuses it.
-fn handshake(request: &Request<Incoming>, shared: &Shared) -> Result<(Category, HeaderValue), StatusCode> {
+fn asked(request: &Request<Incoming>, peer: IpAddr) -> Asked<'_> {
+    Asked { path: request.uri().path(), query: request.uri().query().unwrap_or(""), peer }
+}
+
+/// The session a websocket handshake opens, its number, and the key that accepts it; or the status that refuses it.
+fn handshake<V: Venue>(
+    request: &Request<Incoming>,
+    peer: IpAddr,
+    shared: &Shared<V>,
+) -> Result<(u64, V::Session, HeaderValue), StatusCode> {
+    let refusal = |status| StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     if let Some(status) = lock(&shared.doorman).refuses() {
-        return Err(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE));
+        return Err(refusal(status));
     }
-    let name = request.uri().path().strip_prefix("/v5/public/");
-    let category = name.and_then(Category::parse).ok_or(StatusCode::NOT_FOUND)?;
     let key = request.headers().get(SEC_WEBSOCKET_KEY).ok_or(StatusCode::BAD_REQUEST)?;
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| StatusCode::BAD_REQUEST)?;
-    Ok((category, accept))
+    // Behind everything that may refuse: a session that is never run would never be closed.
+    let session = shared.with_venue(|venue, _| {
+        let number = shared.connections.load(Ordering::Relaxed) + 1;
+        let session = venue.connect(&asked(request, peer), number, clock::now())?;
+        shared.connections.store(number, Ordering::Relaxed);
+        Ok((number, session))
+    });
+    let (number, session) = session.map_err(refusal)?;
+    Ok((number, session, accept))
 }
 
 fn switching(accept: HeaderValue) -> Response<Full<Bytes>> {

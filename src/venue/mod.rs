@@ -12,6 +12,7 @@ pub mod binance;
 pub mod bybit;
 mod bybit_v2;
 mod credentials;
+mod endpoint;
 pub mod kit;
 pub mod quik;
 mod terminal;
@@ -19,6 +20,7 @@ mod update;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use credentials::Credentials;
+pub use endpoint::{Access, Endpoint, Method};
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
@@ -59,6 +61,8 @@ pub struct VenueDef {
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
     pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// The REST endpoints of a market that have a name.
+    pub rest: fn(market: &str) -> &'static [Endpoint],
     /// Opens a session.
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
@@ -134,6 +138,21 @@ impl VenueDef {
                 Err(format!("unknown {} market {market:?}; allowed: {}", self.id, known.join(", ")))
             }
         }
+    }
+
+    /// A market's REST endpoint of this name.
+    ///
+    /// # Errors
+    /// Which there are.
+    pub fn endpoint(&self, market: &str, name: &str) -> Result<&'static Endpoint, String> {
+        let all = (self.rest)(market);
+        all.iter().find(|endpoint| endpoint.name == name).ok_or_else(|| {
+            let known: Vec<&str> = all.iter().map(|endpoint| endpoint.name).collect();
+            match known.is_empty() {
+                true => format!("{} has no named endpoints; give a method and a path", self.id),
+                false => format!("{} {market} has no endpoint {name:?}; allowed: {}", self.id, known.join(", ")),
+            }
+        })
     }
 
     /// An example of a market's symbols, for error texts.

@@ -18,6 +18,7 @@ static ACME: VenueDef = VenueDef {
     route_of: |_, stream| Route(u8::from(!matches!(stream.channel, Channel::Book(_)))),
     check_symbol: |_, _| Ok(()),
     endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
+    rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),

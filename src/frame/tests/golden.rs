@@ -128,7 +128,32 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
     let mut out = all(&mut encoder, events);
     out.extend(rows(&mut encoder, &feed));
     out.extend(to_one_subscriber(encoding));
+    out.extend(of_jobs(encoding));
     out
+}
+
+/// Results of calls: one that worked, one that did not.
+fn of_jobs(encoding: Encoding) -> Vec<(&'static str, Frame)> {
+    let params = [("limit".to_owned(), "2".to_owned()), ("symbol".to_owned(), "BTCUSD_PERP".to_owned())];
+    let done = JobResult {
+        job: "klines",
+        epoch: beat().epoch,
+        seq: 7,
+        ts_pub: CLOCKS.recv.expect("a stamp"),
+        task: "2.1",
+        name: Some("minute"),
+        round: 3,
+        venue: "binance",
+        market: "coinm",
+        endpoint: "klines",
+        params: &params,
+        started: UnixNanos(1_672_324_988_000_000_000),
+        took: 41_000_000,
+        status: Some(200),
+        outcome: Ok(r#"[[1591258320000,"9640.7"]]"#),
+    };
+    let failed = JobResult { name: None, status: None, params: &[], outcome: Err("no answer"), ..done };
+    vec![("job", job(encoding, done)), ("job_failed", job(encoding, failed))]
 }
 
 /// Heartbeats and notices.

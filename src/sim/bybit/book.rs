@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use crate::model::{Mono, Stamp};
 use crate::sim::market::{Level, Market, Side, difference};
+use crate::sim::venue::{self, Depth};
 
 use super::catalog::Spec;
 use super::message::{Book, write_book};
-use super::topic::Depth;
 
 /// States whose digest is remembered.
 const HISTORY: usize = 2_000;
@@ -139,23 +139,9 @@ impl BookStream {
     }
 }
 
-/// CRC32 of `price:size|…#price:size|…`: the best 25 bids, then the best 25 asks, numbers without trailing zeros.
 fn digest(spec: &Spec, bids: &[Level], asks: &[Level]) -> u32 {
-    let mut text = Vec::with_capacity(1_024);
-    for (side, levels) in [bids, asks].into_iter().enumerate() {
-        if side == 1 {
-            text.push(b'#');
-        }
-        for (at, level) in levels.iter().rev().take(25).enumerate() {
-            if at > 0 {
-                text.push(b'|');
-            }
-            spec.price(level.ticks).trimmed().write(&mut text);
-            text.push(b':');
-            spec.size(level.lots).trimmed().write(&mut text);
-        }
-    }
-    crc32fast::hash(&text)
+    let spell = |level: &Level| (spec.price(level.ticks), spec.size(level.lots));
+    venue::digest([&mut bids.iter().rev().map(spell), &mut asks.iter().rev().map(spell)])
 }
 
 #[cfg(test)]

@@ -6,20 +6,22 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use crate::model::{Mono, Stamp};
+use crate::sim::candles::Candles;
 use crate::sim::market::{Fill, Market, Side};
+use crate::sim::venue::{Depth, Kind, Published};
 
 use super::book::BookStream;
-use super::candles::Candles;
 use super::catalog::{Category, Spec};
 use super::message::{self, Trade};
 use super::ticker::{self, Fields};
-use super::topic::{Depth, INTERVALS, Stream, interval_start};
-use super::{Kind, Published};
+use super::topic::{INTERVALS, Stream, interval_start};
 
 /// Trades remembered for REST.
 const RECENT: usize = 1_000;
 /// A level-1 book that does not change is sent again after this long.
 const LEVEL_1_REPEAT: Duration = Duration::from_secs(3);
+/// Candles are made of minutes.
+const MINUTE_MS: u64 = 60_000;
 /// A candle is sent at most this often.
 const KLINE_PACE: Duration = Duration::from_secs(1);
 
@@ -45,7 +47,8 @@ impl Listed {
     /// A symbol on its first day.
     pub fn new(seed: u64, spec: Spec, now: Stamp) -> Self {
         let market = Market::new(seed, spec.shape);
-        let candles = Candles::new(seed, &spec, now.wall.as_ms());
+        let turnover = |ticks, lots| spec.turnover(ticks, lots);
+        let candles = Candles::new(seed, MINUTE_MS, &spec.shape, turnover, now.wall.as_ms());
         Self {
             spec,
             market,
@@ -155,9 +158,12 @@ impl Listed {
         let Some(stream) = self.books.get_mut(&depth) else { return };
         if stream.refresh(&self.spec, &self.market, now) {
             stream.sent = now.mono;
-            let kind = Kind::Book { snapshot: depth == Depth::Levels(1) };
+            let kind = match depth {
+                Depth::Full => Kind::FullDelta,
+                Depth::Levels(n) => Kind::Book { snapshot: n == 1 },
+            };
             let text = stream.change_text(&self.spec, &topic, shuffle, now);
-            out.push(Published::new(self.spec.category, topic, kind, text));
+            out.push(Published::new(self.spec.category.as_str(), &topic, kind, text));
         }
     }
 
@@ -168,7 +174,7 @@ impl Listed {
         stream.refresh(&self.spec, &self.market, now);
         stream.restart(&self.spec);
         let text = stream.snapshot_text(&self.spec, &topic, now);
-        out.push(Published::new(self.spec.category, topic, Kind::Book { snapshot: true }, text));
+        out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Book { snapshot: true }, text));
     }
 
     fn trade(&mut self, rng: &mut Rng, now: Stamp, out: &mut Vec<Published>) {
@@ -179,7 +185,7 @@ impl Listed {
             let before = self.market.last();
             let fill = self.market.trade();
             self.direction = direction(before, fill, self.direction);
-            self.candles.add(&self.spec, fill, now_ms);
+            self.candles.add(fill, self.spec.turnover(fill.ticks, fill.lots), now_ms);
             trades.push(Trade {
                 id: trade_id(self.spec.category, rng, self.market.seq()),
                 time_ms: now_ms.saturating_sub(1),
@@ -192,14 +198,14 @@ impl Listed {
             let topic = self.topic(Stream::Trades);
             let mut text = Vec::new();
             message::write_trades(&mut text, &self.spec, &topic, &trades, now_ms);
-            out.push(Published::new(self.spec.category, topic, Kind::Trades, text));
+            out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Trades, text));
         }
         if self.is_watched(Stream::Liquidation) && rng.u8(0..20) == 0 {
             let topic = self.topic(Stream::Liquidation);
             let fill = self.market.last();
             // A liquidated long sells: its position side is Buy.
             let text = message::liquidation(&self.spec, &topic, !fill.buy, fill, now_ms);
-            out.push(Published::new(self.spec.category, topic, Kind::Other, text.into_bytes()));
+            out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Other, text.into_bytes()));
         }
         self.recent.extend(trades);
         self.recent.drain(..self.recent.len().saturating_sub(RECENT));
@@ -229,7 +235,7 @@ impl Listed {
         self.ticker = fields;
         let topic = self.topic(Stream::Ticker);
         let text = message::ticker(&self.spec, &topic, whole, &changed, self.market.seq(), now.wall.as_ms());
-        out.push(Published::new(self.spec.category, topic, Kind::Other, text.into_bytes()));
+        out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Other, text.into_bytes()));
     }
 
     fn publish_kline(&mut self, at: u8, now: Stamp, out: &mut Vec<Published>) {
@@ -249,13 +255,13 @@ impl Listed {
     fn push_candle(&self, at: u8, start: u64, confirm: bool, now: Stamp, out: &mut Vec<Published>) {
         let topic = self.topic(Stream::Kline(at));
         if let Some(text) = self.candle_text(at, &topic, start, confirm, now) {
-            out.push(Published::new(self.spec.category, topic, Kind::Other, text.into_bytes()));
+            out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Other, text.into_bytes()));
         }
     }
 
     fn candle_text(&self, at: u8, topic: &str, start: u64, confirm: bool, now: Stamp) -> Option<String> {
         let (name, length_ms) = INTERVALS[usize::from(at)];
-        let candle = self.candles.candle((name, length_ms), start)?;
+        let candle = self.candles.candle(start, start + length_ms)?;
         Some(message::kline(&self.spec, topic, name, length_ms, &candle, confirm, now.wall.as_ms()))
     }
 
@@ -266,7 +272,7 @@ impl Listed {
         if now.mono.since(stream.sent) >= LEVEL_1_REPEAT {
             stream.sent = now.mono;
             let text = stream.snapshot_text(&self.spec, &topic, now);
-            out.push(Published::new(self.spec.category, topic, Kind::Book { snapshot: true }, text));
+            out.push(Published::new(self.spec.category.as_str(), &topic, Kind::Book { snapshot: true }, text));
         }
     }
 
@@ -287,7 +293,7 @@ impl Listed {
                 (Kind::Other, self.candle_text(at, &topic, start, false, now)?.into_bytes())
             }
         };
-        Some(Published::new(self.spec.category, topic, kind, text))
+        Some(Published::new(self.spec.category.as_str(), &topic, kind, text))
     }
 
     /// A level that crosses the book: a bid well above the best ask, as the venue spells it.

@@ -1,6 +1,7 @@
 //! The texts Bybit v5 sends, field order included: it differs between products, so that no client may rely on it.
 
 use crate::model::Decimal;
+use crate::sim::candles::Candle;
 use crate::sim::market::{Fill, Level};
 
 use super::catalog::{Category, Spec};
@@ -41,27 +42,6 @@ pub struct Trade {
     pub seq: u64,
     /// The venue's word for the price's direction.
     pub direction: &'static str,
-}
-
-/// One candle, prices in ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candle {
-    /// First ms.
-    pub start_ms: u64,
-    /// Open.
-    pub open: i64,
-    /// Highest.
-    pub high: i64,
-    /// Lowest.
-    pub low: i64,
-    /// Close.
-    pub close: i64,
-    /// Volume in lots.
-    pub lots: i64,
-    /// Turnover in 10⁻⁴ coins.
-    pub turnover: i128,
-    /// Last fill, ms.
-    pub last_ms: u64,
 }
 
 fn int(out: &mut Vec<u8>, value: u64) {

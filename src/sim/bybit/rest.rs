@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::model::Stamp;
+use crate::sim::candles::Candle;
 use crate::sim::market::Side;
+use crate::sim::venue::Depth;
 
 use super::catalog::{Category, Spec};
 use super::listed::Listed;
 use super::message;
 use super::ticker;
-use super::topic::{Depth, INTERVALS, interval};
+use super::topic::{INTERVALS, interval, interval_start};
 use super::venue::Venue;
 
 /// What a route answers: its result, or the venue's code and message.
@@ -245,7 +247,7 @@ fn kline(venue: &mut Venue, params: &Params, now: Stamp) -> Answer {
     listed.candles.roll(listed.market.last().ticks, now.wall.as_ms());
     let spec = &listed.spec;
     let price = |ticks: i64| spec.price(ticks).trimmed().to_string();
-    let row = |candle: message::Candle| {
+    let row = |candle: Candle| {
         json!([
             candle.start_ms.to_string(),
             price(candle.open),
@@ -256,7 +258,7 @@ fn kline(venue: &mut Venue, params: &Params, now: Stamp) -> Answer {
             super::catalog::turnover_text(candle.turnover),
         ])
     };
-    let candles = listed.candles.list(INTERVALS[usize::from(at)], start, end, limit);
+    let candles = listed.candles.list(|ms| interval_start(INTERVALS[usize::from(at)], ms), start, end, limit);
     let list: Vec<Value> = candles.into_iter().map(row).collect();
     Ok(json!({"category": category.as_str(), "symbol": spec.symbol, "list": list}))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::{Mono, Stamp};
+use crate::sim::venue::{self, Published, Reply};
 
-use super::Published;
 use super::catalog::Category;
 use super::message;
 use super::topic::Stream;
@@ -21,17 +21,6 @@ const MOST_CHARACTERS: usize = 21_000;
 const MOST_SPOT_ARGS: usize = 10;
 /// Topics on one option connection.
 const MOST_OPTION_ARGS: usize = 2_000;
-
-/// What a request is answered with.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    /// The answer to a subscription, or an error.
-    Control(String),
-    /// The answer to a JSON ping.
-    Pong(String),
-    /// The first state of a topic just subscribed.
-    Data(Published),
-}
 
 #[derive(Deserialize)]
 struct Request {
@@ -65,74 +54,6 @@ impl Session {
     /// A new connection to a product's path.
     pub fn new(category: Category, conn_id: String, now: Mono) -> Self {
         Self { category, conn_id, subscriptions: BTreeMap::new(), characters: 0, last_active: now }
-    }
-
-    /// When the connection is to be closed unless something happens before.
-    pub fn idle_at(&self) -> Mono {
-        self.last_active.after(IDLE)
-    }
-
-    /// Something came in or went out.
-    pub const fn touch(&mut self, now: Mono) {
-        self.last_active = now;
-    }
-
-    /// Answers one text message. `refuses` names topics to be treated as unknown.
-    pub fn on_text(
-        &mut self,
-        text: &str,
-        now: Stamp,
-        venue: &mut Venue,
-        refuses: &mut dyn FnMut(&str) -> bool,
-    ) -> Vec<Reply> {
-        self.touch(now.mono);
-        let Ok(request) = serde_json::from_str::<Request>(text) else {
-            return vec![self.refusal("error:invalid request", None, "")];
-        };
-        let req_id = request.req_id.as_deref();
-        match request.op.as_str() {
-            "ping" => {
-                let text = message::pong(self.category, &self.conn_id, req_id, now.wall.as_ms());
-                vec![Reply::Pong(text)]
-            }
-            "subscribe" if self.category == Category::Option => self.subscribe_options(&request, now, venue, refuses),
-            "subscribe" => match self.admissible(&request.args, venue, refuses) {
-                Ok(topics) => self.subscribe(topics, req_id, now, venue),
-                Err(reason) => vec![self.refusal(&reason, req_id, "subscribe")],
-            },
-            "unsubscribe" => self.unsubscribe(&request, venue),
-            _ => vec![self.refusal("error:invalid op", req_id, &request.op)],
-        }
-    }
-
-    /// Whether this connection gets a message, now that the venue published it.
-    pub fn wants(&self, message: &Published) -> bool {
-        message.category == self.category
-            && self
-                .subscriptions
-                .get(message.topic.as_ref())
-                .is_some_and(|subscription| !subscription.muted && subscription.after < message.event)
-    }
-
-    /// The topic falls silent until it is subscribed to anew.
-    pub fn mute(&mut self, topic: &str) {
-        if let Some(subscription) = self.subscriptions.get_mut(topic) {
-            subscription.muted = true;
-        }
-    }
-
-    /// The present state of a subscribed topic, as a snapshot nobody asked for; older messages no longer count.
-    pub fn snapshot(&mut self, topic: &str, now: Stamp, venue: &mut Venue) -> Vec<Published> {
-        let Some(subscription) = self.subscriptions.get_mut(topic) else { return Vec::new() };
-        subscription.after = venue.events();
-        venue.snapshot(subscription.stream, &subscription.places, now)
-    }
-
-    /// Gives up all subscriptions: the connection is gone.
-    pub fn close(&mut self, venue: &mut Venue) {
-        for subscription in std::mem::take(&mut self.subscriptions).into_values() {
-            venue.unwatch(subscription.stream, &subscription.places);
-        }
     }
 
     fn refusal(&self, reason: &str, req_id: Option<&str>, op: &str) -> Reply {
@@ -239,5 +160,78 @@ impl Session {
             }
         };
         vec![Reply::Control(text)]
+    }
+}
+
+impl venue::Session for Session {
+    type Venue = Venue;
+
+    fn place(&self) -> &'static str {
+        self.category.as_str()
+    }
+
+    fn on_text(
+        &mut self,
+        text: &str,
+        now: Stamp,
+        venue: &mut Venue,
+        refuses: &mut dyn FnMut(&str) -> bool,
+    ) -> Vec<Reply> {
+        self.touch(now.mono);
+        let Ok(request) = serde_json::from_str::<Request>(text) else {
+            return vec![self.refusal("error:invalid request", None, "")];
+        };
+        let req_id = request.req_id.as_deref();
+        match request.op.as_str() {
+            "ping" => {
+                let text = message::pong(self.category, &self.conn_id, req_id, now.wall.as_ms());
+                vec![Reply::Pong(text)]
+            }
+            "subscribe" if self.category == Category::Option => self.subscribe_options(&request, now, venue, refuses),
+            "subscribe" => match self.admissible(&request.args, venue, refuses) {
+                Ok(topics) => self.subscribe(topics, req_id, now, venue),
+                Err(reason) => vec![self.refusal(&reason, req_id, "subscribe")],
+            },
+            "unsubscribe" => self.unsubscribe(&request, venue),
+            _ => vec![self.refusal("error:invalid op", req_id, &request.op)],
+        }
+    }
+
+    fn wants(&self, message: &Published) -> bool {
+        message.product == self.category.as_str()
+            && self
+                .subscriptions
+                .get(message.topic.as_ref())
+                .is_some_and(|subscription| !subscription.muted && subscription.after < message.event)
+    }
+
+    fn mute(&mut self, topic: &str) {
+        if let Some(subscription) = self.subscriptions.get_mut(topic) {
+            subscription.muted = true;
+        }
+    }
+
+    fn snapshot(&mut self, topic: &str, now: Stamp, venue: &mut Venue) -> Vec<Published> {
+        let Some(subscription) = self.subscriptions.get_mut(topic) else { return Vec::new() };
+        subscription.after = venue.events();
+        venue.snapshot(subscription.stream, &subscription.places, now)
+    }
+
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
+    fn touch(&mut self, now: Mono) {
+        self.last_active = now;
+    }
+
+    fn idle(&self) -> (Mono, u16, &'static str) {
+        (self.last_active.after(IDLE), 1_000, "idle")
+    }
+
+    fn close(&mut self, venue: &mut Venue) {
+        for subscription in std::mem::take(&mut self.subscriptions).into_values() {
+            venue.unwatch(subscription.stream, &subscription.places);
+        }
     }
 }

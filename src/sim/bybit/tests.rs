@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Mono, Stamp, UnixNanos};
+use crate::sim::venue::{Reply, Session as _, Venue as _};
 
 const START_MS: u64 = 1_795_262_437_000;
 
@@ -33,6 +34,7 @@ impl Bench {
         let json = |reply| match reply {
             Reply::Control(text) | Reply::Pong(text) => serde_json::from_str(&text).unwrap(),
             Reply::Data(message) => serde_json::from_slice(&message.text).unwrap(),
+            Reply::Close(code, _) => panic!("closed with {code}"),
         };
         replies.into_iter().map(json).collect()
     }
@@ -180,7 +182,7 @@ fn a_restart_begins_again_at_one() {
     bench.subscribe(&["orderbook.50.BTCUSDT"]);
     bench.run(500);
     let mut out = Vec::new();
-    bench.venue.restart(Category::Linear, "orderbook.50.BTCUSDT", bench.now, &mut out);
+    bench.venue.restart("linear", "orderbook.50.BTCUSDT", bench.now, &mut out);
     let snapshot: Value = serde_json::from_slice(&out[0].text).unwrap();
     assert_eq!((&snapshot["type"], &snapshot["data"]["u"]), (&json!("snapshot"), &json!(1)));
     assert_eq!(bench.run(500)[0]["data"]["u"], 2);
@@ -296,9 +298,9 @@ fn rest_errors_and_books() {
 #[test]
 fn an_idle_connection_has_ten_minutes() {
     let mut session = Session::new(Category::Linear, String::new(), at(0).mono);
-    assert_eq!(session.idle_at().since(at(0).mono), Duration::from_secs(600));
+    assert_eq!(session.idle().0.since(at(0).mono), Duration::from_secs(600));
     session.touch(at(5_000).mono);
-    assert_eq!(session.idle_at().since(at(0).mono), Duration::from_secs(605));
+    assert_eq!(session.idle().0.since(at(0).mono), Duration::from_secs(605));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What a simulated symbol's ticker says: the venue's field names and texts.
 
 use crate::model::Decimal;
+use crate::sim::candles::Candle;
 use crate::sim::market::Side;
 
 use super::catalog::{Category, Spec, turnover_text};
 use super::listed::Listed;
-use super::message::Candle;
 
 /// A ticker: field and text.
 pub(super) type Fields = Vec<(&'static str, String)>;

@@ -1,25 +1,8 @@
 //! Bybit v5 public topics: which text means which stream of which product.
 
+use crate::sim::venue::Depth;
+
 use super::catalog::Category;
-
-/// How deep a book topic is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Depth {
-    /// The best levels.
-    Levels(u16),
-    /// Everything (`orderbook.full`).
-    Full,
-}
-
-impl Depth {
-    /// As a number of levels.
-    pub const fn levels(self) -> usize {
-        match self {
-            Self::Levels(n) => n as usize,
-            Self::Full => usize::MAX,
-        }
-    }
-}
 
 /// What a topic carries about a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

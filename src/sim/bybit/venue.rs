@@ -1,35 +1,24 @@
 //! The simulated venue as a whole: every symbol, the pace at which markets move, and the truth for those who check.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::model::{self, Mono, Stamp};
+use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
+use crate::sim::pace::Pace;
+use crate::sim::server::Options;
+use crate::sim::venue::{self, Asked, Depth, Published, TrueBook};
 
-use super::Published;
 use super::catalog::{Category, instruments};
 use super::listed::Listed;
-use super::topic::{self, Depth, Stream};
+use super::rest;
+use super::session::Session;
+use super::topic::{self, Stream};
 
-/// How often tickers, candles and repeats are looked after.
-const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// Moves made in one call at most; what a late call missed beyond that never happens.
-const MOST_MOVES: u32 = 10_000;
-
-/// A book as the venue has published it: what a client at this depth and update id must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrueBook {
-    /// Update id.
-    pub u: u64,
-    /// Cross sequence.
-    pub seq: u64,
-    /// Best first, spelled as on the wire.
-    pub bids: Vec<model::Level>,
-    /// Best first, spelled as on the wire.
-    pub asks: Vec<model::Level>,
-}
+/// What the path of every product begins with.
+const PUBLIC: &str = "/v5/public/";
 
 /// All symbols behind one simulated address.
 #[derive(Clone, Debug)]
@@ -38,10 +27,8 @@ pub struct Venue {
     places: BTreeMap<(Category, String), usize>,
     watched: Vec<usize>,
     rng: Rng,
-    rate: u32,
     events: u64,
-    next_move: Mono,
-    next_housekeeping: Mono,
+    pace: Pace,
 }
 
 impl Venue {
@@ -53,8 +40,7 @@ impl Venue {
             instruments(only).into_iter().map(|spec| Listed::new(rng.u64(..), spec, now)).collect();
         let place = |(at, listed): (usize, &Listed)| ((listed.spec.category, listed.spec.symbol.clone()), at);
         let places = symbols.iter().enumerate().map(place).collect();
-        let (next_move, next_housekeeping) = (now.mono, now.mono.after(HOUSEKEEPING));
-        Self { symbols, places, watched: Vec::new(), rng, rate, events: 0, next_move, next_housekeeping }
+        Self { symbols, places, watched: Vec::new(), rng, events: 0, pace: Pace::new(rate, now.mono) }
     }
 
     /// How many messages were published so far.
@@ -71,57 +57,6 @@ impl Venue {
     pub fn find(&mut self, category: Category, symbol: &str) -> Option<&mut Listed> {
         let at = *self.places.get(&(category, symbol.to_owned()))?;
         self.symbols.get_mut(at)
-    }
-
-    /// When to call [`Self::tick`] next.
-    pub fn next_due(&self) -> Mono {
-        if self.rate == 0 { self.next_housekeeping } else { self.next_move.min(self.next_housekeeping) }
-    }
-
-    /// Makes every move that is due and publishes what goes out by the clock.
-    pub fn tick(&mut self, now: Stamp, out: &mut Vec<Published>) {
-        let mut moves = 0;
-        while self.rate > 0 && self.next_move <= now.mono {
-            if moves == MOST_MOVES {
-                self.next_move = now.mono;
-                break;
-            }
-            self.step(1, now, out);
-            moves += 1;
-            self.next_move = Mono(self.next_move.0 + 1_000_000_000 / u64::from(self.rate));
-        }
-        if self.next_housekeeping <= now.mono {
-            self.next_housekeeping = now.mono.after(HOUSEKEEPING);
-            let from = out.len();
-            for at in self.watched.clone() {
-                self.symbols[at].housekeep(now, out);
-            }
-            self.number(&mut out[from..]);
-        }
-    }
-
-    /// Makes `moves` moves now, among the symbols somebody listens to (any symbol when nobody does).
-    pub fn step(&mut self, moves: usize, now: Stamp, out: &mut Vec<Published>) {
-        for _ in 0..moves {
-            let at = match self.watched.len() {
-                0 if self.symbols.is_empty() => return,
-                0 => self.rng.usize(0..self.symbols.len()),
-                n => self.watched[self.rng.usize(0..n)],
-            };
-            let from = out.len();
-            self.symbols[at].step(&mut self.rng, now, out);
-            self.number(&mut out[from..]);
-        }
-    }
-
-    /// Restarts the order book service for one topic; nothing happens when it is no book topic.
-    pub fn restart(&mut self, category: Category, topic: &str, now: Stamp, out: &mut Vec<Published>) {
-        let Some((Stream::Book(depth), places)) = self.resolve(category, topic) else { return };
-        let from = out.len();
-        for at in places {
-            self.symbols[at].restart(depth, now, out);
-        }
-        self.number(&mut out[from..]);
     }
 
     fn number(&mut self, published: &mut [Published]) {
@@ -167,16 +102,87 @@ impl Venue {
         let made = places.iter().filter_map(|at| self.symbols[*at].snapshot(stream, now));
         made.map(|message| Published { event, ..message }).collect()
     }
+}
 
-    /// A level that would cross this topic's book.
-    pub fn crossing_bid(&self, category: Category, topic: &str) -> Option<String> {
-        let (_, places) = self.resolve(category, topic)?;
-        places.first().map(|at| self.symbols[*at].crossing_bid())
+impl venue::Venue for Venue {
+    type Session = Session;
+    const STRANGER: &'static str = r#"{"topic":"weather.1.MOON","type":"snapshot","ts":1,"data":{"s":"MOON"}}"#;
+
+    fn open(options: &Options, now: Stamp) -> Self {
+        Self::new(options.seed, options.rate, &options.symbols, now)
     }
 
-    /// The book published at this depth.
-    pub fn truth(&mut self, category: Category, symbol: &str, depth: Depth, now: Stamp) -> Option<TrueBook> {
-        let listed = self.find(category, symbol)?;
+    /// The path of a product's connections.
+    fn path(place: &str) -> String {
+        format!("{PUBLIC}{place}")
+    }
+
+    /// It sends no checksums and announces nothing.
+    fn can(kind: &FaultKind) -> bool {
+        !matches!(kind, FaultKind::Checksum | FaultKind::Notice(_))
+    }
+
+    fn next_due(&self) -> Mono {
+        self.pace.next_due()
+    }
+
+    fn tick(&mut self, now: Stamp, out: &mut Vec<Published>) {
+        let moves = self.pace.moves(now.mono);
+        self.step(moves as usize, now, out);
+        if self.pace.housekeeping(now.mono) {
+            let from = out.len();
+            for at in self.watched.clone() {
+                self.symbols[at].housekeep(now, out);
+            }
+            self.number(&mut out[from..]);
+        }
+    }
+
+    /// Moves are among the symbols somebody listens to (any symbol when nobody does).
+    fn step(&mut self, moves: usize, now: Stamp, out: &mut Vec<Published>) {
+        for _ in 0..moves {
+            let at = match self.watched.len() {
+                0 if self.symbols.is_empty() => return,
+                0 => self.rng.usize(0..self.symbols.len()),
+                n => self.watched[self.rng.usize(0..n)],
+            };
+            let from = out.len();
+            self.symbols[at].step(&mut self.rng, now, out);
+            self.number(&mut out[from..]);
+        }
+    }
+
+    fn connect(&mut self, asked: &Asked<'_>, number: u64, now: Stamp) -> Result<Session, u16> {
+        let category = asked.path.strip_prefix(PUBLIC).and_then(Category::parse).ok_or(404_u16)?;
+        Ok(Session::new(category, format!("sim-{number:08x}-{category}"), now.mono))
+    }
+
+    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> (u16, String) {
+        rest::answer(self, asked.path, asked.query, now)
+    }
+
+    /// Nothing happens when it is no book topic.
+    fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>) {
+        let found = Category::parse(product).and_then(|category| self.resolve(category, topic));
+        let Some((Stream::Book(depth), places)) = found else { return };
+        let from = out.len();
+        for at in places {
+            self.symbols[at].restart(depth, now, out);
+        }
+        self.number(&mut out[from..]);
+    }
+
+    fn crossed(&self, message: &Published) -> String {
+        let found = Category::parse(message.product).and_then(|category| self.resolve(category, &message.topic));
+        let at = found.and_then(|(_, places)| places.first().copied());
+        let level = at.map(|at| self.symbols[at].crossing_bid()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&message.text);
+        let more = if text.contains(r#""b":[]"#) { "" } else { "," };
+        text.replacen(r#""b":["#, &format!(r#""b":[{level}{more}"#), 1)
+    }
+
+    fn truth(&mut self, market: &str, symbol: &str, depth: Depth, now: Stamp) -> Option<TrueBook> {
+        let listed = self.find(Category::parse(market)?, symbol)?;
         let spec = listed.spec.clone();
         let spell = |level: Level| model::Level { price: spec.price(level.ticks), size: spec.size(level.lots) };
         let book = listed.book(depth, now);
@@ -184,10 +190,8 @@ impl Venue {
         Some(TrueBook { u: book.u, seq: book.seq, bids: side(Side::Bid), asks: side(Side::Ask) })
     }
 
-    /// The digest (CRC32 of `price:size|…#price:size|…`, best 25 bids then asks, numbers without trailing zeros) of
-    /// the book with update id `u`; the last 2,000 are remembered.
-    pub fn digest(&self, category: Category, symbol: &str, depth: Depth, u: u64) -> Option<u32> {
-        let at = *self.places.get(&(category, symbol.to_owned()))?;
-        self.symbols[at].digest(depth, u)
+    fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
+        let at = *self.places.get(&(Category::parse(market)?, symbol.to_owned()))?;
+        self.symbols[at].digest(depth, id)
     }
 }

@@ -24,6 +24,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.

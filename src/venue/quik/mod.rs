@@ -41,6 +41,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
     rest_limit: |_| RestLimit::calls("quik", 1),

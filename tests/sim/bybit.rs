@@ -1,81 +1,26 @@
-//! The simulated venue over real sockets: subscribe, snapshot, deltas, truth; every fault; REST; a stock client.
-
-// Clippy's leave for tests does not reach helpers outside of #[test] functions.
-#![allow(clippy::unwrap_used)]
+//! Bybit: subscribe, snapshot, deltas, truth; every fault; REST; a stock client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tickbus::sim::{Depth, FaultSpec, Options, Running, Server};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio::io::AsyncReadExt;
+use tokio_tungstenite::tungstenite::Error;
 
-const DEADLINE: Duration = Duration::from_secs(10);
+use crate::client::{Client, Seen, connect, get};
+
 const BOOK: &str = "orderbook.50.BTCUSDT";
-
-/// A websocket client that knows as little as possible.
-struct Client {
-    ws: WebSocketStream<TcpStream>,
-}
-
-/// What a client saw.
-#[derive(Debug)]
-enum Seen {
-    Json(Value),
-    NotJson,
-    Closed(Option<u16>),
-    Broken(Error),
-    Ended,
-    Nothing,
-}
 
 async fn serve(rate: u32, faults: &[&str]) -> Running {
     let faults: Vec<FaultSpec> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
     Server::bind(Options { rate, faults, seed: 42, ..Options::default() }).await.unwrap().start()
 }
 
-async fn connect(server: &Running, category: &str) -> Result<Client, Error> {
-    let stream = TcpStream::connect(server.local_addr()).await?;
-    let (ws, _) = tokio_tungstenite::client_async(server.url(category), stream).await?;
-    Ok(Client { ws })
-}
-
 impl Client {
-    async fn send(&mut self, text: &str) {
-        self.ws.send(Message::text(text)).await.unwrap();
-    }
-
     async fn subscribe(&mut self, topics: &[&str]) {
         let request = serde_json::json!({"req_id": "7", "op": "subscribe", "args": topics});
         self.send(&request.to_string()).await;
-    }
-
-    async fn seen_within(&mut self, limit: Duration) -> Seen {
-        loop {
-            return match tokio::time::timeout(limit, self.ws.next()).await {
-                Err(_) => Seen::Nothing,
-                Ok(None) => Seen::Ended,
-                Ok(Some(Ok(Message::Text(text)))) => serde_json::from_str(&text).map_or(Seen::NotJson, Seen::Json),
-                Ok(Some(Ok(Message::Close(frame)))) => Seen::Closed(frame.map(|frame| frame.code.into())),
-                Ok(Some(Err(error))) => Seen::Broken(error),
-                Ok(Some(Ok(_))) => continue,
-            };
-        }
-    }
-
-    async fn seen(&mut self) -> Seen {
-        self.seen_within(DEADLINE).await
-    }
-
-    async fn json(&mut self) -> Value {
-        match self.seen().await {
-            Seen::Json(value) => value,
-            other => panic!("expected a JSON message, saw {other:?}"),
-        }
     }
 
     /// The next message of this topic.
@@ -422,15 +367,8 @@ async fn refusals() {
 #[tokio::test]
 async fn rest_shares_the_port_and_the_truth() {
     let server = serve(0, &[]).await;
-    let mut http = TcpStream::connect(server.local_addr()).await.unwrap();
-    let path = "/v5/market/orderbook?category=linear&symbol=BTCUSDT&limit=5";
-    let request = format!("GET {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n");
-    http.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    http.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let book: Value = serde_json::from_str(body).unwrap();
+    let (head, book) = get(&server, "/v5/market/orderbook?category=linear&symbol=BTCUSDT&limit=5").await;
+    assert_eq!(head, "HTTP/1.1 200 OK");
     let truth = server.truth().book("linear", "BTCUSDT", Depth::Levels(1_000)).unwrap();
     assert_eq!(book["result"]["u"], truth.u);
     assert_eq!(book["result"]["a"][4][0], truth.asks[4].price.to_string());

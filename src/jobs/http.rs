@@ -1,0 +1,54 @@
+//! Makes a job's calls over HTTP, within the venue's budget.
+
+use super::plan::CallPlan;
+use super::result::{Answer, Failure};
+use super::run::{Boxed, Caller};
+use crate::io::http::RestClient;
+use crate::venue::Access;
+
+/// Most characters of a refusal that are handed on.
+const DETAIL_MAX: usize = 500;
+
+/// Makes calls with the process's REST client.
+pub struct RestCaller {
+    rest: RestClient,
+}
+
+impl RestCaller {
+    /// A caller that shares the client's connections and budget.
+    pub const fn new(rest: RestClient) -> Self {
+        Self { rest }
+    }
+
+    async fn make(&self, call: &CallPlan) -> Result<Answer, Failure> {
+        let failed = |status, detail| Failure { status, detail };
+        if call.access == Access::Signed {
+            return Err(failed(None, "signed calls need an account".to_owned()));
+        }
+        let path = path_and_query(call);
+        let url = format!("{}{path}", call.base);
+        let answer = self.rest.get(&url, call.timeout).await.map_err(|error| failed(None, error.to_string()))?;
+        if !(200..300).contains(&answer.status) {
+            let said = String::from_utf8_lossy(&answer.body).chars().take(DETAIL_MAX).collect::<String>();
+            let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };
+            return Err(failed(Some(answer.status), format!("HTTP {}{said}", answer.status)));
+        }
+        Ok(Answer { status: answer.status, body: answer.body, path })
+    }
+}
+
+impl Caller for RestCaller {
+    fn call<'a>(&'a self, call: &'a CallPlan) -> Boxed<'a, Result<Answer, Failure>> {
+        Box::pin(self.make(call))
+    }
+}
+
+/// Path and query, percent-encoded, in the order of the parameters.
+fn path_and_query(call: &CallPlan) -> String {
+    if call.params.is_empty() {
+        return call.path.clone();
+    }
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(&call.params);
+    format!("{}?{}", call.path, query.finish())
+}

@@ -1,0 +1,369 @@
+//! The simulated account behind the private channels: a few balances, a position, and an order now and then.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{Mono, Stamp};
+use crate::sim::market::Side;
+use crate::sim::venue::{Kind, Published};
+
+use super::catalog::{InstType, Spec, coins};
+use super::channel::{Private, PrivateChannel};
+use super::listed::Listed;
+use super::message::{fields, side};
+
+/// The account's number, which its messages name.
+const UID: &str = "44713527842586624";
+/// How long an order lives before something happens to it.
+const ORDER_LIFE: Duration = Duration::from_millis(500);
+/// How often balances and positions are sent though nothing happened.
+const REGULAR: Duration = Duration::from_secs(5);
+/// Connections on one private channel at most.
+const MOST_CONNECTIONS: usize = 30;
+
+/// What is left of one order.
+#[derive(Clone, Debug)]
+struct Order {
+    id: u64,
+    place: usize,
+    buy: bool,
+    ticks: i64,
+    lots: i64,
+    filled: i64,
+    created_ms: u64,
+    due: Mono,
+    state: &'static str,
+}
+
+/// A position; `lots` is negative when short.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    lots: i64,
+    average_ticks: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Watched {
+    wish: Private,
+    count: usize,
+    pushed: Mono,
+}
+
+/// The account.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    every: Duration,
+    next: Mono,
+    orders: u64,
+    order: Option<Order>,
+    /// In 10⁻⁸.
+    balances: BTreeMap<String, i128>,
+    positions: BTreeMap<usize, Position>,
+    watched: BTreeMap<String, Watched>,
+    connections: BTreeMap<PrivateChannel, usize>,
+}
+
+impl Account {
+    /// An account that trades so often while somebody watches it; zero for never.
+    pub(super) fn new(every: Duration, listed: &[Listed], now: Mono) -> Self {
+        let mut balances = BTreeMap::new();
+        let mut positions = BTreeMap::new();
+        for place in tradable(listed) {
+            let spec = &listed[place].spec;
+            for currency in [&spec.base, &spec.quote] {
+                balances.insert(currency.clone(), 1_000_000_000_000);
+            }
+            if spec.kind != InstType::Spot {
+                let average_ticks = listed[place].market.best(Side::Bid).ticks;
+                positions.insert(place, Position { lots: 10, average_ticks });
+            }
+        }
+        let (watched, connections) = (BTreeMap::new(), BTreeMap::new());
+        Self { every, next: now.after(every), orders: 0, order: None, balances, positions, watched, connections }
+    }
+
+    /// Counts a connection in on a channel and says how many there are; an error if there are too many.
+    pub(super) fn join(&mut self, channel: PrivateChannel) -> Result<usize, usize> {
+        let count = self.connections.entry(channel).or_insert(0);
+        if *count >= MOST_CONNECTIONS {
+            return Err(*count);
+        }
+        *count += 1;
+        Ok(*count)
+    }
+
+    /// Counts a connection out.
+    pub(super) fn leave(&mut self, channel: PrivateChannel) {
+        if let Some(count) = self.connections.get_mut(&channel) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// Whether nobody watches it, and no connection is counted in.
+    #[cfg(test)]
+    pub(super) fn is_alone(&self) -> bool {
+        self.watched.is_empty() && self.connections.values().all(|count| *count == 0)
+    }
+
+    pub(super) fn watch(&mut self, wish: &Private, now: Mono) {
+        let new = || Watched { wish: wish.clone(), count: 0, pushed: now };
+        self.watched.entry(wish.topic()).or_insert_with(new).count += 1;
+    }
+
+    pub(super) fn unwatch(&mut self, wish: &Private) {
+        let topic = wish.topic();
+        if let Some(watched) = self.watched.get_mut(&topic) {
+            watched.count -= 1;
+            if watched.count == 0 {
+                self.watched.remove(&topic);
+            }
+        }
+    }
+
+    /// What a new subscriber gets first: balances and positions, but no orders.
+    pub(super) fn snapshot(&self, wish: &Private, listed: &[Listed], now: Stamp) -> Option<Published> {
+        let (kind, paging) = ("snapshot", ",\"curPage\":1,\"lastPage\":true");
+        self.state(wish, kind, paging, listed, now)
+    }
+
+    /// Trades if it is time to, and sends what goes out by the clock.
+    pub(super) fn tick(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+        if self.watched.is_empty() {
+            return;
+        }
+        if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
+            self.go_on(listed, now, out);
+        } else if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
+            self.next = now.mono.after(self.every);
+            self.place(listed, now, out);
+        }
+        let due = |watched: &Watched| !watched.wish.events_only && now.mono.since(watched.pushed) >= REGULAR;
+        let wishes: Vec<Private> =
+            self.watched.values().filter(|watched| due(watched)).map(|watched| watched.wish.clone()).collect();
+        for wish in wishes {
+            let paging = ",\"curPage\":1,\"lastPage\":true";
+            out.extend(self.state(&wish, "interval_update", paging, listed, now));
+            if let Some(watched) = self.watched.get_mut(&wish.topic()) {
+                watched.pushed = now.mono;
+            }
+        }
+    }
+
+    /// A new order at the other side's best price.
+    fn place(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+        let places = tradable(listed);
+        let turn = usize::try_from(self.orders).unwrap_or(0);
+        let Some(place) = places.get(turn % places.len().max(1)).copied() else { return };
+        let buy = (turn / places.len().max(1)).is_multiple_of(2);
+        let best = listed[place].market.best(if buy { Side::Ask } else { Side::Bid });
+        self.orders += 1;
+        let order = Order {
+            id: 1_800_000_000_000_000_000 + self.orders,
+            place,
+            buy,
+            ticks: best.ticks,
+            lots: 10,
+            filled: 0,
+            created_ms: now.wall.as_ms(),
+            due: now.mono.after(ORDER_LIFE),
+            state: "live",
+        };
+        self.tell_order(&order, 0, listed, now, out);
+        self.order = Some(order);
+    }
+
+    /// The order is canceled (every fifth one), filled in part (every third one), or filled.
+    fn go_on(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+        let Some(mut order) = self.order.take() else { return };
+        let number = self.orders;
+        let fresh = order.filled == 0;
+        let lots = match () {
+            () if number.is_multiple_of(5) => 0,
+            () if number.is_multiple_of(3) && fresh => order.lots / 2,
+            () => order.lots - order.filled,
+        };
+        order.filled += lots;
+        order.state = match lots {
+            0 => "canceled",
+            _ if order.filled < order.lots => "partially_filled",
+            _ => "filled",
+        };
+        self.tell_order(&order, lots, listed, now, out);
+        if lots > 0 {
+            self.book_fill(&order, lots, listed);
+            for channel in [PrivateChannel::Account, PrivateChannel::Positions] {
+                let wishes: Vec<Private> = self.wishes(channel).cloned().collect();
+                out.extend(wishes.iter().filter_map(|wish| self.state(wish, "event_update", "", listed, now)));
+            }
+        }
+        if order.state == "partially_filled" {
+            order.due = now.mono.after(ORDER_LIFE);
+            self.order = Some(order);
+        }
+    }
+
+    fn wishes(&self, channel: PrivateChannel) -> impl Iterator<Item = &Private> {
+        self.watched.values().map(|watched| &watched.wish).filter(move |wish| wish.channel == channel)
+    }
+
+    /// What a fill does to balances and positions. Fees are a thousandth on spot and half of that elsewhere.
+    fn book_fill(&mut self, order: &Order, lots: i64, listed: &[Listed]) {
+        let spec = &listed[order.place].spec;
+        let (amount, turnover) = (spec.amount(lots), spec.turnover(order.ticks, lots));
+        let mut add = |currency: &str, amount: i128| *self.balances.entry(currency.to_owned()).or_insert(0) += amount;
+        if spec.kind != InstType::Spot {
+            add(spec.settle(), -turnover / 2_000);
+            let position = self.positions.entry(order.place).or_default();
+            let lots = if order.buy { lots } else { -lots };
+            if position.lots.signum() != (position.lots + lots).signum() || position.lots == 0 {
+                position.average_ticks = order.ticks;
+            } else if lots.signum() == position.lots.signum() {
+                let cost = position.average_ticks * position.lots.abs() + order.ticks * lots.abs();
+                position.average_ticks = cost / (position.lots + lots).abs();
+            }
+            position.lots += lots;
+        } else if order.buy {
+            add(&spec.base, amount - amount / 1_000);
+            add(&spec.quote, -turnover);
+        } else {
+            add(&spec.base, -amount);
+            add(&spec.quote, turnover - turnover / 1_000);
+        }
+    }
+
+    fn tell_order(&self, order: &Order, fill: i64, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+        let spec = &listed[order.place].spec;
+        for wish in self.wishes(PrivateChannel::Orders).filter(|wish| concerns(wish, spec)) {
+            let row = order_row(order, fill, spec, now);
+            let text = format!("{{\"arg\":{},\"data\":[{row}]}}", wish.arg(UID));
+            out.push(Published::new("", &wish.topic(), Kind::Other, text.into_bytes()));
+        }
+    }
+
+    /// Balances or positions as a message; nothing for orders.
+    fn state(&self, wish: &Private, event: &str, paging: &str, listed: &[Listed], now: Stamp) -> Option<Published> {
+        let rows = match wish.channel {
+            PrivateChannel::Orders => return None,
+            PrivateChannel::Account => self.balance_row(wish, now),
+            PrivateChannel::Positions => self.position_rows(wish, listed, now),
+        };
+        let arg = wish.arg(UID);
+        let text = format!("{{\"arg\":{arg},\"eventType\":\"{event}\"{paging},\"data\":[{rows}]}}");
+        Some(Published::new("", &wish.topic(), Kind::Other, text.into_bytes()))
+    }
+
+    fn balance_row(&self, wish: &Private, now: Stamp) -> String {
+        let ts = now.wall.as_ms().to_string();
+        let wanted = |currency: &&String| wish.currency.as_ref().is_none_or(|only| only == *currency);
+        let detail = |(currency, amount): (&String, &i128)| {
+            let amount = coins(*amount);
+            fields(&[
+                ("ccy", currency.clone()),
+                ("eq", amount.clone()),
+                ("cashBal", amount.clone()),
+                ("availBal", amount.clone()),
+                ("availEq", amount),
+                ("frozenBal", "0".to_owned()),
+                ("ordFrozen", "0".to_owned()),
+                ("upl", "0".to_owned()),
+                ("uTime", ts.clone()),
+            ])
+        };
+        let details: Vec<String> = self.balances.iter().filter(|(currency, _)| wanted(currency)).map(detail).collect();
+        format!("{{\"uTime\":\"{ts}\",\"totalEq\":\"\",\"details\":[{}]}}", details.join(","))
+    }
+
+    fn position_rows(&self, wish: &Private, listed: &[Listed], now: Stamp) -> String {
+        let ts = now.wall.as_ms().to_string();
+        let row = |(place, position): (&usize, &Position)| {
+            let listed = &listed[*place];
+            let spec = &listed.spec;
+            let mark = listed.market.best(Side::Bid).ticks;
+            concerns(wish, spec).then(|| {
+                fields(&[
+                    ("instType", spec.kind.as_str().to_owned()),
+                    ("mgnMode", "cross".to_owned()),
+                    ("posId", (307_173_036_051_017_730 + *place).to_string()),
+                    ("posSide", "net".to_owned()),
+                    ("pos", spec.size(position.lots).to_string()),
+                    (
+                        "avgPx",
+                        if position.lots == 0 { String::new() } else { spec.price(position.average_ticks).to_string() },
+                    ),
+                    ("upl", "0".to_owned()),
+                    ("instId", spec.symbol.clone()),
+                    ("lever", "10".to_owned()),
+                    ("liqPx", String::new()),
+                    ("markPx", spec.price(mark).to_string()),
+                    ("margin", String::new()),
+                    ("ccy", spec.settle().to_owned()),
+                    ("cTime", ts.clone()),
+                    ("uTime", ts.clone()),
+                    ("pTime", ts.clone()),
+                ])
+            })
+        };
+        self.positions.iter().filter_map(row).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// The instruments the account trades in: the first pair and the first swap; whatever is first if there is neither.
+fn tradable(listed: &[Listed]) -> Vec<usize> {
+    let first = |kind| listed.iter().position(|listed| listed.spec.kind == kind);
+    let found: Vec<usize> = [first(InstType::Spot), first(InstType::Swap)].into_iter().flatten().collect();
+    if found.is_empty() && !listed.is_empty() { vec![0] } else { found }
+}
+
+fn concerns(wish: &Private, spec: &Spec) -> bool {
+    wish.kind.is_none_or(|kind| kind == spec.kind)
+        && wish.family.as_ref().is_none_or(|family| *family == spec.family)
+        && wish.symbol.as_ref().is_none_or(|symbol| *symbol == spec.symbol)
+}
+
+fn order_row(order: &Order, fill: i64, spec: &Spec, now: Stamp) -> String {
+    let ts = now.wall.as_ms().to_string();
+    let price = spec.price(order.ticks).to_string();
+    let of_fill = |text: String| if fill > 0 { text } else { String::new() };
+    let fee = if spec.kind == InstType::Spot { 1_000 } else { 2_000 };
+    let base_fee = spec.kind == InstType::Spot && order.buy;
+    let paid = |lots: i64| {
+        let of = if base_fee { spec.amount(lots) } else { spec.turnover(order.ticks, lots) };
+        coins(-of / fee)
+    };
+    let currency = if base_fee { &spec.base } else { spec.settle() };
+    fields(&[
+        ("instType", spec.kind.as_str().to_owned()),
+        ("instId", spec.symbol.clone()),
+        ("ccy", String::new()),
+        ("ordId", order.id.to_string()),
+        ("clOrdId", String::new()),
+        ("tag", String::new()),
+        ("px", price.clone()),
+        ("sz", spec.size(order.lots).to_string()),
+        ("ordType", "limit".to_owned()),
+        ("side", side(order.buy).to_owned()),
+        ("posSide", if spec.kind == InstType::Spot { "" } else { "net" }.to_owned()),
+        ("tdMode", if spec.kind == InstType::Spot { "cash" } else { "cross" }.to_owned()),
+        ("fillPx", of_fill(price.clone())),
+        ("fillSz", if fill > 0 { spec.size(fill).to_string() } else { "0".to_owned() }),
+        ("tradeId", of_fill((order.id % 1_000_000 * 10 + u64::from(order.state == "filled")).to_string())),
+        ("accFillSz", spec.size(order.filled).to_string()),
+        ("fillFee", if fill > 0 { paid(fill) } else { "0".to_owned() }),
+        ("fillFeeCcy", of_fill(currency.to_owned())),
+        ("execType", of_fill("T".to_owned())),
+        ("fillTime", of_fill(ts.clone())),
+        ("state", order.state.to_owned()),
+        ("avgPx", if order.filled > 0 { price } else { "0".to_owned() }),
+        ("lever", if spec.kind == InstType::Spot { "0" } else { "10" }.to_owned()),
+        ("feeCcy", currency.to_owned()),
+        ("fee", if order.filled > 0 { paid(order.filled) } else { "0".to_owned() }),
+        ("pnl", "0".to_owned()),
+        ("reduceOnly", "false".to_owned()),
+        ("cancelSource", if order.state == "canceled" { "1" } else { "" }.to_owned()),
+        ("amendResult", String::new()),
+        ("uTime", ts),
+        ("cTime", order.created_ms.to_string()),
+        ("code", "0".to_owned()),
+        ("msg", String::new()),
+    ])
+}
