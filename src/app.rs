@@ -23,7 +23,8 @@ use crate::io::FrameSink;
 use crate::io::command::Command;
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
-use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
+use crate::io::budget::RestBudget;
+use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::{EventsSocket, LAST_ANSWERS_WITHIN, Pool, PoolLimits, TerminalDriver, TerminalParts};
 use crate::pipeline::Pipeline;
@@ -63,6 +64,7 @@ struct Shared {
     publisher: Publisher,
     connects: Arc<ConnectBudget>,
     rest: RestClient,
+    rest_budget: RestBudget,
     tap: Option<Tap>,
     /// The pool of each feed from a terminal, by the feed's name.
     pools: HashMap<String, Arc<Pool>>,
@@ -84,7 +86,8 @@ impl Gateway {
             encoding: encoding(config.bus.encoding),
             publisher: publisher.clone(),
             connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            rest: RestClient::default(),
+            rest_budget: RestBudget::default(),
             tap,
             pools: open_pools(&config.feeds),
             feed_seqs: config
@@ -330,6 +333,7 @@ fn websocket_driver(
         sink: Arc::new(shared.publisher.clone()),
         connects: Arc::clone(&shared.connects),
         rest: shared.rest.clone(),
+        account: shared.rest_budget.account(plan.venue, &plan.market, &plan.endpoints.rest_url),
         commands,
         tap: shared.tap.clone(),
         limits: DriverLimits::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::book::{BookSync, Loss, SyncRule, SyncUpdate, Verdict};
 use crate::model::{Channel, Stamp, StreamId};
-use crate::venue::BookUpdate;
+use crate::venue::{BookUpdate, Route};
 
 impl Core {
     #[inline]
@@ -132,6 +132,17 @@ impl Core {
         let cap = stream.level_cap(rule);
         if stream.book.get_or_insert_with(|| BookSync::new(rule, cap)).wants_image() {
             self.want_image(at, now);
+        }
+    }
+
+    /// Answers that were to come over a connection that goes will not.
+    pub(super) fn ask_images_again(&mut self, route: Route, now: Stamp) {
+        for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            if stream.wanted && stream.route == route && stream.awaits_image() {
+                stream.image_sent(now.mono);
+                self.commands.push_back(Command::Image(StreamId(at as u32)));
+            }
         }
     }
 

@@ -215,6 +215,7 @@ impl Feed {
         let missing: Vec<_> =
             self.core.streams_of(route).map(|(id, _)| id).filter(|stream| !overlap.has(*stream)).collect();
         self.core.restart(&missing, now, out);
+        self.core.ask_images_again(route, now);
         self.promote(overlap.old);
     }
 

@@ -258,6 +258,11 @@ impl StreamState {
         self.resync_at.is_some() || self.image_by.is_some_and(|by| now < by)
     }
 
+    /// Whether an image was asked for, is not there and is still needed.
+    pub(super) fn awaits_image(&self) -> bool {
+        self.image_by.is_some() && !self.is_book_live()
+    }
+
     /// Looks at the clock.
     pub(super) fn check(&mut self, base: Duration, now: Mono) -> Check {
         if self.resync_at.is_some_and(|at| at <= now) {

@@ -1,6 +1,6 @@
 //! The process's budget of REST calls: one account for all hosts that a venue counts together, and a line in front of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -176,9 +176,12 @@ impl Account {
 
     /// Asks nothing for so long: the venue said so.
     pub fn hold(&self, pause: Duration) {
-        let mut desk = self.desk();
-        desk.counters.limited += 1;
-        desk.weights.hold(clock::now().mono.after(pause));
+        self.desk().weights.hold(clock::now().mono.after(pause));
+    }
+
+    /// The venue refused a call because there were too many.
+    pub fn limited(&self) {
+        self.desk().counters.limited += 1;
     }
 
     /// How it stands.
@@ -301,9 +304,6 @@ impl Drop for Place {
     }
 }
 
-/// What is known of calls under way, to tell their askers: by the call's id.
-pub(super) type Tickets = HashMap<u64, Arc<Ticket>>;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,7 +315,7 @@ mod tests {
         RestBudget::default().open("test".to_owned(), RestLimit { per_minute, burst, ..NOTHING })
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn those_who_ask_first_go_first() {
         let account = account(600_000, 1);
         let order = Mutex::new(Vec::new());

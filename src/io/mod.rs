@@ -23,6 +23,7 @@ pub mod tap;
 pub mod terminal;
 pub mod tls;
 mod watchdog;
+mod weights;
 mod wire;
 mod wishes;
 pub mod ws;

@@ -31,6 +31,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: |market, stream| if channels::is_public(market, stream) { Route(0) } else { Route(1) },
     check_symbol,
     endpoints: endpoints::endpoints,
+    rest: |_| &[],
     open: |spec| Box::new(session::BinanceSession::new(spec)),
     market_of: market::market_of,
     rest_limit,
