@@ -20,10 +20,10 @@ use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, 
 use crate::feed::{FeedSpec, State};
 use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
+use crate::io::budget::RestBudget;
 use crate::io::command::Command;
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
-use crate::io::budget::RestBudget;
 use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::{EventsSocket, LAST_ANSWERS_WITHIN, Pool, PoolLimits, TerminalDriver, TerminalParts};

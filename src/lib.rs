@@ -1,7 +1,7 @@
 //! tickbus: a market-data gateway. Venue bytes become verified books and normalized frames on a ZeroMQ bus.
 //!
 //! The layers, each of which may use only the ones before it:
-//! `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
+//! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
 //! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `jobs`, `replay`, `control`, `client`, `app`, `cli`.
 
 pub mod app;
@@ -21,6 +21,7 @@ pub mod model;
 pub mod pipeline;
 pub mod replay;
 pub mod secret;
+pub mod sign;
 pub mod sim;
 pub mod telemetry;
 pub mod venue;

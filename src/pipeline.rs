@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Outcome, State, Status, Symbol};
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
 use crate::model::{Channel, Stamp, Stream, StreamId};
+use crate::secret::Secret;
 use crate::venue::{HttpRequest, Input, LinkId, Route, RpcRequest, Timer, VenueDef};
 
 pub use crate::feed::{Counters, FeedReport, SymbolReport};
@@ -13,6 +14,8 @@ pub use crate::feed::{Counters, FeedReport, SymbolReport};
 /// What a step left to do. The driver empties it after each burst of steps.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// Messages that sign in, to be sent before all others and recorded nowhere.
+    pub logins: Vec<(LinkId, Secret)>,
     /// Text messages for the venue, each over its connection, in order.
     pub sends: Vec<(LinkId, String)>,
     /// REST calls to make; every one must be answered with [`Input::Http`] for the same connection's session.
@@ -82,9 +85,9 @@ impl Intake<'_> {
     fn note(&mut self, symbol: &Symbol, channel: Option<Channel>, status: &Status) {
         let key = (symbol.id, channel);
         let own = status.is_own_trouble();
-        let told = match symbol.id {
+        let told = match (symbol.id, channel) {
             // The feed as a whole is told what its connection goes through; a symbol's trouble is told of the symbol.
-            0 => !own && self.troubled.whole.replace(status.state) != Some(status.state),
+            (0, None) => !own && self.troubled.whole.replace(status.state) != Some(status.state),
             _ if own => self.troubled.streams.insert(key) || status.state != State::Syncing,
             _ => self.troubled.streams.remove(&key),
         };
@@ -101,6 +104,10 @@ impl Intake<'_> {
 impl FeedOutput for Intake<'_> {
     fn send(&mut self, link: LinkId, text: String) {
         self.outbox.sends.push((link, text));
+    }
+
+    fn sign_in(&mut self, link: LinkId, text: Secret) {
+        self.outbox.logins.push((link, text));
     }
 
     fn http(&mut self, link: LinkId, request: HttpRequest) {
@@ -170,6 +177,13 @@ impl Pipeline {
     /// The connections it needs now, each with the route it leads over.
     pub fn links(&self) -> &[(LinkId, Route)] {
         self.feed.links()
+    }
+
+    /// Replay: a connection of this route was opened again, and its streams begin anew.
+    pub fn reopened(&mut self, route: Route, now: Stamp) {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.reopened(route, now, &mut Intake { encoder, outbox, troubled, now });
     }
 
     /// Asks for one stream more; true when the venue has confirmed it before.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The pure layers, each of which may use only the ones before it.
-const LAYERS: [&str; 6] = ["model", "book", "venue", "feed", "frame", "pipeline"];
+const LAYERS: [&str; 7] = ["sign", "model", "book", "venue", "feed", "frame", "pipeline"];
 /// What pure code does not name: sockets, files, clocks, the runtime.
 const IMPURE: [&str; 9] =
     ["tokio", "std::net", "std::fs", "std::thread", "zeromq", "reqwest", "Instant::now", "SystemTime", "crate::clock"];

@@ -131,7 +131,9 @@ impl Waiting {
     pub(super) fn join(&mut self, rule: SyncRule) -> (Joined, u64) {
         let Some(image) = self.image.take() else { return (Joined::Waiting, 0) };
         let mut useless = 0;
-        while let Some(old) = self.deltas.front().filter(|delta| is_older(rule, delta.as_update(false), image.as_update(true))) {
+        while let Some(old) =
+            self.deltas.front().filter(|delta| is_older(rule, delta.as_update(false), image.as_update(true)))
+        {
             useless += 1;
             self.levels -= old.levels();
             self.deltas.pop_front();

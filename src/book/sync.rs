@@ -25,7 +25,8 @@ pub enum SyncRule {
     LinkedRangeFromImage,
     /// No ids at all: every delta is taken, and what is lost only a checksum or a crossed book can show.
     Unsequenced,
-    /// `seq` rises but not by one, so a gap cannot be seen; what does not rise is old.
+    /// `seq` rises but not by one, so a gap cannot be seen; what does not rise is old, a snapshot only if its `cross_seq`
+    /// does not rise either.
     Monotonic,
     /// Only snapshots; one that repeats the last `seq` says that nothing changed. A delta that comes all the same is
     /// taken as under [`Self::Increment`].
@@ -267,7 +268,9 @@ impl BookSync {
     /// A delta for a live book that names the one before it.
     fn next_linked(&mut self, update: SyncUpdate<'_>) -> Verdict {
         if update.previous != self.seq {
-            return if update.seq <= self.seq { self.old(update.seq) } else { self.lose_to_gap(update.previous) };
+            // One that follows on what has not come yet is no old one, wherever its own number leads.
+            let is_old = update.seq <= self.seq && update.previous <= self.seq;
+            return if is_old { self.old(update.seq) } else { self.lose_to_gap(update.previous) };
         }
         if update.seq == self.seq && update.bids.is_empty() && update.asks.is_empty() {
             return Verdict::Confirmed;
@@ -296,7 +299,7 @@ impl BookSync {
 
     fn monotonic(&mut self, update: SyncUpdate<'_>) -> Verdict {
         if update.snapshot {
-            return self.replace(update);
+            return if self.is_from_the_past(update) { self.old(update.seq) } else { self.replace(update) };
         }
         if !self.live {
             return Verdict::Ignored;

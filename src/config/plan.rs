@@ -89,7 +89,7 @@ impl FeedPlan {
 
     /// How many symbols it has streams of.
     pub fn symbol_count(&self) -> usize {
-        let mut symbols: Vec<&str> = self.streams.iter().map(|stream| stream.symbol.as_str()).collect();
+        let mut symbols: Vec<&str> = self.streams.iter().map(|s| s.symbol.as_str()).filter(|s| !s.is_empty()).collect();
         symbols.sort_unstable();
         symbols.dedup();
         symbols.len()

@@ -44,7 +44,7 @@ pub(super) fn resolve(
         endpoints,
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
-        silence: feed.silence_ms.map(Duration::from_millis),
+        silence: feed.silence_ms.map(Duration::from_millis).or(venue.silence),
         terminal,
         notes: table.notes,
     };
@@ -152,7 +152,8 @@ impl<'a> Table<'a> {
             match (self.venue.parse_channel)(self.market, text) {
                 Err(message) => findings.add(place, self.with_allowed(&message, text)),
                 Ok(spec) => {
-                    for_all = for_all.or(spec.symbols.is_empty().then_some(entry));
+                    let needs_symbols = spec.symbols.is_empty() && spec.channel.has_symbol();
+                    for_all = for_all.or(needs_symbols.then_some(entry));
                     self.add(entry, &place, spec, symbols, findings);
                 }
             }
@@ -197,7 +198,11 @@ impl<'a> Table<'a> {
         if let Some(message) = own_bad {
             return findings.add(place, message);
         }
-        let targets = if own.is_empty() { symbols } else { &own };
+        let targets = match spec.channel.has_symbol() {
+            false => &[""][..],
+            true if own.is_empty() => symbols,
+            true => &own,
+        };
         if self.streams.len() + targets.len() > MAX_STREAMS {
             return findings.add(place, format!("makes more than {MAX_STREAMS} streams; split the feed"));
         }
@@ -215,6 +220,7 @@ impl<'a> Table<'a> {
         if let Some(&other) = self.given.get(&place) {
             let given = self.streams.contains(&stream);
             return Err(match given {
+                _ if !channel.has_symbol() => format!("{channel} is already given by channels[{other}]"),
                 true => format!("{channel} of {} is already given by channels[{other}]", quoted(symbol)),
                 false => format!(
                     "a second book of {}, besides channels[{other}]: the bus has one book per symbol; keep the deeper \

@@ -36,6 +36,8 @@ static ACME: VenueDef = VenueDef {
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
+    is_mixed: false,
+    silence: None,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.

@@ -105,16 +105,19 @@ fn check_socket(
 type Owners = BTreeMap<(&'static str, Arc<str>, String), String>;
 
 /// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
-/// would have two sources and two sequences.
+/// would have two sources and two sequences. So would an account's topics, which are of no market.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
-    let mut clashes: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
-    for (Stream { symbol, .. }, entry) in plan.streams.iter().zip(entries) {
-        let key = (plan.venue.id, Arc::clone(&plan.market), symbol.clone());
-        let owner = owners.entry(key).or_insert_with(|| plan.name.clone());
+    let mut clashes: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
+    for (Stream { symbol, channel, .. }, entry) in plan.streams.iter().zip(entries) {
+        let (market, name) = match channel.has_symbol() {
+            true => (Arc::clone(&plan.market), symbol.clone()),
+            false => (Arc::from(""), channel.to_string()),
+        };
+        let owner = owners.entry((plan.venue.id, market, name.clone())).or_insert_with(|| plan.name.clone());
         if *owner != plan.name {
-            let symbols = clashes.entry((*entry, owner.clone())).or_default();
-            if symbols.last() != Some(&symbol.as_str()) {
-                symbols.push(symbol);
+            let names = clashes.entry((*entry, owner.clone())).or_default();
+            if names.last() != Some(&name) {
+                names.push(name);
             }
         }
     }
@@ -123,7 +126,7 @@ fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Own
             1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        let what = format!("{}{more} is published by {} too", quoted(symbols[0]), member("feeds", &owner));
+        let what = format!("{}{more} is published by {} too", quoted(&symbols[0]), member("feeds", &owner));
         findings.add(
             format!("{path}.channels[{entry}]"),
             format!("{what}; a symbol's topics have one source, so put all its channels into one feed"),

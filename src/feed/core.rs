@@ -230,8 +230,10 @@ impl Core {
             return self.set_feed(state, Some(reason), Some(detail), now, out);
         }
         let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
+        let of_account = self.streams.iter().filter(|stream| stream.wanted && stream.symbol == 0);
+        let of_account = of_account.map(|stream| &stream.status);
         let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);
-        for status in self.symbols.iter().filter_map(main) {
+        for status in self.symbols.iter().filter_map(main).chain(of_account) {
             all += 1;
             if status.state == State::Rejected {
                 refused += 1;
@@ -411,7 +413,7 @@ impl Core {
             match state.stream.channel {
                 Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
-                Channel::Trade | Channel::Candle(_) | Channel::Liquidation if is_live => {
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) if is_live => {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
                     self.set_status(at, State::Live, None, None, now, out);
                 }

@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::model::{Channel, Clocks, Instrument, Level, StreamId, UnixNanos};
+use crate::secret::Secret;
 use crate::venue::{
     AccountUpdate, CandleUpdate, HttpRequest, LinkId, LiquidationUpdate, RawEvent, RpcRequest, TickerUpdate,
     TradeUpdate,
@@ -259,6 +260,10 @@ pub enum Event<'a> {
 pub trait FeedOutput {
     /// Sends a text message to the venue.
     fn send(&mut self, link: LinkId, text: String);
+    /// Sends a text message that signs in; see [`Output::sign_in`](crate::venue::Output::sign_in).
+    fn sign_in(&mut self, link: LinkId, text: Secret) {
+        self.send(link, text.reveal().to_owned());
+    }
     /// Asks for a REST call, for the session of this connection.
     fn http(&mut self, link: LinkId, request: HttpRequest);
     /// Asks for an RPC call.

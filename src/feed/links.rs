@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::core::Core;
 use super::event::FeedOutput;
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Update};
+use crate::secret::Secret;
+use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Update, VenueDef};
 
 /// How long a connection and its successor run side by side at most.
 const OVERLAP: Duration = Duration::from_secs(20);
@@ -71,6 +72,8 @@ impl Overlap {
 
 /// Takes the outputs of one connection's session into the core.
 pub(super) struct Intake<'a> {
+    pub(super) venue: &'static VenueDef,
+    pub(super) market: &'a str,
     pub(super) link: LinkId,
     pub(super) route: Route,
     pub(super) core: &'a mut Core,
@@ -84,6 +87,10 @@ pub(super) struct Intake<'a> {
 impl Output for Intake<'_> {
     fn send(&mut self, text: String) {
         self.out.send(self.link, text);
+    }
+
+    fn sign_in(&mut self, text: Secret) {
+        self.out.sign_in(self.link, text);
     }
 
     fn http(&mut self, request: HttpRequest) {
@@ -109,7 +116,9 @@ impl Output for Intake<'_> {
     }
 
     fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
-        self.core.add(stream, self.route)
+        // A session of a replay has the messages of all connections.
+        let route = (self.venue.route_of)(self.market, &stream);
+        self.core.add(stream, route)
     }
 
     fn reconnect(&mut self, reason: String) {

@@ -156,11 +156,15 @@ impl Feed {
     /// Hands an input to one connection's session.
     #[inline]
     fn pass(&mut self, at: usize, input: Input<'_>, now: Stamp, out: &mut dyn FeedOutput) {
-        let Self { links, overlaps, replace, core, .. } = self;
+        let Self { venue, spec, links, overlaps, replace, core, .. } = self;
         let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
-        session.handle(input, now, &mut Intake { link, route, core, overlap, replace, now, out });
+        session.handle(
+            input,
+            now,
+            &mut Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out },
+        );
     }
 
     /// A connection is open. A successor changes no state: what is live stays so.
@@ -196,6 +200,14 @@ impl Feed {
             self.next_check = None;
         }
         true
+    }
+
+    /// Replay, where one session has the messages of all connections: that of this route was opened again, and its streams
+    /// begin anew.
+    pub fn reopened(&mut self, route: Route, now: Stamp, out: &mut dyn FeedOutput) {
+        self.core.disconnected(route, now, out);
+        self.core.connected(route, now, out);
+        self.core.feed_status(now, out);
     }
 
     /// The successor of this connection takes its place.

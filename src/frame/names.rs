@@ -12,6 +12,7 @@ pub(super) fn channel_name(channel: Channel) -> String {
         Channel::Ticker => "ticker".to_owned(),
         Channel::Candle(interval) => format!("candle_{interval}"),
         Channel::Liquidation => "liquidation".to_owned(),
+        Channel::Account(kind) => kind.as_str().to_owned(),
     }
 }
 

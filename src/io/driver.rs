@@ -125,7 +125,8 @@ impl WaitingCall {
 impl<P: Steps> Driver<P> {
     /// A driver that has not connected yet.
     pub fn new(parts: DriverParts<P>) -> Self {
-        let DriverParts { feed, urls, rest_url, pipeline, sink, connects, rest, account, commands, tap, limits } = parts;
+        let DriverParts { feed, urls, rest_url, pipeline, sink, connects, rest, account, commands, tap, limits } =
+            parts;
         let urls = urls.into_iter().map(Arc::from).collect();
         Self {
             dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits },
@@ -191,7 +192,8 @@ impl<P: Steps> Driver<P> {
             self.lines.drain(..).partition::<Vec<_>, _>(|line| wanted.iter().any(|(id, _)| *id == line.id));
         self.lines = kept;
         self.lines.extend(new);
-        over.iter().for_each(|line| self.waiting.iter().filter(|call| call.link == line.id).for_each(WaitingCall::abort));
+        over.iter()
+            .for_each(|line| self.waiting.iter().filter(|call| call.link == line.id).for_each(WaitingCall::abort));
         over.into_iter().for_each(Line::leave);
         self.note_links(clock::now());
     }
@@ -234,11 +236,12 @@ impl<P: Steps> Driver<P> {
         let line = self.lines.get_mut(at)?;
         let (link, burst) = (line.id, std::mem::take(&mut line.burst));
         for message in &burst {
-            self.engine.tap(Kind::Ws, now, None, || message.bytes());
-            match message {
-                Received::Text(text) => self.engine.step_on(link, Input::Text(text.as_bytes()), now),
-                Received::Binary(data) => self.engine.step_on(link, Input::Binary(data), now),
-            }
+            let (kind, input) = match message {
+                Received::Text(text) => (Kind::Ws, Input::Text(text.as_bytes())),
+                Received::Binary(data) => (Kind::Binary, Input::Binary(data)),
+            };
+            self.engine.tap(kind, now, None, || message.bytes());
+            self.engine.step_on(link, input, now);
             if let Some(reason) = self.asked_to_leave(link) {
                 return Some(End::Asked(reason));
             }
@@ -287,8 +290,13 @@ impl<P: Steps> Driver<P> {
         let line = self.lines.get_mut(at)?;
         let link = line.id;
         let connection = line.connection()?;
-        let sends = &mut self.engine.pipeline.outbox().sends;
-        let own: Vec<_> = sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
+        let outbox = self.engine.pipeline.outbox();
+        for (_, login) in outbox.logins.extract_if(.., |(id, _)| *id == link) {
+            if let Err(end) = connection.send(login.reveal().to_owned(), now.mono) {
+                return Some(end);
+            }
+        }
+        let own: Vec<_> = outbox.sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
         for text in own {
             self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
             if let Err(end) = connection.send(text, now.mono) {

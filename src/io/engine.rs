@@ -131,6 +131,7 @@ impl<P: Steps> Engine<P> {
             outbox.frames.clear();
         }
         outbox.sends.clear();
+        outbox.logins.clear();
         outbox.reconnects.clear();
         self.wishes.settle(outbox.settled.drain(..));
         if !outbox.changes.is_empty() {

@@ -21,8 +21,10 @@ pub enum Kind {
     Connect,
     /// A text sent to the venue.
     Send,
-    /// A message from the venue.
+    /// A text message from the venue.
     Ws,
+    /// A binary message from the venue.
+    Binary,
     /// The body of a REST answer.
     Rest,
 }
@@ -34,13 +36,14 @@ impl Kind {
             Self::Connect => "connect",
             Self::Send => "send",
             Self::Ws => "ws",
+            Self::Binary => "ws-binary",
             Self::Rest => "rest",
         }
     }
 
     /// The kind that captures call so.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Connect, Self::Send, Self::Ws, Self::Rest].into_iter().find(|kind| kind.as_str() == word)
+        [Self::Connect, Self::Send, Self::Ws, Self::Binary, Self::Rest].into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -11,6 +11,39 @@ pub enum BookDepth {
     Full,
 }
 
+/// Kind of an account's rows: its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountKind {
+    /// An order as it now stands.
+    Order,
+    /// A trade of one's own.
+    Fill,
+    /// A position as it now stands.
+    Position,
+    /// A balance or limit as it now stands.
+    Balance,
+}
+
+impl AccountKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Order, Self::Fill, Self::Position, Self::Balance];
+
+    /// The channel's name in config and topics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Fill => "fill",
+            Self::Position => "position",
+            Self::Balance => "balance",
+        }
+    }
+
+    /// The kind that config calls so.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// A kind of data that a feed subscribes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
@@ -26,6 +59,15 @@ pub enum Channel {
     Candle(Interval),
     /// Forced liquidations.
     Liquidation,
+    /// Rows of the account that the feed signs in with. It names no symbol: its streams' symbol is empty.
+    Account(AccountKind),
+}
+
+impl Channel {
+    /// Whether a stream of it has a symbol.
+    pub const fn has_symbol(self) -> bool {
+        !matches!(self, Self::Account(_))
+    }
 }
 
 impl fmt::Display for Channel {
@@ -38,6 +80,7 @@ impl fmt::Display for Channel {
             Self::Ticker => f.write_str("ticker"),
             Self::Candle(interval) => write!(f, "candle:{interval}"),
             Self::Liquidation => f.write_str("liquidation"),
+            Self::Account(kind) => f.write_str(kind.as_str()),
         }
     }
 }
@@ -71,7 +114,7 @@ impl fmt::Display for Interval {
 /// One channel of one symbol: what a subscription is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
-    /// The venue's own spelling.
+    /// The venue's own spelling; empty for an account's.
     pub symbol: String,
     /// What is subscribed to.
     pub channel: Channel,

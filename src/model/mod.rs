@@ -5,7 +5,7 @@ mod clocks;
 mod decimal;
 mod instrument;
 
-pub use channel::{BookDepth, Channel, Interval, Stream, StreamId};
+pub use channel::{AccountKind, BookDepth, Channel, Interval, Stream, StreamId};
 pub use clocks::{Clocks, Mono, Stamp, UnixNanos};
 pub use decimal::{Decimal, DecimalError, decimal_text};
 pub(crate) use decimal::{TEXT_ROOM, pow10};

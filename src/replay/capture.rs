@@ -1,8 +1,11 @@
 //! One line of a capture, read and written. Pure.
 //!
 //! `{"recv_ns":1,"kind":"ws","msg":{"topic":"..."}}`: the text between `,"msg":` and the last `}` is the venue's bytes,
-//! verbatim where they are JSON on one line; anything else is written as a JSON string.
+//! verbatim where they are JSON on one line; anything else is written as a JSON string. Binary messages are lines of their
+//! own kind: `{"recv_ns":1,"kind":"ws-binary","frame_b64":"q1ZK"}`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -31,7 +34,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// It is of a kind we do not know.
-    #[error("unknown kind {0:?}; known are connect, send, ws and rest")]
+    #[error("unknown kind {0:?}; known are connect, send, ws, ws-binary and rest")]
     UnknownKind(String),
     /// It is not in the format.
     #[error("not a capture line: {0}")]
@@ -47,6 +50,8 @@ struct Head {
     url: Option<String>,
     #[serde(default)]
     feed: Option<String>,
+    #[serde(default)]
+    frame_b64: Option<String>,
 }
 
 /// Reads a line, with or without its line end.
@@ -56,8 +61,10 @@ struct Head {
 pub fn parse_line(line: &[u8]) -> Result<Line, LineError> {
     let malformed = |what: &str| LineError::Malformed(what.to_owned());
     let Some((head, tail)) = split_at_msg(line) else {
-        parse_head(line)?;
-        return Err(malformed("it has no \"msg\""));
+        let (head, kind) = parse_head(line)?;
+        let frame = head.frame_b64.filter(|_| kind == Kind::Binary).ok_or_else(|| malformed("it has no \"msg\""))?;
+        let msg = STANDARD.decode(frame).map_err(|error| LineError::Malformed(error.to_string()))?;
+        return Ok(Line { recv: head.recv_ns.map(UnixNanos), kind, url: head.url, feed: head.feed, msg });
     };
     let mut head = head.to_vec();
     head.push(b'}');
@@ -111,6 +118,12 @@ pub fn write_line(out: &mut Vec<u8>, tapped: &Tapped) {
     if let Some(url) = &tapped.url {
         out.extend_from_slice(b",\"url\":");
         write_string(out, url);
+    }
+    if tapped.kind == Kind::Binary {
+        out.extend_from_slice(b",\"frame_b64\":");
+        write_string(out, &STANDARD.encode(&tapped.data));
+        out.extend_from_slice(b"}\n");
+        return;
     }
     let text = std::str::from_utf8(&tapped.data);
     if text.is_err() {
@@ -184,8 +197,6 @@ mod tests {
     fn refuses_what_is_not_in_the_format() {
         let unknown = parse_line(br#"{"kind":"example","msg":{}}"#);
         assert_eq!(unknown, Err(LineError::UnknownKind("example".to_owned())));
-        let unknown = parse_line(br#"{"recv_ns":1,"kind":"ws-binary","frame_b64":"q1ZK"}"#);
-        assert_eq!(unknown, Err(LineError::UnknownKind("ws-binary".to_owned())));
         for bad in [
             "",
             r#"{"kind":"ws"}"#,
@@ -196,6 +207,8 @@ mod tests {
             r#"{"recv_ns":1,"kind":"ws","msg":"no end}"#,
             r#"{"recv_ns":1,"kind":"ws","msg":"#,
             r#"{"recv_ns":1,"kind":"ws","msg":1"#,
+            r#"{"recv_ns":1,"kind":"ws","frame_b64":"q1ZK"}"#,
+            r#"{"recv_ns":1,"kind":"ws-binary","frame_b64":"%"}"#,
         ] {
             assert!(matches!(parse_line(bad.as_bytes()), Err(LineError::Malformed(_))), "{bad}");
         }
@@ -242,6 +255,12 @@ mod tests {
             prop_assert!(is_whole(&line));
             let msg = parse_line(&line).unwrap().msg;
             prop_assert_eq!(String::from_utf8_lossy(&msg), String::from_utf8_lossy(&data));
+        }
+
+        #[test]
+        fn any_binary_message_comes_back(data: Vec<u8>) {
+            let line = parse_line(&written(&tapped(Kind::Binary, None, &data))).unwrap();
+            prop_assert_eq!((line.kind, line.msg, line.feed.as_deref()), (Kind::Binary, data, Some("bybit \"linear\"")));
         }
 
         #[test]

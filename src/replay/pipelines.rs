@@ -1,6 +1,6 @@
 //! The pipelines of a recording: one for each feed and market in it, made as they appear.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,14 @@ use crate::frame::{EncoderSpec, Encoding, Frame};
 use crate::io::Steps;
 use crate::model::Stamp;
 use crate::pipeline::{FeedReport, Outbox, Pipeline};
-use crate::venue::{Input, Timer, VenueDef};
+use crate::venue::{Input, Route, Timer, VenueDef};
 
 /// Levels a side in `book` frames of a replay.
 const BOOK_DEPTH: u16 = 25;
 /// Feeds in one recording; further ones share the last.
 const FEEDS_MAX: usize = 100;
+/// Addresses remembered.
+const ADDRESSES_MAX: usize = 1_000;
 
 /// The recording's feeds by name and market; without names there is one feed, which is at one market at a time.
 pub struct Pipelines {
@@ -29,6 +31,12 @@ pub struct Pipelines {
     feeds: BTreeMap<Key, Entry>,
     /// The market each feed was last connected to.
     markets: BTreeMap<String, Arc<str>>,
+    /// The addresses each feed was connected to: a feed may have several connections at a time.
+    addresses: BTreeSet<(String, String)>,
+    /// The feed whose line it is.
+    feed: String,
+    /// Which of its connections a connect line is of, and whether that was open before.
+    line: (Route, bool),
     /// Whose line it is; `None` for one that is left out.
     current: Option<Key>,
     outbox: Outbox,
@@ -52,6 +60,9 @@ impl Pipelines {
             fallback,
             feeds: BTreeMap::new(),
             markets: BTreeMap::new(),
+            addresses: BTreeSet::new(),
+            feed: String::new(),
+            line: (Route::default(), false),
             current: None,
             outbox: Outbox::default(),
             epoch: clock::wall().as_ms(),
@@ -70,6 +81,11 @@ impl Pipelines {
             entry.pipeline.book_reports().into_iter().map(of_market).collect::<Vec<_>>()
         };
         self.feeds.iter().flat_map(of_feed).collect()
+    }
+
+    /// What each feed and market has come to.
+    pub fn reports(&self) -> Vec<FeedReport> {
+        self.feeds.values().map(|entry| entry.pipeline.report()).collect()
     }
 
     /// The market of a feed's lines from here on.
@@ -113,6 +129,52 @@ impl Pipelines {
         Pipeline::new(self.venue, spec, encoder)
     }
 
+    /// Which of the venue's addresses this is, and whether the feed was connected to it before.
+    fn route_of(&mut self, url: &str, market: &str) -> (Route, bool) {
+        let urls = (self.venue.endpoints)(market, Some(url), None).urls;
+        let at = urls.iter().position(|known| known == url).and_then(|at| u8::try_from(at).ok());
+        let is_new = self.addresses.len() < ADDRESSES_MAX && self.addresses.insert((self.feed.clone(), url.to_owned()));
+        (Route(at.unwrap_or(0)), !is_new)
+    }
+
+    /// The lines that follow are of this market of the feed.
+    fn choose(&mut self, market: Arc<str>) {
+        if self.current.as_ref().is_some_and(|(feed, known)| *feed == self.feed && *known == market) {
+            return;
+        }
+        if self.forced.as_ref().is_some_and(|forced| *forced != market) {
+            self.current = None;
+            return;
+        }
+        let key = (self.feed.clone(), market);
+        if !self.feeds.contains_key(&key) && self.feeds.len() < FEEDS_MAX {
+            let pipeline = self.make(&key.0, &key.1);
+            self.feeds.insert(key.clone(), Entry { pipeline, connected: false });
+        }
+        if self.feeds.contains_key(&key) {
+            self.current = Some(key);
+        }
+    }
+
+    /// A connection is open. Where it is another one than the first route's, only its own streams begin anew, and those only
+    /// if it was open before.
+    fn connect(entry: &mut Entry, outbox: &mut Outbox, (route, again): (Route, bool), now: Stamp) {
+        if entry.connected && route == Route::default() {
+            Self::step_one(entry, outbox, Input::Disconnected, now);
+            entry.connected = false;
+        } else if entry.connected && again {
+            entry.pipeline.reopened(route, now);
+            outbox.frames.append(&mut entry.pipeline.outbox().frames);
+        }
+        Self::open(entry, outbox, now);
+    }
+
+    fn open(entry: &mut Entry, outbox: &mut Outbox, now: Stamp) {
+        if !std::mem::replace(&mut entry.connected, true) {
+            Self::step_one(entry, outbox, Input::Connected, now);
+        }
+    }
+
     /// Steps one pipeline and gathers what it publishes.
     fn step_one(entry: &mut Entry, outbox: &mut Outbox, input: Input<'_>, now: Stamp) {
         entry.pipeline.step(input, now);
@@ -120,6 +182,7 @@ impl Pipelines {
         // Nobody is there to send to, to ask or to dial.
         let own = entry.pipeline.outbox();
         own.sends.clear();
+        own.logins.clear();
         own.requests.clear();
         own.changes.clear();
         own.settled.clear();
@@ -133,39 +196,39 @@ impl Steps for Pipelines {
         if url.is_none() && self.current.as_ref().is_some_and(|(current, _)| current == feed) {
             return;
         }
+        feed.clone_into(&mut self.feed);
         let told = url.and_then(|url| (self.venue.market_of)(Some(url), b""));
         let market = self.market_of(feed, told);
-        if self.forced.as_ref().is_some_and(|forced| *forced != market) {
-            self.current = None;
-            return;
+        if let Some(url) = url {
+            self.line = self.route_of(url, &market);
         }
-        let key = (feed.to_owned(), market);
-        if !self.feeds.contains_key(&key) && self.feeds.len() < FEEDS_MAX {
-            let pipeline = self.make(feed, &key.1);
-            self.feeds.insert(key.clone(), Entry { pipeline, connected: false });
-        }
-        if self.feeds.contains_key(&key) {
-            self.current = Some(key);
-        }
+        self.choose(market);
     }
 
     fn step(&mut self, input: Input<'_>, now: Stamp) {
-        let Self { feeds, current, outbox, .. } = self;
-        if matches!(input, Input::Timeout) {
-            for entry in feeds.values_mut() {
-                Self::step_one(entry, outbox, Input::Timeout, now);
+        if self.venue.is_mixed
+            && let Input::Text(message) | Input::Binary(message) = &input
+            && let Some(market) = (self.venue.market_of)(None, message)
+        {
+            self.choose(market.into());
+        }
+        let Self { venue, feeds, feed, line, current, outbox, .. } = self;
+        match input {
+            Input::Timeout => feeds.values_mut().for_each(|entry| Self::step_one(entry, outbox, Input::Timeout, now)),
+            Input::Connected if current.is_none() => {}
+            Input::Connected => {
+                let is_mixed = venue.is_mixed;
+                let is_hit = |key: &Key| current.as_ref() == Some(key) || (is_mixed && key.0 == *feed);
+                for (_, entry) in feeds.iter_mut().filter(|(key, _)| is_hit(key)) {
+                    Self::connect(entry, outbox, *line, now);
+                }
             }
-            return;
+            input => {
+                let Some(entry) = current.as_ref().and_then(|key| feeds.get_mut(key)) else { return };
+                Self::open(entry, outbox, now);
+                Self::step_one(entry, outbox, input, now);
+            }
         }
-        let Some(entry) = current.as_ref().and_then(|key| feeds.get_mut(key)) else { return };
-        let opens = matches!(input, Input::Connected);
-        if !entry.connected && !opens {
-            Self::step_one(entry, outbox, Input::Connected, now);
-        } else if entry.connected && opens {
-            Self::step_one(entry, outbox, Input::Disconnected, now);
-        }
-        entry.connected = true;
-        Self::step_one(entry, outbox, input, now);
     }
 
     fn outbox(&mut self) -> &mut Outbox {

@@ -148,6 +148,10 @@ impl<'a, P: Steps> Player<'a, P> {
                 self.totals.ws += 1;
                 self.steps.step(Input::Text(&line.msg), now);
             }
+            Kind::Binary => {
+                self.totals.ws += 1;
+                self.steps.step(Input::Binary(&line.msg), now);
+            }
             Kind::Rest => {
                 self.totals.rest += 1;
                 self.steps
@@ -157,6 +161,7 @@ impl<'a, P: Steps> Player<'a, P> {
         let outbox = self.steps.outbox();
         // Nobody is there to send to or to ask.
         outbox.sends.clear();
+        outbox.logins.clear();
         outbox.requests.clear();
         outbox.settled.clear();
         self.totals.reconnects += outbox.reconnects.drain(..).count() as u64;

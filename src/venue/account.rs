@@ -4,30 +4,9 @@ use std::fmt;
 
 use crate::model::Clocks;
 
-/// Kind of an account's frame: its channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccountKind {
-    /// An order as it now stands.
-    Order,
-    /// A trade of one's own.
-    Fill,
-    /// A position as it now stands.
-    Position,
-    /// A balance or limit as it now stands.
-    Balance,
-}
+pub use crate::model::AccountKind;
 
 impl AccountKind {
-    /// The channel's name in topics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Order => "order",
-            Self::Fill => "fill",
-            Self::Position => "position",
-            Self::Balance => "balance",
-        }
-    }
-
     /// The fields that every venue's rows share, by their names on the wire. What else a venue says is told under
     /// `params`, by names of its own.
     pub const fn fields(self) -> &'static [&'static str] {

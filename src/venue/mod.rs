@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::model::{Channel, Mono, Stamp, Stream, StreamId, UnixNanos};
+use crate::secret::Secret;
 
 mod account;
 pub mod binance;
@@ -14,6 +15,7 @@ mod bybit_v2;
 mod credentials;
 mod endpoint;
 pub mod kit;
+pub mod okx;
 pub mod quik;
 mod terminal;
 mod update;
@@ -27,7 +29,7 @@ pub use update::{
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &quik::VENUE];
+pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -67,12 +69,17 @@ pub struct VenueDef {
     pub open: fn(spec: SessionSpec) -> Box<dyn Session>,
     /// Tells the market of a recording from a connect address or a message, if it can.
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
+    /// Whether one connection may carry several markets, so that each message of a recording is asked for its own.
+    pub is_mixed: bool,
+    /// How long a book may be without a message where the config does not say, if not the usual time: for venues that send
+    /// nothing while nothing changes.
+    pub silence: Option<Duration>,
     /// How much may be asked of its REST hosts.
     pub rest_limit: fn(market: &str) -> RestLimit,
 }
 
 /// How much may be asked of a venue's REST hosts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct RestLimit {
     /// Markets that the venue counts together share a name.
     pub name: &'static str,
@@ -89,13 +96,7 @@ pub struct RestLimit {
 impl RestLimit {
     /// [`VenueDef::rest_limit`] of venues that count calls and say nothing: so many a second, twice as many at once.
     pub const fn calls(name: &'static str, per_second: u32) -> Self {
-        Self {
-            name,
-            per_minute: per_second * 60,
-            burst: per_second * 2,
-            used_header: None,
-            banned_until: |_| None,
-        }
+        Self { name, per_minute: per_second * 60, burst: per_second * 2, used_header: None, banned_until: |_| None }
     }
 }
 
@@ -314,6 +315,10 @@ pub trait Session: Send {
 pub trait Output {
     /// Sends a text message to the venue.
     fn send(&mut self, text: String);
+    /// Sends a text message that signs in, before all others: it is in no recording.
+    fn sign_in(&mut self, text: Secret) {
+        self.send(text.reveal().to_owned());
+    }
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.

@@ -11,7 +11,7 @@ impl Core {
             Some(at) => *at,
             None => {
                 let at = u32::try_from(self.streams.len()).ok().filter(|_| self.streams.len() < STREAMS_MAX)?;
-                let symbol = self.intern(&stream.symbol)?;
+                let symbol = if stream.channel.has_symbol() { self.intern(&stream.symbol)? } else { 0 };
                 self.by_stream.insert(stream.clone(), at);
                 self.streams.push(StreamState::new(stream, symbol, route));
                 at
@@ -24,8 +24,12 @@ impl Core {
         Some(StreamId(at))
     }
 
-    /// Makes this stream the one that speaks for its symbol if it is better than the one that does.
+    /// Makes this stream the one that speaks for its symbol if it is better than the one that does. None speaks for the
+    /// feed as a whole.
     fn elect(&mut self, symbol: u32, at: u32) {
+        if symbol == 0 {
+            return;
+        }
         let channel = |at: u32| self.streams.get(at as usize).map(|stream| stream.stream.channel);
         let rank = |at: u32| match channel(at) {
             Some(Channel::Book(BookDepth::Full)) => u32::MAX,

@@ -5,7 +5,8 @@ use super::*;
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
 use crate::venue::{
-    BookUpdate, ChannelSpec, Endpoints, Input, Output, RestLimit, Route, Session, Timer, TradeUpdate, Transport, Update, VenueDef,
+    BookUpdate, ChannelSpec, Endpoints, Input, Output, RestLimit, Route, Session, Timer, TradeUpdate, Transport,
+    Update, VenueDef,
 };
 
 static ACME: VenueDef = VenueDef {
@@ -22,6 +23,8 @@ static ACME: VenueDef = VenueDef {
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
+    is_mixed: false,
+    silence: None,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.

@@ -115,7 +115,8 @@ fn ours(segment: Segment, text: &str) -> Option<(Channel, &str)> {
         "book" if rest.is_empty() => Some((Channel::Book(BookDepth::Levels(1000)), "")),
         "book" => {
             let (depth, variant) = rest.split_once(':').unwrap_or((rest, ""));
-            Some((Channel::Book(BookDepth::Levels(depth.parse().ok()?)), variant))
+            let depth = if depth == "full" { BookDepth::Full } else { BookDepth::Levels(depth.parse().ok()?) };
+            Some((Channel::Book(depth), variant))
         }
         "bbo" if rest.is_empty() => Some((Channel::Bbo, "")),
         // Each market's usual way has no word of its own.
@@ -156,6 +157,7 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
             (word(words).filter(|_| known), "no such interval")
         }
+        Channel::Account(_) => (None, "accounts are not read here"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };
@@ -226,6 +228,7 @@ pub(super) fn topics(segment: Segment, stream: &Stream) -> Vec<(String, Kind)> {
         (Channel::Candle(interval), "") => named(&format!("kline_{interval}"), Kind::Candle(interval)),
         (Channel::Candle(interval), zone) => named(&format!("kline_{interval}@{zone}"), Kind::Candle(interval)),
         (Channel::Liquidation, _) => named("forceOrder", Kind::Liquidation),
+        (Channel::Account(_), _) => Vec::new(),
     }
 }
 

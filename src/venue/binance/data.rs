@@ -225,7 +225,8 @@ impl BinanceSession {
 
     /// A list of events of all symbols.
     fn many(&mut self, list: &str, recv: Option<UnixNanos>, now: Stamp, out: &mut dyn Output) -> Result<(), String> {
-        let events: Vec<&serde_json::value::RawValue> = serde_json::from_str(list).map_err(|error| error.to_string())?;
+        let events: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(list).map_err(|error| error.to_string())?;
         events.into_iter().try_for_each(|event| self.unnamed(event.get(), recv, now, out))
     }
 

@@ -39,9 +39,8 @@ pub(super) fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>)
         _ => vec![format!("{base}/stream")],
     };
     let unrouted = segment == Segment::Usdm && matches!(path.split('?').next(), Some("ws" | "stream"));
-    let note = unrouted.then(|| {
-        format!("the unrouted address {given} sends order books only: using {}", urls.join(" and "))
-    });
+    let note =
+        unrouted.then(|| format!("the unrouted address {given} sends order books only: using {}", urls.join(" and ")));
     let rest_url = rest_url.map(trimmed).unwrap_or_else(|| {
         let name = host.split(':').next().unwrap_or(host);
         let known = REST_HOSTS.iter().find(|(stream, _)| *stream == name).map(|(_, rest)| *rest);

@@ -74,7 +74,8 @@ fn of_url(url: &str) -> Option<Segment> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = path.split('?').next().unwrap_or(path);
     let label = host.split(['.', ':']).next()?;
-    let is_binance = ["binance.com", "binancefuture.com", "binance.vision", "binance.us"].iter().any(|d| host.contains(d));
+    let is_binance =
+        ["binance.com", "binancefuture.com", "binance.vision", "binance.us"].iter().any(|d| host.contains(d));
     let is_routed = ["public/", "market/"].iter().any(|route| path.starts_with(route));
     match () {
         () if path.contains("fapi/v") || is_routed => Some(Segment::Usdm),

@@ -34,6 +34,9 @@ pub const VENUE: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(session::BinanceSession::new(spec)),
     market_of: market::market_of,
+    is_mixed: false,
+    // Streams that are usually quiet are asked for; see `pulse`.
+    silence: None,
     rest_limit,
 };
 

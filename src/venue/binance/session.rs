@@ -39,6 +39,7 @@ fn limits(segment: Segment) -> Limits {
         topics_per_request: 200,
         characters: usize::MAX,
         pace: Duration::from_millis(if segment.is_spot() { 350 } else { 150 }),
+        per_hour: usize::MAX,
         in_flight: 4,
         patience: Duration::from_secs(5),
         retry_refused: Duration::from_secs(600),

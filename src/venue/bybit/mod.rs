@@ -29,6 +29,8 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
+    is_mixed: false,
+    silence: None,
 };
 
 const REST: &str = "https://api.bybit.com";

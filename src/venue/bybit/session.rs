@@ -23,6 +23,8 @@ const LIMITS: Limits = Limits {
     topics_per_request: 10,
     characters: 21_000,
     pace: Duration::from_millis(50),
+    // No limit is known; one more request costs nothing.
+    per_hour: 100_000,
     in_flight: 4,
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),

@@ -2,7 +2,7 @@
 
 mod config;
 mod data;
-mod differential;
+pub(crate) mod differential;
 mod protocol;
 mod rest;
 
@@ -65,15 +65,30 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Rejected { stream, detail } => format!("rejected {}: {detail}", stream.0),
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
+        Update::WantsImage { stream, rule } => format!("wants image {} by {rule:?}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
         Update::Terminal(state) => format!("terminal {state:?}"),
         Update::Raw(event) => format!("raw {}", event.name),
         Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
-        Update::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
+        Update::Account(row) => {
+            let fields: Vec<_> = row.fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let market = row.market.unwrap_or("-");
+            let text = format!("{} {} {market}/{} {}", row.kind.as_str(), row.account, row.symbol, fields.join(" "));
+            return (text, Some(row.clocks));
+        }
         Update::Book(book) => {
             let kind = if book.snapshot { "snapshot" } else { "delta" };
             let (bids, asks) = (levels(book.bids), levels(book.asks));
-            let text = format!("{kind} {} {}/{} [{bids}] [{asks}]", book.stream.0, book.seq, book.cross_seq);
+            let mut text = format!("{kind} {} {}/{} [{bids}] [{asks}]", book.stream.0, book.seq, book.cross_seq);
+            if book.first > 0 {
+                text = format!("{text} from {}", book.first);
+            }
+            if book.previous > 0 {
+                text = format!("{text} after {}", book.previous);
+            }
+            if let Some(checksum) = book.checksum {
+                text = format!("{text} sum {}", checksum.cast_signed());
+            }
             return (text, Some(book.clocks));
         }
         Update::Trade(t) => {
@@ -83,7 +98,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         }
         Update::Ticker(ticker) => {
             let fields: Vec<_> = ticker.fields.iter().map(|(field, text)| format!("{field:?}={text}")).collect();
-            return (format!("ticker {} {}", ticker.stream.0, fields.join(" ")), Some(ticker.clocks));
+            let params: Vec<_> = ticker.params.iter().map(|(key, text)| format!(" {key}:{text}")).collect();
+            let text = format!("ticker {} {}{}", ticker.stream.0, fields.join(" "), params.concat());
+            return (text, Some(ticker.clocks));
         }
         Update::Candle(c) => {
             let numbers = [c.open, c.high, c.low, c.close, c.volume, c.turnover.unwrap_or("-")].join(" ");

@@ -1,5 +1,6 @@
 //! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers.
 
+pub mod budget;
 pub mod fields;
 pub mod heartbeat;
 pub mod scan;

@@ -8,6 +8,7 @@ mod answers;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::budget::Budget;
 use crate::model::{Mono, StreamId};
 
 /// A venue's limits on subscribing.
@@ -19,6 +20,8 @@ pub struct Limits {
     pub characters: usize,
     /// Least time between two requests.
     pub pace: Duration,
+    /// Most requests of one connection in an hour, of all kinds.
+    pub per_hour: usize,
     /// Most requests without an answer at a time.
     pub in_flight: usize,
     /// How long an answer may take.
@@ -61,6 +64,8 @@ pub enum Answer<'a> {
     },
     /// The named topic was subscribed before: as good as done for it, but the rest was not done.
     Already(&'a str),
+    /// The whole request is refused, and so would each of its topics be by itself.
+    Refused(&'a str),
 }
 
 /// What became of a topic.
@@ -138,6 +143,7 @@ pub struct Subscriptions {
     unanswered: u32,
     next_id: u64,
     next_send: Mono,
+    budget: Budget,
     /// The earliest time at which a refused topic is asked for again.
     next_retry: Option<Mono>,
 }
@@ -161,6 +167,7 @@ impl Subscriptions {
             unanswered: 0,
             next_id: 1,
             next_send: Mono::default(),
+            budget: Budget::new(limits.per_hour),
             next_retry: None,
         }
     }
@@ -173,13 +180,19 @@ impl Subscriptions {
 
     /// Adds a stream under the venue's topic; several streams may share one topic.
     pub fn add(&mut self, name: &str, stream: StreamId) -> usize {
+        let place = self.add_own(name);
+        self.topics[place].streams.push(stream);
+        place
+    }
+
+    /// Adds a topic that the session needs itself, without a stream.
+    pub fn add_own(&mut self, name: &str) -> usize {
         if let Some(&place) = self.places.get(name) {
-            self.topics[place].streams.push(stream);
             return place;
         }
         let place = self.topics.len();
         let state = self.admitted(name);
-        self.topics.push(Topic { name: name.into(), streams: vec![stream], parting: Vec::new(), state, asked: false });
+        self.topics.push(Topic { name: name.into(), streams: Vec::new(), parting: Vec::new(), state, asked: false });
         self.places.insert(name.into(), place);
         place
     }
@@ -273,6 +286,7 @@ impl Subscriptions {
         self.disconnected();
         self.connected = true;
         self.next_send = now;
+        self.budget.clear();
         (self.characters, self.topic_count) = (0, 0);
         let (mut out, mut wished) = (Vec::new(), Vec::new());
         for (place, topic) in self.topics.iter_mut().enumerate().filter(|(_, topic)| topic.state != State::Gone) {
@@ -361,9 +375,14 @@ impl Subscriptions {
         }
         let request = Request { id: self.next_id, op, topics };
         self.next_id += 1;
-        self.next_send = now.after(self.limits.pace);
+        self.spend(now);
         self.pending.push_back(Pending { request: request.clone(), deadline: now.after(self.limits.patience) });
         Some(request)
+    }
+
+    /// A request of another kind was sent; it counts with the others.
+    pub fn spend(&mut self, now: Mono) {
+        self.next_send = now.after(self.limits.pace.max(self.budget.spend(now)));
     }
 
     /// Looks at deadlines. An error says why the connection is of no more use.

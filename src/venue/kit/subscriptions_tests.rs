@@ -10,6 +10,7 @@ const LIMITS: Limits = Limits {
     topics_per_request: 3,
     characters: 10_000,
     pace: Duration::from_millis(50),
+    per_hour: 1_000_000,
     in_flight: 2,
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),

@@ -45,6 +45,8 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
     rest_limit: |_| RestLimit::calls("quik", 1),
+    is_mixed: false,
+    silence: None,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.

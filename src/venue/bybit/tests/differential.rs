@@ -57,6 +57,13 @@ const PIECES: &[&str] = &[
     "\n",
     ",\"u\":5",
     ",\"extra\":[1,{\"a\":\"}\"}]",
+    "\"update\"",
+    "\"buy\"",
+    "\"ts\"",
+    "\"checksum\"",
+    "\"seqId\"",
+    ",\"checksum\":-7",
+    "-0",
     "\"orderbook.1.A\"",
     "\"publicTrade.B\"",
     "\"cts\"",
@@ -66,7 +73,7 @@ const PIECES: &[&str] = &[
 
 /// One change of a message. Places are taken modulo what there is.
 #[derive(Clone, Debug)]
-enum Mutation {
+pub(crate) enum Mutation {
     Flip(usize, u8),
     Truncate(usize),
     SwapTokens(usize, usize),
@@ -75,7 +82,7 @@ enum Mutation {
     Repeat(usize, usize),
 }
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+pub(crate) fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<usize>;
     prop_oneof![
         2 => (at(), any::<u8>()).prop_map(|(a, b)| Mutation::Flip(a, b)),
@@ -103,7 +110,7 @@ fn tokens(text: &[u8]) -> Vec<Vec<u8>> {
     out
 }
 
-fn mutate(message: &[u8], mutation: &Mutation) -> Vec<u8> {
+pub(crate) fn mutate(message: &[u8], mutation: &Mutation) -> Vec<u8> {
     if message.is_empty() {
         return Vec::new();
     }

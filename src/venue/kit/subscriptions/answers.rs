@@ -30,6 +30,9 @@ impl Subscriptions {
                 self.confirm(named)
             }
             (Op::Subscribe, Answer::Failed { topic, detail }) => self.failed(&request.topics, topic, detail, now),
+            (Op::Subscribe, Answer::Refused(detail)) => {
+                request.topics.iter().filter_map(|place| self.refuse(*place, detail, now)).collect()
+            }
         }
     }
 
