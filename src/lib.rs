@@ -2,7 +2,8 @@
 //!
 //! The layers, each of which may use only the ones before it:
 //! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
-//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `jobs`, `replay`, `control`, `client`, `app`, `cli`.
+//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the
+//! rim: `bus`, `sim`, `io`, `jobs`, `replay`, `control`, `client`, `app`, `cli`.
 
 pub mod app;
 pub mod book;

@@ -25,7 +25,7 @@ pub enum Update<'a> {
         /// What was wrong.
         detail: &'a str,
     },
-    /// The REST image asked for with [`Input::Image`] could not be had.
+    /// The REST image asked for with [`Input::Image`](super::Input::Image) could not be had.
     ImageFailed {
         /// Of which stream.
         stream: StreamId,

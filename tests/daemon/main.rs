@@ -14,6 +14,7 @@ mod interop;
 mod joining;
 mod joins;
 mod live;
+mod okx;
 mod operating;
 mod python;
 mod recording;

@@ -1,0 +1,198 @@
+//! The gateway on the simulated OKX: every fault ends in books equal to the truth, with the right states told in between.
+
+use serde_json::{Value, json};
+use tickbus::sim::okx::{Checksum, Settings};
+use tickbus::sim::{Depth, Options, Running, Server};
+
+use crate::gateway::{Gateway, config, until};
+use crate::watcher::Watcher;
+
+const SYMBOLS: [&str; 2] = ["BTC-USDT-SWAP", "ETH-USDT-SWAP"];
+const DEPTH: Depth = Depth::Levels(400);
+
+struct Scene {
+    venue: Running,
+    gateway: Gateway,
+    watcher: Watcher,
+}
+
+async fn serve(venue: &str, rate: u32, faults: &[&str], okx: Settings) -> Running {
+    let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
+    let options = Options { venue: venue.to_owned(), rate, faults, okx, seed: 7, ..Options::default() };
+    Server::bind(options).await.unwrap().start()
+}
+
+fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> Value {
+    json!({
+        "venue": "okx", "market": market, "symbols": symbols, "channels": channels,
+        "url": venue.url("public"), "silence_ms": 600_000,
+    })
+}
+
+/// Two live books, seen by a watcher, before the fault: markets stand still until the watcher walks.
+async fn scene(fault: &str, silence_ms: u64) -> Scene {
+    let live = Settings { checksum: Some(Checksum::Live), ..Settings::default() };
+    let venue = serve("okx", 0, &[fault], live).await;
+    let mut feed = feed(&venue, "swap", &SYMBOLS, &["book:400"]);
+    feed["silence_ms"] = json!(silence_ms);
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "swap", DEPTH, &["book.", "delta.", "status."]);
+    let live =
+        |watcher: &Watcher| SYMBOLS.iter().all(|symbol| watcher.is_live(symbol) && watcher.true_books(symbol) > 0);
+    watcher.until("all live", |watcher| live(watcher) && watcher.is_live("")).await;
+    Scene { venue, gateway, watcher }
+}
+
+#[tokio::test]
+async fn harmless_oddities_go_unnoticed() {
+    for fault in [
+        "dup@20",
+        "fragmented@20+2",
+        "newfield@20+2",
+        "unknown-topic@20+2",
+        "snapshot@20+7",
+        "restart@20",
+        "restart@20+30",
+    ] {
+        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
+        let from = watcher.told.len();
+        watcher.walk(1);
+        watcher.until_true(&SYMBOLS, 100).await;
+        assert_eq!(watcher.told[from..], [], "{fault}");
+        assert_eq!(venue.truth().connections(), 1, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_message_costs_its_symbol_and_no_other() {
+    for (fault, reason) in [
+        ("drop@20", "gap"),
+        ("swap@20", "gap"),
+        ("crossed@20", "crossed"),
+        ("checksum@20", "checksum"),
+        ("truncated@20", "invalid"),
+    ] {
+        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
+        let from = watcher.told.len();
+        watcher.walk(1);
+        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
+        let hit = watcher.told[from..].iter().find(|told| !told.symbol.is_empty());
+        let hit = hit.map_or_else(|| SYMBOLS[0].to_owned(), |told| told.symbol.clone());
+        watcher
+            .until("live again", |watcher| watcher.told_of(&hit, from).last().is_some_and(|told| told == "live"))
+            .await;
+        watcher.until_true(&SYMBOLS, 50).await;
+        let expected = [format!("stale {reason}"), format!("syncing {reason}"), "live".to_owned()];
+        assert_eq!(watcher.told_of(&hit, from), expected, "{fault}");
+        let other = SYMBOLS.iter().find(|symbol| **symbol != hit).unwrap();
+        assert_eq!(watcher.told_of(other, from), [""; 0], "{fault}");
+        assert_eq!(venue.truth().connections(), 1, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_opened_again() {
+    for fault in ["close:1012@30", "close:4004@30", "reset@30", "eof@30", "badutf8@30"] {
+        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
+        let from = watcher.told.len();
+        watcher.walk(1);
+        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
+        watcher.until_true(&SYMBOLS, 5).await;
+        for symbol in SYMBOLS {
+            let told = watcher.told_of(symbol, from);
+            assert_eq!(told[..3], ["stale disconnected", "syncing disconnected", "live"], "{fault} {symbol}");
+        }
+        assert!(venue.truth().connections() >= 2, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_announced_to_end_is_replaced_before() {
+    let Scene { venue, watcher, .. } = &mut scene("notice:4000@30", 600_000).await;
+    let from = watcher.told.len();
+    watcher.walk(1);
+    watcher.until("another connection", |_| venue.truth().connections() >= 2).await;
+    watcher.until_true(&SYMBOLS, 100).await;
+    let stale: Vec<_> = watcher.told[from..].iter().filter(|told| told.state == "stale").collect();
+    assert!(stale.is_empty(), "{stale:?}");
+}
+
+#[tokio::test]
+async fn a_silent_book_is_subscribed_to_anew() {
+    let Scene { venue, watcher, .. } = &mut scene("silence@20", 2_000).await;
+    watcher.walk(1);
+    let silent =
+        |watcher: &Watcher| watcher.told.iter().any(|told| told.reason == "silence" && !told.symbol.is_empty());
+    watcher.until("silence", silent).await;
+    watcher.until_true(&SYMBOLS, 20).await;
+    assert_eq!(venue.truth().connections(), 1);
+}
+
+#[tokio::test]
+async fn a_rejected_symbol_is_told_and_the_others_are_live() {
+    let venue = serve("okx", 100, &["reject:books:ETH-USDT-SWAP"], Settings::default()).await;
+    let feeds = json!({"a": feed(&venue, "swap", &SYMBOLS, &["book:400"])});
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "swap", DEPTH, &["book.", "status."]);
+    watcher.until_true(&SYMBOLS[..1], 20).await;
+    watcher.until("rejected", |watcher| watcher.told_of(SYMBOLS[1], 0).contains(&"rejected rejected".into())).await;
+    assert_eq!(watcher.true_books(SYMBOLS[1]), 0);
+}
+
+#[tokio::test]
+async fn every_market_is_live_and_true() {
+    let open = Settings { connect_limit: false, ..Settings::default() };
+    let venue = serve("okx", 400, &[], open).await;
+    let feeds = [
+        ("spot", "BTC-USDT"),
+        ("swap", "BTC-USD_UM-SWAP"),
+        ("futures", "BTC-USD-270326"),
+        ("option", "BTC-USD-270326-60000-C"),
+    ];
+    let all: serde_json::Map<_, _> = feeds
+        .iter()
+        .map(|(market, symbol)| {
+            ((*market).to_owned(), feed(&venue, market, &[symbol], &["book:400", "trade", "ticker", "candle:1m"]))
+        })
+        .collect();
+    let gateway = Gateway::start(&config(&Value::Object(all))).await;
+    for (market, symbol) in feeds {
+        let prefixes =
+            [format!("book.okx.{market}."), format!("trade.okx.{market}."), format!("candle_1m.okx.{market}.")];
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        let mut watcher = Watcher::new(&gateway, &venue, market, DEPTH, &prefixes);
+        watcher.until("true books", |watcher| watcher.true_books(symbol) >= 50).await;
+        watcher.until("trades and candles", |watcher| watcher.last.len() >= 3).await;
+    }
+}
+
+#[tokio::test]
+async fn japan_is_the_same_with_checksums() {
+    let venue = serve("okj", 200, &["checksum@40"], Settings::default()).await;
+    let mut feed = feed(&venue, "spot", &["BTC-JPY", "XRP-JPY"], &["book:400", "trade"]);
+    feed["venue"] = json!("okj");
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["book.", "status."]);
+    watcher.until_true(&["BTC-JPY", "XRP-JPY"], 50).await;
+    let told: Vec<_> = watcher.told.iter().filter(|told| told.reason == "checksum").collect();
+    assert!(!told.is_empty(), "{:?}", watcher.told);
+}
+
+#[tokio::test]
+async fn random_faults_never_publish_a_wrong_book() {
+    let Scene { venue, gateway, watcher } = &mut scene("random:2", 2_000).await;
+    watcher.walk(1);
+    watcher.until("300 true books", |watcher| watcher.proved.values().sum::<u64>() >= 300).await;
+    let status = gateway.ctl(&["status"]).await.1;
+    let resyncs = status["feeds"][0]["counters"]["resyncs"].as_u64().unwrap();
+    assert!(resyncs > 0 || venue.truth().connections() > 1, "no fault: {status}");
+}
+
+#[tokio::test]
+async fn more_connections_than_the_venue_takes_at_once_are_made_one_after_the_other() {
+    let venue = serve("okx", 100, &[], Settings::default()).await;
+    let one = |symbol: &str| feed(&venue, "spot", &[symbol], &["book:400", "candle:1m"]);
+    let feeds = json!({"a": one("BTC-USDT"), "b": one("ETH-USDT"), "c": one("SOL-USDT")});
+    let _gateway = Gateway::start(&config(&feeds)).await;
+    until("all six are connected", || venue.truth().connections() == 6).await;
+}
