@@ -23,7 +23,7 @@ pub mod tap;
 pub mod terminal;
 pub mod tls;
 mod watchdog;
-mod weights;
+pub mod weights;
 mod wire;
 mod wishes;
 pub mod ws;

@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// A budget of weight: never more than so much in any minute, so much of it at once, and nothing while it is held.
 #[derive(Clone, Debug)]
-pub(super) struct Weights {
+pub struct Weights {
     per_minute: u64,
     burst: u64,
     /// What left in the last minute, and what others are known to have used then.
@@ -24,7 +24,7 @@ pub(super) struct Weights {
 
 impl Weights {
     /// Unspent.
-    pub(super) fn new(per_minute: u32, burst: u32, now: Mono) -> Self {
+    pub fn new(per_minute: u32, burst: u32, now: Mono) -> Self {
         let (per_minute, burst) = (u64::from(per_minute.max(1)), u64::from(burst.clamp(1, per_minute.max(1))));
         Self {
             per_minute,
@@ -41,7 +41,7 @@ impl Weights {
     ///
     /// # Errors
     /// The earliest time at which it might be there.
-    pub(super) fn take(&mut self, weight: u32, now: Mono) -> Result<(), Mono> {
+    pub fn take(&mut self, weight: u32, now: Mono) -> Result<(), Mono> {
         let wait = self.wait(weight, now);
         if !wait.is_zero() {
             return Err(now.after(wait));
@@ -52,7 +52,7 @@ impl Weights {
     }
 
     /// How long until so much can be spent, if nothing else is.
-    pub(super) fn wait(&mut self, weight: u32, now: Mono) -> Duration {
+    pub fn wait(&mut self, weight: u32, now: Mono) -> Duration {
         self.pass(now);
         let weight = u64::from(weight);
         let needed = weight.min(self.burst) as f64 - self.tokens;
@@ -83,7 +83,7 @@ impl Weights {
     }
 
     /// How long so much takes in the long run.
-    pub(super) fn time_for(&self, weight: u64) -> Duration {
+    pub fn time_for(&self, weight: u64) -> Duration {
         self.time_of(weight as f64)
     }
 
@@ -107,7 +107,7 @@ impl Weights {
 
     /// The venue says that so much is used in this minute: if that is more than is known of, others share the address.
     /// Returns how much more.
-    pub(super) fn used(&mut self, weight: u64, now: Mono) -> u64 {
+    pub fn used(&mut self, weight: u64, now: Mono) -> u64 {
         self.pass(now);
         let others = weight.saturating_sub(self.sum);
         if others > 0 {
@@ -117,17 +117,17 @@ impl Weights {
     }
 
     /// Gives nothing out before `until`: the venue said so.
-    pub(super) fn hold(&mut self, until: Mono) {
+    pub fn hold(&mut self, until: Mono) {
         self.held_until = self.held_until.max(until);
     }
 
     /// Until when nothing is given out.
-    pub(super) const fn held_until(&self) -> Mono {
+    pub const fn held_until(&self) -> Mono {
         self.held_until
     }
 
     /// What was spent in the last minute, others' share included.
-    pub(super) fn spent(&mut self, now: Mono) -> u64 {
+    pub fn spent(&mut self, now: Mono) -> u64 {
         self.pass(now);
         self.sum
     }

@@ -131,7 +131,7 @@ pub(super) fn book_ticker(scan: &mut Scan<'_>) -> Option<BookTicker> {
 /// Reads the data of a trade whose id is under this key.
 pub(super) fn trade(scan: &mut Scan<'_>, id_key: u8) -> Option<Trade> {
     let (mut id, mut id_text, mut price, mut size) = (None, 0..0, None, None);
-    let (mut maker, mut made, mut happened) = (None, None, None);
+    let (mut maker, mut made, mut happened, mut order) = (None, None, None, None);
     loop {
         match scan.key()? {
             [key] if *key == id_key => {
@@ -144,7 +144,9 @@ pub(super) fn trade(scan: &mut Scan<'_>, id_key: u8) -> Option<Trade> {
             b"m" => once(&mut maker, scan.boolean()?)?,
             b"E" => once(&mut made, scan.integer()?)?,
             b"T" => once(&mut happened, scan.integer()?)?,
-            b"e" | b"s" | b"ps" | b"st" | b"f" | b"l" | b"M" | b"X" | b"nq" | b"a" | b"b" => skip(scan)?,
+            b"e" | b"s" | b"ps" | b"st" | b"f" | b"l" | b"M" | b"X" | b"nq" | b"b" => skip(scan)?,
+            // The seller's order, until 2023.
+            b"a" => once(&mut order, skip(scan)?)?,
             _ => return None,
         }
         if !scan.either(b',', b'}')? {

@@ -5,14 +5,18 @@
 
 use crate::model::Mono;
 
-/// A silence of so many times the usual distance of two messages is odd.
-const ODD: u64 = 8;
+/// A silence of so many times the usual one is odd.
+const ODD: u64 = 4;
+/// A silence that is usual until more is known than the first messages: ten seconds.
+const AT_FIRST: u64 = 10_000_000_000;
+/// A long silence is forgotten over so many messages, since those of a quiet symbol come in bursts.
+const MEMORY: u64 = 128;
 
 /// When a topic's messages came.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pulse {
     last: Mono,
-    /// Average distance of two messages in nanoseconds, the recent ones counting more.
+    /// The longest silence of late, in nanoseconds; `None` before the first message.
     usual: Option<u64>,
 }
 
@@ -25,16 +29,15 @@ impl Pulse {
     /// A message came.
     #[inline]
     pub(super) fn beat(&mut self, now: Mono) {
-        let distance = now.0.saturating_sub(self.last.0);
-        let usual = self.usual.unwrap_or(distance);
-        self.usual = Some(usual - usual / 8 + distance / 8);
+        let silent = now.0.saturating_sub(self.last.0);
+        let usual = self.usual.unwrap_or(AT_FIRST);
+        self.usual = Some(silent.max(usual - usual / MEMORY));
         self.last = now;
     }
 
     /// Whether its silence up to now is nothing special.
     pub(super) fn is_usual(&self, now: Mono) -> bool {
-        let silent = now.0.saturating_sub(self.last.0);
-        self.usual.is_none_or(|usual| silent < usual.saturating_mul(ODD))
+        self.usual.is_none_or(|usual| now.0.saturating_sub(self.last.0) < usual.saturating_mul(ODD))
     }
 }
 
@@ -47,11 +50,13 @@ mod tests {
         let at = |ms: u64| Mono(ms * 1_000_000);
         let mut pulse = Pulse::begin(at(0));
         assert!(pulse.is_usual(at(3_600_000)), "nothing is known of it");
-        (1..=100).for_each(|n| pulse.beat(at(n * 100)));
-        assert!(pulse.is_usual(at(10_700)));
-        assert!(!pulse.is_usual(at(10_900)));
-        (1..=100).for_each(|n| pulse.beat(at(10_000 + n * 10_000)));
-        assert!(pulse.is_usual(at(1_010_000 + 60_000)), "it has become a quiet one");
-        assert!(!pulse.is_usual(at(1_010_000 + 90_000)));
+        (1..=1_000).for_each(|n| pulse.beat(at(n * 100)));
+        assert!(pulse.is_usual(at(100_300)));
+        assert!(!pulse.is_usual(at(100_500)));
+        pulse.beat(at(130_000));
+        (1..=50).for_each(|n| pulse.beat(at(130_000 + n * 100)));
+        assert!(pulse.is_usual(at(200_000)), "after a burst it is the quiet one it was");
+        (1..=2_000).for_each(|n| pulse.beat(at(200_000 + n * 100)));
+        assert!(!pulse.is_usual(at(401_000)), "it has become a lively one");
     }
 }

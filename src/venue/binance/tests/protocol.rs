@@ -58,14 +58,14 @@ fn the_venue_is_asked_what_it_sends_and_quiet_streams_are_well() {
         let data = format!(r#"{{"e":"depthUpdate","E":1,"s":"A","U":1,"u":2,"b":[],"a":[]}}"#);
         format!(r#"{{"stream":"{symbol}@depth@100ms","data":{data}}}"#)
     };
-    for n in 1..40 {
-        desk.text(&delta("a"), 0.2 + f64::from(n) * 0.1);
+    for n in 1..600 {
+        desk.text(&delta("a"), 0.2 + f64::from(n) * 0.005);
     }
     let asked = sent(desk.take(Input::Timeout, 5.0));
     assert_eq!(asked, [json!({"method": "LIST_SUBSCRIPTIONS", "id": 0})]);
     let answer = r#"{"result":["a@depth@100ms","b@depth@100ms"],"id":0}"#;
     let said = desk.text(answer, 5.1);
-    assert_eq!(said, ["ignored Control", "Unchanged(StreamId(1))"], "a second without A is odd");
+    assert_eq!(said, ["ignored Control", "Unchanged(StreamId(1))"], "two seconds without A are odd");
     desk.text(&delta("a"), 5.2);
     assert_eq!(desk.text(answer, 5.3).len(), 3);
 }
