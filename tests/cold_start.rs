@@ -10,7 +10,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use tickbus::feed::{FeedSpec, State};
-use tickbus::frame::{EncoderSpec, Encoding, Outgoing};
+use tickbus::frame::{EncoderSpec, Encoding, LastSeq, Outgoing};
 use tickbus::io::weights::Weights;
 use tickbus::model::{BookDepth, Channel, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
@@ -74,7 +74,7 @@ impl World {
             book_depth: 5,
             depth_of: HashMap::new(),
             book_interval: Duration::ZERO,
-            first_seq: 0,
+            last_seq: LastSeq::default(),
             feed_seq: Arc::new(AtomicU64::new(0)),
             clock: UnixNanos::default,
         };

@@ -26,7 +26,7 @@ pub use faults::Refused;
 pub use heartbeat::HeartbeatOptions;
 pub use publisher::{Publisher, PublisherOptions};
 pub use queue::{Policy, SlowLimits};
-pub use requests::{Reply, RequestHandler, RequestOptions, RequestServer, RequestStats};
+pub use requests::{Asker, Reply, RequestHandler, RequestOptions, RequestServer, RequestStats};
 pub use stats::{BusStats, SubscriberStats};
 
 pub use crate::frame::{Frame, Outgoing, Retain};

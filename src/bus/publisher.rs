@@ -192,6 +192,12 @@ impl Publisher {
         all
     }
 
+    /// The `seq` of a topic's last frame in this run; 0 if it had none, or is beyond the number of topics that are
+    /// counted.
+    pub fn last_seq(&self, topic: &Bytes) -> u64 {
+        self.shared.hub().catalog.last_seq(topic)
+    }
+
     /// The topics whose current frame a joiner would get, in order.
     pub fn kept_topics(&self) -> Vec<String> {
         self.shared.hub().topics_kept().iter().map(|topic| String::from_utf8_lossy(topic).into_owned()).collect()

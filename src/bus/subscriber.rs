@@ -38,7 +38,7 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
         greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let Greeted { peer, decoder, encoder } = greeted;
+    let Greeted { peer, decoder, encoder, .. } = greeted;
     let guest = Guest { peer: connection.peer().to_string(), since: clock::wall(), policy: shared.policy_of(endpoint) };
     let Some((id, wake)) = shared.hub().join(guest) else { return Err(Fault::Full(options.max_subscribers)) };
     let mut place = Place { shared: &shared, id, left: false };

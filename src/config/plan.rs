@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::auth::Security;
-use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
+use super::load::Source;
+use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
 use crate::jobs::JobPlan;
 use crate::model::Stream;
-use crate::venue::{Endpoints, TerminalSpec, VenueDef};
+use crate::venue::{Credentials, Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
 /// A config that has passed every check.
@@ -25,12 +26,18 @@ pub struct Config {
     pub log: Log,
     /// The connect budget.
     pub connect: Connect,
+    /// What is kept of every feed.
+    pub store: Store,
     /// What the sockets demand of their clients.
     pub security: Security,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.
     pub jobs: Vec<JobPlan>,
+    /// All of it as it was written, with the defaults: what a later reading is compared with.
+    pub settings: Settings,
+    /// Where it can be read again; `None` for one that is not a file.
+    pub source: Option<Source>,
 }
 
 /// One feed, resolved.
@@ -54,8 +61,12 @@ pub struct FeedPlan {
     pub silence: Option<Duration>,
     /// How its terminal is reached; `None` for venues on a websocket.
     pub terminal: Option<TerminalPlan>,
+    /// What to sign in with.
+    pub credentials: Option<Credentials>,
     /// What was read otherwise than written (retired channels and hosts), for one log line each.
     pub notes: Vec<String>,
+    /// All of it as it was written, with the defaults.
+    pub settings: Feed,
 }
 
 /// How a trading terminal is reached, and what is asked of it. Feeds whose endpoints and security are the same share

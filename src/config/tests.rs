@@ -3,6 +3,8 @@
 mod auth;
 mod terminal;
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::schema::Bind;
@@ -32,6 +34,7 @@ static ACME: VenueDef = VenueDef {
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,

@@ -40,6 +40,8 @@ pub struct DriverLimits {
     pub connection: ConnectionLimits,
     /// Opening it again.
     pub backoff: BackoffLimits,
+    /// Least time between two new connections to the same host, over all feeds.
+    pub connect_pause: Duration,
 }
 
 /// What a driver is made of.

@@ -122,7 +122,7 @@ impl Pipelines {
             book_depth: BOOK_DEPTH,
             depth_of: std::collections::HashMap::new(),
             book_interval: Duration::ZERO,
-            first_seq: 0,
+            last_seq: Default::default(),
             feed_seq: Arc::default(),
             clock: clock::wall,
         };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Rest, Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Rest, Store, Terminal, TerminalHost,
+    Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -14,6 +15,7 @@ use crate::feed::State;
 use crate::io::budget::AccountReport;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::store::StoreStats;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -31,6 +33,12 @@ pub struct Readings {
     pub feeds: Vec<FeedReading>,
     /// Connections that the HTTP door had no place for.
     pub admin_refused: u64,
+    /// Requests to the control socket without a good token.
+    pub control_denied: u64,
+    /// Requests to the control socket beyond its rates.
+    pub control_limited: u64,
+    /// Writes of the state file that failed.
+    pub state_file_failures: u64,
     /// The process.
     pub process: Process,
 }
@@ -44,6 +52,8 @@ pub struct FeedReading {
     pub venue: &'static str,
     /// Its market's id.
     pub market: Arc<str>,
+    /// Its latest values.
+    pub store: StoreStats,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -82,6 +92,8 @@ enum Source {
     RequestRefused,
     /// Whether each feed answers.
     Answers,
+    /// One value of each feed's store.
+    Store(fn(&StoreStats) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
@@ -105,7 +117,7 @@ impl Source {
             BusRefused => &["reason"],
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
-            Answers | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Rest(_) => &["budget"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
@@ -155,6 +167,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_events_total", Counter, Events(|e| e.events), "Events of a terminal handed to the feed."),
     metric("tickbus_feed_dropped_events_total", Counter, Events(|e| e.dropped), "Events of a terminal dropped because the feed was too far behind."),
     metric("tickbus_feed_skipped_events_total", Counter, Events(|e| e.skipped), "Messages of a terminal that were no event asked for."),
+    metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
+    metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
+    metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
     metric("tickbus_rest_limit_weight", Gauge, Rest(|a| a.limit), "Weight of REST calls that may leave in a minute."),
     metric("tickbus_rest_used_weight", Gauge, Rest(|a| a.used), "Weight of REST calls that left in the last minute, with what others are known to have used of the same address."),
     metric("tickbus_rest_waiting_calls", Gauge, Rest(|a| a.waiting), "REST calls that wait for the budget."),
@@ -194,6 +209,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_request_accepted_total", Counter, Request(|s| s.accepted), "Connections accepted by the snapshot and control sockets."),
     metric("tickbus_request_answered_total", Counter, Request(|s| s.answered), "Requests answered by the snapshot and control sockets."),
     metric("tickbus_request_refused_total", Counter, RequestRefused, "Connections refused or ended by the snapshot and control sockets."),
+    metric("tickbus_control_denied_total", Counter, One(|r| Some(r.control_denied as f64)), "Requests to the control socket without a good token."),
+    metric("tickbus_control_limited_total", Counter, One(|r| Some(r.control_limited as f64)), "Requests to the control socket that came too fast."),
+    metric("tickbus_state_file_failures_total", Counter, One(|r| Some(r.state_file_failures as f64)), "Writes of the state file that failed."),
     metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
     metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
     metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
@@ -250,7 +268,9 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Feed(_) | Events(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Answers | Store(_) | Feed(_) | Events(_) | Book => {
+                readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
+            }
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
@@ -263,10 +283,11 @@ impl Metric {
     }
 
     fn write_feed(&self, reading: &FeedReading, out: &mut String) {
-        let FeedReading { feed, venue, market, report } = reading;
+        let FeedReading { feed, venue, market, store, report } = reading;
         let feed = feed.as_ref();
         match (self.source, report) {
             (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
+            (Store(read), _) => self.sample(&[feed, venue, market], read(store) as f64, out),
             (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
             (Events(read), Some(report)) => {
                 if let Some(events) = report.link.terminal.as_ref().and_then(|terminal| terminal.events.as_ref()) {
@@ -338,8 +359,13 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed =
-            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
+        let feed = |name: &str, report| FeedReading {
+            feed: name.into(),
+            venue: "bybit",
+            market: "linear".into(),
+            store: StoreStats::default(),
+            report,
+        };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],
@@ -384,7 +410,13 @@ mod tests {
         let feed = |name: &str, events: Option<EventsReport>| {
             let mut report = DriverReport::default();
             report.link.terminal = Some(TerminalReport { pool: pool.clone(), events });
-            FeedReading { feed: name.into(), venue: "quik", market: "SPBFUT".into(), report: Some(report) }
+            FeedReading {
+                feed: name.into(),
+                venue: "quik",
+                market: "SPBFUT".into(),
+                store: StoreStats::default(),
+                report: Some(report),
+            }
         };
         let events = EventsReport { events: 7, ..EventsReport::default() };
         let feeds = vec![feed("quik", Some(events)), feed("polled", None)];

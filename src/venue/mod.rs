@@ -63,6 +63,8 @@ pub struct VenueDef {
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
     pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// Least time between two new connections to a host of it, over all feeds; zero where only the process's budget counts.
+    pub connect_pause: Duration,
     /// The REST endpoints of a market that have a name.
     pub rest: fn(market: &str) -> &'static [Endpoint],
     /// Opens a session.

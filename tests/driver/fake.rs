@@ -182,7 +182,12 @@ pub(crate) fn account(limit: RestLimit) -> Arc<Account> {
 impl Default for Setup {
     fn default() -> Self {
         let backoff = BackoffLimits { first: Duration::from_millis(10), ..BackoffLimits::default() };
-        let limits = DriverLimits { backoff, dial: DialLimits::default(), connection: ConnectionLimits::default() };
+        let limits = DriverLimits {
+            backoff,
+            dial: DialLimits::default(),
+            connection: ConnectionLimits::default(),
+            connect_pause: Duration::ZERO,
+        };
         Self {
             limits,
             connects: Rate::per_five_minutes(100),

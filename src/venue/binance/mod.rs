@@ -17,6 +17,8 @@ mod session;
 mod tests;
 mod wire;
 
+use std::time::Duration;
+
 use self::market::Segment;
 use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
 
@@ -35,6 +37,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::BinanceSession::new(spec)),
     market_of: market::market_of,
     is_mixed: false,
+    connect_pause: Duration::ZERO,
     // Streams that are usually quiet are asked for; see `pulse`.
     silence: None,
     rest_limit,

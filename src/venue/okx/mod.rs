@@ -22,6 +22,9 @@ use std::time::Duration;
 use crate::model::{Channel, Stream};
 use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
 
+/// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
+const CONNECT_PAUSE: Duration = Duration::from_millis(350);
+
 /// OKX.
 pub const VENUE: VenueDef = VenueDef {
     id: "okx",
@@ -33,6 +36,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of,
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
+    connect_pause: CONNECT_PAUSE,
     rest: |_| &[],
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,

@@ -55,7 +55,7 @@ fn a_refusal_is_of_its_own_request() {
 fn the_venue_is_asked_what_it_sends_and_quiet_streams_are_well() {
     let mut desk = Desk::settled("spot", &["book A", "book B"], &["A", "B"]);
     let delta = |symbol: &str| {
-        let data = format!(r#"{{"e":"depthUpdate","E":1,"s":"A","U":1,"u":2,"b":[],"a":[]}}"#);
+        let data = r#"{"e":"depthUpdate","E":1,"s":"A","U":1,"u":2,"b":[],"a":[]}"#;
         format!(r#"{{"stream":"{symbol}@depth@100ms","data":{data}}}"#)
     };
     for n in 1..600 {
