@@ -90,6 +90,8 @@ impl Gateway {
         let token = config.security.token.clone();
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
+        // Before any feed publishes.
+        let redis = start_redis(config, &running)?;
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
         let redis = start_redis(config, &running)?;
         for plan in &config.feeds {
@@ -260,7 +262,7 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
     Ok(doors)
 }
 
-/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+/// The Redis sink, if the config has one.
 fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
     let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
     let commands: Arc<dyn Commands> = Arc::new(ControlPlane::new(running.clone()));

@@ -384,6 +384,8 @@ fn each_message_goes_to_the_market_it_tells() {
     assert_eq!(okx_replay(&lines, Some("swap")), both[1..], "what is of another market is left out");
     // The connection is that of both markets.
     let again = [&lines[..], &[(Kind::Connect, public, String::new())]].concat();
+    let alone = [&lines[..1], &lines[2..3]].concat();
+    assert_eq!(okx_replay(&alone, None).len(), 1, "no market but those that messages tell");
     assert_eq!(okx_replay(&again, None).iter().map(|(_, _, seq)| *seq).collect::<Vec<_>>(), [0, 0]);
 }
 

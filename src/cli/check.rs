@@ -64,7 +64,7 @@ fn summary(config: &Config) -> String {
             feed.market,
             counted(symbols, "symbol"),
             counted(streams, "stream"),
-            feed.endpoints.urls.join(" "),
+            feed.urls().join(" "),
         );
         for note in &feed.notes {
             let _ = writeln!(text, "  note: {note}");

@@ -101,6 +101,15 @@ impl FeedPlan {
         implied.min(self.publish.book_depth)
     }
 
+    /// The addresses its streams are reached at: one connection each.
+    pub fn urls(&self) -> Vec<&str> {
+        let mut routes: Vec<_> =
+            self.streams.iter().map(|stream| (self.venue.route_of)(&self.market, stream)).collect();
+        routes.sort_unstable();
+        routes.dedup();
+        routes.iter().filter_map(|route| self.endpoints.urls.get(usize::from(route.0))).map(String::as_str).collect()
+    }
+
     /// How many symbols it has streams of.
     pub fn symbol_count(&self) -> usize {
         let mut symbols: Vec<&str> = self.streams.iter().map(|s| s.symbol.as_str()).filter(|s| !s.is_empty()).collect();

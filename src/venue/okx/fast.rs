@@ -129,6 +129,10 @@ fn signed(scan: &mut Scan<'_>) -> Option<i64> {
         scan.byte(b'-')?;
     }
     let value = i64::try_from(scan.integer()?).ok()?;
+    // JSON has a minus before zero; what it is to mean is for the slow path to say.
+    if negative && value == 0 {
+        return None;
+    }
     Some(if negative { -value } else { value })
 }
 

@@ -31,27 +31,37 @@ impl<'a> V3Name<'a> {
         (word(market) && word(channel)).then_some(Self { market, table, argument })
     }
 
+    /// Whether it is about an account, whatever its argument says.
+    pub fn is_of_account(&self) -> bool {
+        matches!(self.table.split_once('/'), Some((_, "account" | "order" | "position")))
+    }
+
     /// What it stands for; `None` for a channel that tickbus has not.
     pub fn wanted(&self) -> Option<Wanted> {
         let channel = self.table.split_once('/')?.1;
         let wanted =
             |channel: &str, topic: &str| Some(Wanted { channel: Some(channel.to_owned()), topic: topic.to_owned() });
         match channel {
-            "ticker" | "funding_rate" | "mark_price" => wanted("ticker", "ticker"),
+            "ticker" | "funding_rate" | "mark_price" | "price_range" => wanted("ticker", "ticker"),
             "trade" => wanted("trade", "trade"),
-            "depth" | "depth_l2_tbt" => wanted("book:400", "book"),
-            "depth5" => wanted("book:5", "book"),
+            // A symbol has one book: the others are cut from it.
+            "depth" | "depth_l2_tbt" | "depth5" => wanted("book:400", "book"),
             "account" => wanted("balance", "balance"),
             "order" | "position" => wanted(channel, channel),
             "instruments" => Some(Wanted { channel: None, topic: "instrument".to_owned() }),
             candle => {
                 let seconds = candle.strip_prefix("candle")?.strip_suffix('s')?;
-                let interval = INTERVALS.iter().find(|(length, ..)| *length == seconds).map(|(_, name)| name)?;
-                wanted(&format!("candle:{interval}"), &format!("candle_{interval}"))
+                let at = INTERVALS.iter().position(|(length, _)| *length == seconds)?;
+                let interval = INTERVALS.get(at)?.1;
+                let variant = if at >= BY_DAY { ":utc8" } else { "" };
+                wanted(&format!("candle:{interval}{variant}"), &format!("candle_{interval}"))
             }
         }
     }
 }
+
+/// The first of [`INTERVALS`] that v3 counted from midnight in Hong Kong.
+const BY_DAY: usize = 8;
 
 /// Lengths of candles in seconds, as v3 spells them, and our names.
 const INTERVALS: [(&str, &str); 13] = [
@@ -129,7 +139,9 @@ mod tests {
         assert_eq!(wanted("spot/candle60s:ETH-USDT"), pair("candle:1m", "candle_1m"));
         assert_eq!(wanted("swap/candle14400s:BTC-USD-SWAP"), pair("candle:4h", "candle_4h"));
         assert_eq!(wanted("spot/depth:ETH-USDT"), pair("book:400", "book"));
-        assert_eq!(wanted("futures/depth5:BTC-USD-210326"), pair("book:5", "book"));
+        assert_eq!(wanted("swap/candle21600s:BTC-USD-SWAP"), pair("candle:6h:utc8", "candle_6h"));
+        assert_eq!(wanted("spot/candle86400s:ETH-USDT"), pair("candle:1d:utc8", "candle_1d"));
+        assert_eq!(wanted("futures/depth5:BTC-USD-210326"), pair("book:400", "book"));
         assert_eq!(wanted("swap/funding_rate:BTC-USD-SWAP"), pair("ticker", "ticker"));
         assert_eq!(wanted("spot/account:ETH"), pair("balance", "balance"));
         assert_eq!(wanted("futures/instruments"), pair("", "instrument"));

@@ -27,24 +27,21 @@ const TICKER: Names = &[
     ("open_24h", "open_24h"),
     ("high_24h", "high_24h"),
     ("low_24h", "low_24h"),
-    ("volume_24h", "base_volume_24h"),
-    ("turnover_24h", "quote_volume_24h"),
 ];
+/// Volumes, where they are of a coin and of its price's currency.
+const SPOT: Names = &[("volume_24h", "base_volume_24h"), ("turnover_24h", "quote_volume_24h")];
 /// What the venue says beyond our ticker, by its v5 names.
 const TICKER_PARAMS: Names = &[("lastSz", "last_qty"), ("sodUtc0", "open_utc0"), ("sodUtc8", "open_utc8")];
-/// Fields that v3 had for derivatives only.
+const DERIVATIVE_PARAMS: Names = &[("volCcy24h", "volume_token_24h")];
+const RANGE_PARAMS: Names = &[("buyLmt", "highest"), ("sellLmt", "lowest")];
+/// Volumes in contracts.
 const DERIVATIVE: Names = &[("volume_24h", "volume_24h"), ("open_interest", "open_interest")];
 const FUNDING: Names = &[("funding_rate", "funding_rate")];
 const MARK: Names = &[("mark", "mark_price")];
 const TRADE: Names = &[("price", "price"), ("side", "side"), ("size", "size"), ("id", "trade_id")];
-const CANDLE: Names = &[
-    ("open", "open"),
-    ("high", "high"),
-    ("low", "low"),
-    ("close", "close"),
-    ("volume", "volume"),
-    ("turnover", "currency_volume"),
-];
+const CANDLE: Names = &[("open", "open"), ("high", "high"), ("low", "low"), ("close", "close"), ("volume", "volume")];
+/// v3 counted contracts' in the coin, which our candles do not have.
+const SPOT_CANDLE: Names = &[("turnover", "currency_volume")];
 const ORDER: Names = &[
     ("id", "order_id"),
     ("client_id", "client_oid"),
@@ -78,19 +75,21 @@ impl Row {
     /// A ticker; `channel` is the v3 channel it is for, without its market.
     pub(super) fn ticker(fields: &Fields<'_>, market: &str, channel: &str) -> Self {
         let mut row = Self::of_instrument(fields);
+        let params = fields.json("params").and_then(|json| Fields::read(json).ok());
+        let more = |row: &mut Self, names| params.iter().for_each(|params| row.take(params, names));
         match channel {
             "funding_rate" => {
                 row.take(fields, FUNDING);
                 row.time(fields, &["next_funding_time"], "funding_time");
             }
             "mark_price" => row.take(fields, MARK),
+            "price_range" => more(&mut row, RANGE_PARAMS),
             _ => {
                 row.take(fields, TICKER);
+                row.take(fields, if market == "spot" { SPOT } else { DERIVATIVE });
+                more(&mut row, TICKER_PARAMS);
                 if market != "spot" {
-                    row.take(fields, DERIVATIVE);
-                }
-                if let Some(params) = fields.json("params").and_then(|json| Fields::read(json).ok()) {
-                    row.take(&params, TICKER_PARAMS);
+                    more(&mut row, DERIVATIVE_PARAMS);
                 }
             }
         }
@@ -118,6 +117,9 @@ impl Row {
         let mut row = Self::default();
         row.time(fields, &["open_time"], "timestamp");
         row.take(fields, CANDLE);
+        if fields.text("market").as_deref() == Some("spot") {
+            row.take(fields, SPOT_CANDLE);
+        }
         row
     }
 
@@ -128,6 +130,7 @@ impl Row {
         let state = match fields.text("state").as_deref() {
             Some("open") if filled => Some("1"),
             Some("open") => Some("0"),
+            Some("partially_filled") => Some("1"),
             Some("filled") => Some("2"),
             Some("cancelled") => Some("-1"),
             Some("rejected") => Some("-2"),
@@ -264,6 +267,16 @@ mod tests {
             "timestamp":"2019-05-06T07:19:39.348Z"}"#;
         let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(value(&row), value(wanted));
+    }
+
+    #[test]
+    fn contracts_count_in_contracts_and_coins() {
+        let json = r#"{"symbol":"A","volume_24h":"5","turnover_24h":"9","params":{"volCcy24h":"2","buyLmt":"7","sellLmt":"6"}}"#;
+        let row = |channel| Row::ticker(&Fields::read(json).unwrap(), "swap", channel).json();
+        assert_eq!(row("ticker"), r#"{"instrument_id":"A","volume_24h":"5","volume_token_24h":"2"}"#);
+        assert_eq!(row("price_range"), r#"{"instrument_id":"A","highest":"7","lowest":"6"}"#);
+        let candle = Fields::read(r#"{"market":"swap","open_time":0,"volume":"5","turnover":"9"}"#).unwrap();
+        assert_eq!(Row::candle(&candle).json(), r#"{"timestamp":"1970-01-01T00:00:00.000Z","volume":"5"}"#);
     }
 
     #[test]
