@@ -93,7 +93,6 @@ impl Gateway {
         // Before any feed publishes.
         let redis = start_redis(config, &running)?;
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
-        let redis = start_redis(config, &running)?;
         for plan in &config.feeds {
             let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
             // The config has been checked, and nobody else has opened anything yet.
