@@ -29,7 +29,7 @@ use crate::feed::State;
 use crate::frame::{Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
 use crate::io::http::RestClient;
-use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
+use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
 use crate::sink::redis::{Commands, RedisSink};
@@ -39,6 +39,7 @@ use crate::telemetry::process::raise_open_files;
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
 const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
 const SOCKETS_END_WITHIN: Duration = Duration::from_millis(500);
+
 impl FrameSink for Publisher {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         Self::publish(self, batch);
@@ -72,7 +73,7 @@ impl Gateway {
             encoding(config.bus.encoding),
             publisher.clone(),
             Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            RestClient::default(),
             tap,
         ));
         let running = Running {

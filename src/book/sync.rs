@@ -2,7 +2,7 @@
 //!
 //! A venue declares its [`SyncRule`]; this is the only place where snapshots and deltas meet.
 
-use super::image::{Joined, Waiting};
+use super::image::{Joined, Waiting, is_older, meets};
 use super::{Book, BookError, checksum};
 use crate::model::Level;
 
@@ -131,6 +131,8 @@ pub struct BookSync {
     seq: u64,
     cross_seq: u64,
     old_in_a_row: u32,
+    /// The book is an image on which no delta has followed yet.
+    is_image: bool,
     waiting: Waiting,
     stats: SyncStats,
 }
@@ -146,6 +148,7 @@ impl BookSync {
             seq: 0,
             cross_seq: 0,
             old_in_a_row: 0,
+            is_image: false,
             waiting: Waiting::new(),
             stats: SyncStats {
                 snapshots: 0,
@@ -194,7 +197,13 @@ impl BookSync {
         self.seq = 0;
         self.cross_seq = 0;
         self.old_in_a_row = 0;
+        self.is_image = false;
         self.waiting.clear();
+    }
+
+    /// Whether an image is in place and no delta has followed on it yet.
+    pub fn awaits_delta(&self) -> bool {
+        !self.live && self.waiting.has_image()
     }
 
     /// Counts an update that could not be read; the caller decides what becomes of the book.
@@ -406,12 +415,19 @@ impl BookSync {
             if self.live {
                 return Verdict::Ignored;
             }
+            let is_repeat = self.waiting.is_repeated_by(update);
             self.waiting.set_image(update);
-            return self.align();
+            return match self.align() {
+                Verdict::Buffered if is_repeat => self.adopt_image(),
+                verdict => verdict,
+            };
         }
         if !self.live {
             self.stats.ignored += self.waiting.keep(self.rule, update);
             return if self.waiting.has_image() { self.align() } else { Verdict::Buffered };
+        }
+        if self.is_image {
+            return self.first_after_image(update);
         }
         // Bybit begins anew with 1 when its service restarts.
         let restarts = self.rule == SyncRule::IncrementFromImage && update.seq == 1;
@@ -419,6 +435,29 @@ impl BookSync {
         if matches!(verdict, Verdict::Lost(Loss::Gap { .. })) {
             self.stats.ignored += self.waiting.keep(self.rule, update);
         }
+        verdict
+    }
+
+    /// Two images of the same content, and nothing on the stream: a quiet book, which is what they say.
+    fn adopt_image(&mut self) -> Verdict {
+        let Some(image) = self.waiting.take_image() else { return Verdict::Buffered };
+        let verdict = self.replace(image.as_update(true));
+        self.is_image = self.live;
+        verdict
+    }
+
+    /// The first delta for a book that was taken from images alone.
+    fn first_after_image(&mut self, update: SyncUpdate<'_>) -> Verdict {
+        let image = SyncUpdate { seq: self.seq, cross_seq: self.cross_seq, ..update };
+        if is_older(self.rule, update, image) {
+            return self.old(update.seq);
+        }
+        if meets(self.rule, update, image) {
+            self.is_image = false;
+            return self.change(update);
+        }
+        let verdict = self.lose_to_gap(update.seq);
+        self.stats.ignored += self.waiting.keep(self.rule, update);
         verdict
     }
 

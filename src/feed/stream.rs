@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use super::closed::Closed;
 use super::event::{Reason, State, Status};
-use crate::book::BookSync;
+use crate::book::{BookSync, SyncRule, crc25};
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
 use crate::venue::Route;
 
 /// How long a snapshot may take after it was asked for.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the answer to an image request may take once the call has left.
+const IMAGE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a first delta may take after the image; then another image shows whether the symbol is just quiet.
+const QUIET_AFTER: Duration = Duration::from_secs(30);
+/// Levels a side of a book that knows no end.
+const LEVELS_MAX: usize = 40_000;
 /// Snapshots that may fail to come in a row before the connection is given up.
 const ATTEMPTS_MAX: u32 = 3;
 /// The longest wait between two resyncs of one stream.
@@ -39,14 +45,18 @@ pub(super) struct StreamState {
     pub(super) heard: Mono,
     live_since: Option<Mono>,
     silence_factor: u32,
-    /// The sequence the book had when it fell silent.
-    silent_at: Option<u64>,
+    /// The sequence and the digest of the book when it fell silent.
+    silent_at: Option<(u64, u32)>,
     resyncs: u32,
     unanswered: u32,
     resync_at: Option<Mono>,
     snapshot_by: Option<Mono>,
     /// Until when the answer to an image request is waited for.
     image_by: Option<Mono>,
+    /// When to fetch the image again, because nothing follows on it.
+    quiet_at: Option<Mono>,
+    /// It was left and asked for anew since it was live.
+    resubscribed: bool,
 }
 
 /// What a look at the clock says about a stream.
@@ -60,6 +70,8 @@ pub(super) enum Check {
     NoSnapshot,
     /// It is time to resync.
     Resync,
+    /// Nothing follows on the image: another one is needed.
+    Quiet,
     /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
@@ -91,13 +103,17 @@ impl StreamState {
             resync_at: None,
             snapshot_by: None,
             image_by: None,
+            quiet_at: None,
+            resubscribed: false,
         }
     }
 
-    /// Most levels a side of this stream's book may have: four times what is subscribed to.
-    pub(super) fn level_cap(&self) -> usize {
+    /// Most levels a side of this stream's book may have: four times what is subscribed to. On an image of a part of the
+    /// venue's levels the others come by and by.
+    pub(super) fn level_cap(&self, rule: SyncRule) -> usize {
         match self.stream.channel {
-            Channel::Book(BookDepth::Full) => 40_000,
+            _ if rule.is_from_image() => LEVELS_MAX,
+            Channel::Book(BookDepth::Full) => LEVELS_MAX,
             Channel::Book(BookDepth::Levels(depth)) => usize::from(depth).max(25) * 4,
             _ => 100,
         }
@@ -139,12 +155,19 @@ impl StreamState {
         self.resync_at = None;
         self.snapshot_by = None;
         self.image_by = None;
+        self.quiet_at = None;
+    }
+
+    fn digest(&self) -> u32 {
+        self.book.as_ref().and_then(BookSync::live).map_or(0, crc25)
     }
 
     /// The book is live again. An honest silence (nothing was missed) stretches the limit.
     pub(super) fn restored(&mut self, seq: u64, now: Mono) {
-        if let Some(before) = self.silent_at.take() {
-            let honest = before == seq;
+        if let Some((before, digest)) = self.silent_at.take() {
+            // Ids that are shared with other books rise by themselves.
+            let shared = self.book.as_ref().is_some_and(|book| book.rule() == SyncRule::LinkedRangeFromImage);
+            let honest = before == seq || (shared && digest == self.digest());
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
             self.resyncs = if honest { 0 } else { self.resyncs };
         }
@@ -153,15 +176,18 @@ impl StreamState {
         self.unanswered = 0;
         self.resync_at = None;
         self.snapshot_by = None;
+        self.image_by = None;
+        self.quiet_at = None;
+        self.resubscribed = false;
     }
 
     /// The book is given up and will be asked for again: when that was arranged already, then.
     pub(super) fn lost(&mut self, reason: Reason, now: Mono) {
-        let seq = self.book.as_ref().map_or(0, BookSync::seq);
+        let (seq, digest) = (self.book.as_ref().map_or(0, BookSync::seq), self.digest());
         let arranged = self.resync_at;
         self.idle(now);
         if reason == Reason::Silence {
-            self.silent_at = Some(seq);
+            self.silent_at = Some((seq, digest));
         }
         match arranged {
             Some(at) => self.resync_at = Some(at),
@@ -186,9 +212,39 @@ impl StreamState {
         self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN));
     }
 
-    /// An image was asked for.
+    /// It was left and asked for anew.
+    pub(super) const fn resubscribed(&mut self) {
+        self.resubscribed = true;
+    }
+
+    /// Whether an image is what is needed to have the book again: after a silence, only once the stream was asked for
+    /// anew.
+    pub(super) fn needs_image(&self) -> bool {
+        let from_image = self.book.as_ref().is_some_and(|book| book.rule().is_from_image());
+        from_image && (self.status.reason != Some(Reason::Silence) || self.resubscribed)
+    }
+
+    /// An image was asked for: it is answered in any case.
     pub(super) fn image_sent(&mut self, now: Mono) {
-        self.image_by = Some(now.after(SNAPSHOT_WITHIN));
+        self.snapshot_by = None;
+        self.quiet_at = None;
+        self.image_by = Some(now.after(IMAGE_WITHIN));
+    }
+
+    /// The request of an image has not left yet, and will not before so long.
+    pub(super) fn image_waits(&mut self, wait: Duration, now: Mono) {
+        self.image_by = Some(now.after(wait.saturating_add(IMAGE_WITHIN)));
+    }
+
+    /// The image came, and what follows on it has not yet.
+    pub(super) fn image_came(&mut self, now: Mono) {
+        self.image_by = None;
+        self.quiet_at = Some(now.after(QUIET_AFTER));
+    }
+
+    /// The image that came is of no use.
+    pub(super) const fn image_useless(&mut self) {
+        self.image_by = None;
     }
 
     /// Whether the venue is expected to send a snapshot by itself.
@@ -207,6 +263,11 @@ impl StreamState {
         self.resync_at.is_some() || self.image_by.is_some_and(|by| now < by)
     }
 
+    /// Whether an image was asked for, is not there and is still needed.
+    pub(super) fn awaits_image(&self) -> bool {
+        self.image_by.is_some() && !self.is_book_live()
+    }
+
     /// Looks at the clock.
     pub(super) fn check(&mut self, base: Duration, now: Mono) -> Check {
         if self.resync_at.is_some_and(|at| at <= now) {
@@ -216,6 +277,14 @@ impl StreamState {
             self.snapshot_by = None;
             self.unanswered = self.unanswered.saturating_add(1);
             return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
+        }
+        if self.image_by.is_some_and(|at| at <= now) && !self.is_book_live() {
+            self.image_by = None;
+            return Check::NoSnapshot;
+        }
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = None;
+            return Check::Quiet;
         }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);
         if limit.is_some_and(|limit| now.since(self.heard) >= limit) { Check::Silent } else { Check::Fine }
