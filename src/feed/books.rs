@@ -203,6 +203,15 @@ impl Core {
                     self.streams[at].image_sent(now.mono);
                     self.commands.push_back(Command::Image(StreamId(at as u32)));
                 }
+                Check::NearEdge if self.discover => {}
+                Check::NearEdge => {
+                    self.streams[at].refresh();
+                    self.commands.push_back(Command::Image(StreamId(at as u32)));
+                }
+                Check::BeyondEdge if self.discover => {}
+                Check::BeyondEdge => {
+                    self.lose(at, Reason::NoSnapshot, "the market has left the levels of the REST image", now, out);
+                }
                 Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
                 Check::Resync => self.ask_anew(at, now, out),
                 // One symbol's trouble does not end the connection of those that are well.

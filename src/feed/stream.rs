@@ -14,6 +14,10 @@ const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
 const IMAGE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a first delta may take after the image; then another image shows whether the symbol is just quiet.
 const QUIET_AFTER: Duration = Duration::from_secs(30);
+/// The best levels a side that have to be known of a live book.
+const KNOWN_AT_LEAST: usize = 25;
+/// A live book's image is fetched again so often at most.
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
 /// Levels a side of a book that knows no end.
 const LEVELS_MAX: usize = 40_000;
 /// Snapshots that may fail to come in a row before the connection is given up.
@@ -55,6 +59,8 @@ pub(super) struct StreamState {
     image_by: Option<Mono>,
     /// When to fetch the image again, because nothing follows on it.
     quiet_at: Option<Mono>,
+    /// When a live book's image may be fetched again, because the market leaves it.
+    refresh_at: Mono,
     /// It was left and asked for anew since it was live.
     resubscribed: bool,
 }
@@ -72,6 +78,10 @@ pub(super) enum Check {
     Resync,
     /// Nothing follows on the image: another one is needed.
     Quiet,
+    /// The market comes near the edge of the image: another one is needed while the book is live.
+    NearEdge,
+    /// The market is at levels that the image did not have: the book is not known any more.
+    BeyondEdge,
     /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
@@ -104,6 +114,7 @@ impl StreamState {
             snapshot_by: None,
             image_by: None,
             quiet_at: None,
+            refresh_at: Mono::default(),
             resubscribed: false,
         }
     }
@@ -286,8 +297,38 @@ impl StreamState {
             self.quiet_at = None;
             return Check::Quiet;
         }
+        match self.edge(now) {
+            Check::Fine => {}
+            edge => return edge,
+        }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);
         if limit.is_some_and(|limit| now.since(self.heard) >= limit) { Check::Silent } else { Check::Fine }
+    }
+
+    /// How the market stands to the edge of the book's image.
+    fn edge(&mut self, now: Mono) -> Check {
+        let (Some(book), Channel::Book(BookDepth::Levels(depth))) = (&self.book, self.stream.channel) else {
+            return Check::Fine;
+        };
+        let depth = usize::from(depth);
+        if book.knows(depth / 2, depth) {
+            return Check::Fine;
+        }
+        if !book.knows(KNOWN_AT_LEAST.min(depth / 2), depth) {
+            return Check::BeyondEdge;
+        }
+        if now < self.refresh_at {
+            return Check::Fine;
+        }
+        self.refresh_at = now.after(REFRESH_EVERY);
+        Check::NearEdge
+    }
+
+    /// Another image will come while the book stays live.
+    pub(super) fn refresh(&mut self) {
+        if let Some(book) = &mut self.book {
+            book.refresh();
+        }
     }
 
     /// Whether a resync is due right now.

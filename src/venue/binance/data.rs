@@ -25,6 +25,11 @@ pub(super) struct Ids {
     pub(super) previous: u64,
 }
 
+/// A best bid or offer; a side that is empty has a price of zero.
+pub(super) fn offer(level: &Level) -> &[Level] {
+    if level.price.mantissa == 0 { &[] } else { std::slice::from_ref(level) }
+}
+
 /// Reads the levels of a depth update or an image, and its ids: 0 where there are none.
 pub(super) fn depth_update(data: &DepthData<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Result<Ids, String> {
     wire::read_levels(&data.bids, bids)?;
@@ -103,7 +108,7 @@ impl BinanceSession {
                 let Some(best) = fast::book_ticker(&mut scan) else { return false };
                 let clocks = Clocks { event: best.happened.map(ms), venue: best.made.map(ms), recv };
                 self.note(place, now.mono);
-                self.emit_whole(place, best.u, &[best.bid], &[best.ask], clocks, out);
+                self.emit_whole(place, best.u, offer(&best.bid), offer(&best.ask), clocks, out);
             }
             Kind::Trade | Kind::AggTrade => {
                 let key = if kind == Kind::Trade { b't' } else { b'a' };

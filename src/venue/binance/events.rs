@@ -1,7 +1,7 @@
 //! The events behind the hot path, and those of it in any other spelling.
 
 use super::channels::Kind;
-use super::data::depth_update;
+use super::data::{depth_update, offer};
 use super::market::Segment;
 use super::session::BinanceSession;
 use super::wire::{
@@ -65,7 +65,7 @@ impl BinanceSession {
         let u = data.u.integer().ok_or("u is no integer")?;
         let bid = Level { price: number(data.bid.0)?, size: number(data.bid_size.0)? };
         let ask = Level { price: number(data.ask.0)?, size: number(data.ask_size.0)? };
-        self.emit_whole(place, u, &[bid], &[ask], wire::clocks(data.made, data.happened, recv), out);
+        self.emit_whole(place, u, offer(&bid), offer(&ask), wire::clocks(data.made, data.happened, recv), out);
         Ok(())
     }
 

@@ -121,6 +121,15 @@ fn a_hole_in_trade_ids_is_told_before_the_next_trade() {
 }
 
 #[test]
+fn an_empty_side_has_no_best_offer() {
+    let mut desk = Desk::new("usdm", &["bbo BNBUSDT"]);
+    let empty = BOOK_TICKER.replace("25.36", "0").replace("40.66", "0.00");
+    let expected = ["snapshot 0 400900217/400900217 [25.35:31.21] []"];
+    assert_eq!(desk.texts(&[&combined("bnbusdt@bookTicker", &empty)]), expected);
+    assert_eq!(desk.texts(&[&empty]), expected);
+}
+
+#[test]
 fn what_is_wrong_breaks_its_own_stream_only() {
     let mut desk = Desk::new("spot", &["book A", "book B"]);
     let bad = combined("b@depth@100ms", &SPOT_DEPTH.replace("\"10\"", "\"ten\""));
