@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 use self::start::Starter;
@@ -28,10 +28,12 @@ use crate::control::{
 use crate::feed::State;
 use crate::frame::{Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
+use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
+use crate::jobs::{self, Caller, RestCaller};
 use crate::sink::redis::{Commands, RedisSink};
 use crate::store::StoreLimits;
 use crate::telemetry::process::raise_open_files;
@@ -55,6 +57,8 @@ pub struct Gateway {
     admin: Option<HttpDoor>,
     state_file: Option<StateFile>,
     redis: Option<RedisSink>,
+    /// They end when it is dropped.
+    jobs: JoinSet<()>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -68,12 +72,14 @@ impl Gateway {
         let epoch = clock::wall().as_ms();
         let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
+        let (rest, rest_budget) = (RestClient::default(), Arc::<RestBudget>::default());
         let starter = Arc::new(Starter::new(
             epoch,
             encoding(config.bus.encoding),
             publisher.clone(),
             Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            RestClient::default(),
+            rest.clone(),
+            Arc::clone(&rest_budget),
             tap,
         ));
         let running = Running {
@@ -118,11 +124,14 @@ impl Gateway {
             }
             None => None,
         };
+        let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest, rest_budget));
+        let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
+        let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
         for note in &config.security.notes {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
+        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, jobs, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -174,6 +183,7 @@ impl Gateway {
             tasks.iter().for_each(JoinHandle::abort);
         }
         self.heartbeat.abort();
+        drop(self.jobs);
         let doors = async {
             for door in self.doors.iter() {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;

@@ -71,7 +71,7 @@ impl Plane {
             retain: Retain::Stream,
             seq: 1,
         };
-        feeds.find("a").unwrap().store.record(&[Outgoing::Frame(trade)]);
+        feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
         let running = Running {
             epoch: 1,

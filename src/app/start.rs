@@ -45,7 +45,7 @@ pub(super) struct Starter {
     connects: Arc<ConnectBudget>,
     rest: RestClient,
     /// What may be asked by REST, over all feeds.
-    rest_budget: RestBudget,
+    rest_budget: Arc<RestBudget>,
     tap: Option<Tap>,
     /// A pool for each terminal: feeds that name the same RPC endpoints and keys share it.
     pools: Mutex<Vec<(TerminalPlan, Weak<Pool>)>>,
@@ -60,9 +60,10 @@ impl Starter {
         publisher: Publisher,
         connects: Arc<ConnectBudget>,
         rest: RestClient,
+        rest_budget: Arc<RestBudget>,
         tap: Option<Tap>,
     ) -> Self {
-        let (rest_budget, pools, feed_seqs) = (RestBudget::default(), Mutex::default(), Mutex::default());
+        let (pools, feed_seqs) = (Mutex::default(), Mutex::default());
         Self { epoch, encoding, publisher, connects, rest, rest_budget, tap, pools, feed_seqs }
     }
 
@@ -219,7 +220,7 @@ mod tests {
         let publisher = Publisher::bind(PublisherOptions::default()).await.unwrap();
         let connects = Arc::new(ConnectBudget::new(Rate::per_five_minutes(100)));
         let rest = RestClient::default();
-        Arc::new(Starter::new(1, Encoding::Json, publisher, connects, rest, None))
+        Arc::new(Starter::new(1, Encoding::Json, publisher, connects, rest, Arc::default(), None))
     }
 
     #[tokio::test]

@@ -7,7 +7,6 @@ use super::result::{Answer, Failure};
 use super::run::{Boxed, Caller};
 use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
-use crate::venue::Access;
 
 /// Most characters of a refusal that are handed on.
 const DETAIL_MAX: usize = 500;
@@ -26,9 +25,6 @@ impl RestCaller {
 
     async fn make(&self, call: &CallPlan) -> Result<Answer, Failure> {
         let failed = |status, detail| Failure { status, detail };
-        if call.access == Access::Signed {
-            return Err(failed(None, "signed calls need an account".to_owned()));
-        }
         let path = path_and_query(call);
         let url = format!("{}{path}", call.base);
         let account = self.budget.account(call.venue, &call.market, &call.base);

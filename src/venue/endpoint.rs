@@ -1,50 +1,5 @@
 //! REST endpoints that have a name: what jobs and `tickbus call` may ask a venue for.
 
-/// How a call proves who makes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anyone may call it.
-    Public,
-    /// It is signed with an account's key.
-    Signed,
-}
-
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    #[default]
-    Get,
-    /// Makes something.
-    Post,
-    /// Changes something.
-    Put,
-    /// Takes something away.
-    Delete,
-}
-
-impl Method {
-    /// Reads `GET`, `POST`, `PUT` or `DELETE`.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Get, Self::Post, Self::Put, Self::Delete].into_iter().find(|method| method.as_str() == text)
-    }
-
-    /// As HTTP spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-
-    /// Whether calling it again does no harm.
-    pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Get)
-    }
-}
-
 /// A REST endpoint of one market.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint {
@@ -58,8 +13,6 @@ pub struct Endpoint {
     pub required: &'static [&'static str],
     /// Parameters that may be given.
     pub optional: &'static [&'static str],
-    /// Who may call it.
-    pub access: Access,
     /// What a call with these parameters costs of the venue's budget.
     pub weight: fn(params: &[(String, String)]) -> u32,
 }

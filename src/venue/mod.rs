@@ -22,7 +22,7 @@ mod update;
 
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use credentials::Credentials;
-pub use endpoint::{Access, Endpoint, Method};
+pub use endpoint::Endpoint;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,

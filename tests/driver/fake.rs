@@ -151,6 +151,7 @@ impl FrameSink for Remember {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         let texts = batch.drain(..).map(|work| match work {
             Outgoing::Frame(frame) => String::from_utf8(frame.payload.to_vec()).unwrap(),
+            Outgoing::Shared(frame) => String::from_utf8(frame.payload.to_vec()).unwrap(),
             Outgoing::Forget(topic) => format!("forget {topic:?}"),
         });
         self.0.try_send(texts.collect()).unwrap();

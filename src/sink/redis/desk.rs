@@ -49,8 +49,15 @@ struct Wish {
     refused: Option<Reply>,
 }
 
-/// By market and, if it is to be asked for, channel.
-type Parts = BTreeMap<(String, Option<String>), Vec<Wish>>;
+/// By v3 channel with its market: the market, our channel if it is to be asked for, and the wishes.
+type Parts = BTreeMap<String, Part>;
+
+#[derive(Debug)]
+struct Part {
+    market: String,
+    channel: Option<String>,
+    wishes: Vec<Wish>,
+}
 
 impl Desk {
     pub(super) fn new(
@@ -179,15 +186,15 @@ impl Desk {
     /// Subscribes or unsubscribes: one command a market and kind. Done if any channel could be; each is told of as the venue
     /// once did, on the name's event channel.
     async fn subscribe(&self, name: &str, channels: &[String], op: &str) -> Reply {
-        let feeds = match self.feeds_of(name).await {
+        let mut feeds = match self.feeds_of(name).await {
             Ok(feeds) => feeds,
             Err(refused) => return refused,
         };
         let mut events = Batch::default();
         let (parts, mut refusal) = self.parts(name, channels, &mut events);
         let mut any = false;
-        for ((market, channel), part) in parts {
-            let wishes = self.subscribe_part(name, &feeds, &market, channel.as_deref(), part, op).await;
+        for (table, part) in parts {
+            let wishes = self.subscribe_part(name, &mut feeds, &table, part, op).await;
             for Wish { channel, refused, .. } in wishes {
                 match refused {
                     None => {
@@ -232,59 +239,63 @@ impl Desk {
                 topic: wanted.topic,
                 table: v3.table.to_owned(),
             };
-            let part = parts.entry((v3.market.to_owned(), wanted.channel)).or_default();
-            part.push(Wish { channel: channel.clone(), asked, refused: None });
+            let part = parts.entry(v3.table.to_owned()).or_insert_with(|| Part {
+                market: v3.market.to_owned(),
+                channel: wanted.channel,
+                wishes: Vec::new(),
+            });
+            part.wishes.push(Wish { channel: channel.clone(), asked, refused: None });
         }
         (parts, refusal)
     }
 
-    /// Subscribes or unsubscribes to one channel of one market, and marks what was refused.
+    /// Subscribes to one v3 channel of any number of symbols, or unsubscribes, and marks what was refused.
     async fn subscribe_part(
         &self,
         name: &str,
-        feeds: &[Feed],
-        market: &str,
-        channel: Option<&str>,
-        mut part: Vec<Wish>,
+        feeds: &mut Vec<Feed>,
+        table: &str,
+        Part { market, channel, mut wishes }: Part,
         op: &str,
     ) -> Vec<Wish> {
         let open = feeds.iter().find(|feed| feed.market == market).map(|feed| feed.feed.clone());
         let feed = match open {
             Some(feed) => feed,
             // What is not open is not subscribed to.
-            None if op != "subscribe" => return part,
-            None => match self.open_market(name, market).await {
-                Ok(feed) => feed,
-                // Another of this name's parts opened it a moment ago.
-                Err(Reply { code: Code::Exists, .. }) => feed_of(name, market),
+            None if op != "subscribe" => return wishes,
+            None => match self.open_market(name, &market).await {
+                Ok(feed) => {
+                    feeds.push(Feed { feed: feed.clone(), market });
+                    feed
+                }
                 Err(refused) => {
-                    part.iter_mut().for_each(|wish| wish.refused = Some(refused.clone()));
-                    return part;
+                    wishes.iter_mut().for_each(|wish| wish.refused = Some(refused.clone()));
+                    return wishes;
                 }
             },
         };
         if op == "subscribe" {
             // Before it is asked for, so that the first frame is stored already.
-            for wish in &part {
+            for wish in &wishes {
                 self.tell(Told::Asked(wish.asked.clone())).await;
             }
         }
         // Without a channel it comes with any other.
         if let Some(channel) = channel {
-            // Several v3 channels may be served by one of ours, and a symbol is asked for once.
             let symbols: BTreeSet<_> =
-                part.iter().map(|wish| &*wish.asked.symbol).filter(|symbol| !symbol.is_empty()).collect();
-            let client = format!("okws:{name}");
+                wishes.iter().map(|wish| &*wish.asked.symbol).filter(|symbol| !symbol.is_empty()).collect();
+            // Several v3 channels are served by one of ours: each is a wish of its own.
+            let client = format!("okws:{name}:{table}");
             let request = json!({"op": op, "feed": feed, "channels": [channel], "symbols": symbols, "client": client});
             let answer = self.commands.execute(request).await;
-            part.iter_mut().for_each(|wish| wish.refused = refused(&answer, &wish.asked.symbol));
+            wishes.iter_mut().for_each(|wish| wish.refused = refused(&answer, &wish.asked.symbol));
         }
-        for wish in &part {
+        for wish in &wishes {
             if (op == "subscribe") != wish.refused.is_none() {
                 self.tell(Told::Unasked(wish.asked.clone())).await;
             }
         }
-        part
+        wishes
     }
 
     /// What the venue once said of a subscription.

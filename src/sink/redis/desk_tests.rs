@@ -133,32 +133,37 @@ async fn a_subscription_opens_the_markets_it_needs() {
     bench.asked();
     let (code, _, told) = bench.ask(subscribe).await;
     assert_eq!(code, 80000);
-    let subscribe = |feed: &str, channel: &str, symbols: Value| json!({"op": "subscribe", "feed": feed, "channels": [channel], "symbols": symbols, "client": "okws:t"});
+    let subscribe = |feed: &str, table: &str, channel: &str, symbols: Value| {
+        let client = format!("okws:t:{table}");
+        json!({"op": "subscribe", "feed": feed, "channels": [channel], "symbols": symbols, "client": client})
+    };
     let wanted = [
-        subscribe("t_spot", "ticker", json!(["BTC-USDT", "ETH-USDT"])),
+        subscribe("t_spot", "spot/ticker", "ticker", json!(["BTC-USDT", "ETH-USDT"])),
         json!({
             "op": "open", "name": "t_swap", "venue": "okx", "market": "swap",
             "publish": {"book_depth": 400}, "url": "ws://127.0.0.1:1",
         }),
-        subscribe("t_swap", "book:400", json!(["A"])),
-        subscribe("t_swap", "candle:1m", json!(["BTC-USD-SWAP"])),
+        subscribe("t_swap", "swap/candle60s", "candle:1m", json!(["BTC-USD-SWAP"])),
+        subscribe("t_swap", "swap/depth", "book:400", json!(["A"])),
+        subscribe("t_swap", "swap/depth5", "book:400", json!(["A"])),
     ];
     assert_eq!(bench.asked(), wanted);
     let wanted = [
         "asked t spot/ticker",
         "asked t spot/ticker",
+        "asked t swap/candle60s",
         "asked t swap/depth",
         "asked t swap/depth5",
-        "asked t swap/candle60s",
         r#"PUBLISH okex/t/event {"event":"subscribe","channel":"spot/ticker:ETH-USDT"}"#,
         r#"PUBLISH okex/t/event {"event":"subscribe","channel":"spot/ticker:BTC-USDT"}"#,
+        r#"PUBLISH okex/t/event {"event":"subscribe","channel":"swap/candle60s:BTC-USD-SWAP"}"#,
         r#"PUBLISH okex/t/event {"event":"subscribe","channel":"swap/depth:A"}"#,
         r#"PUBLISH okex/t/event {"event":"subscribe","channel":"swap/depth5:A"}"#,
-        r#"PUBLISH okex/t/event {"event":"subscribe","channel":"swap/candle60s:BTC-USD-SWAP"}"#,
     ];
     assert_eq!(told, wanted);
     let (code, _, told) = bench.ask(r#"{"op":"unsubscribe","name":"t","id":7,"args":"spot/ticker:ETH-USDT"}"#).await;
     assert_eq!((code, &*told[0]), (80000, "unasked t spot/ticker"));
+    assert_eq!(bench.asked()[0]["client"], "okws:t:spot/ticker", "and nobody else's wish");
     assert_eq!(bench.ask(r#"{"op":"close","name":"t","id":7}"#).await.0, 80000);
     assert_eq!(bench.ask(r#"{"op":"servers","id":7}"#).await.1, json!([]), "both of its feeds");
 }

@@ -14,7 +14,8 @@ const PARTIAL: [u16; 3] = [5, 10, 20];
 const INTERVALS: [&str; 15] =
     ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
 /// The day of candles that begins at midnight of UTC+8; spot only.
-const UTC8: &str = "+08:00";
+const UTC8: &str = "utc8";
+const UTC8_THEIRS: &str = "+08:00";
 
 /// What one of the venue's streams carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,7 +74,7 @@ pub(super) fn list(market: &str) -> Vec<String> {
     let trades = if segment.is_spot() { "trade:agg" } else { "trade:each" };
     names.extend(["bbo", "trade", trades, "ticker", "ticker:mini"].map(str::to_owned));
     if segment.is_spot() {
-        names.extend(["candle:1s".to_owned(), format!("candle:1d@{UTC8}")]);
+        names.extend(["candle:1s".to_owned(), format!("candle:1d:{UTC8}")]);
     } else {
         names.extend(["ticker:mark", "ticker:mark3s", "liquidation"].map(str::to_owned));
     }
@@ -124,7 +125,7 @@ fn ours(segment: Segment, text: &str) -> Option<(Channel, &str)> {
         "trade" => Some((Channel::Trade, rest)),
         "ticker" => Some((Channel::Ticker, rest)),
         "candle" => {
-            let (interval, zone) = rest.split_once('@').unwrap_or((rest, ""));
+            let (interval, zone) = rest.split_once(':').unwrap_or((rest, ""));
             Some((Channel::Candle(Interval::parse(interval)?), zone))
         }
         "liquidation" if rest.is_empty() => Some((Channel::Liquidation, "")),
@@ -188,7 +189,7 @@ pub(super) fn theirs_of(segment: Segment, name: &str) -> Option<Theirs> {
     if let Some(rest) = name.strip_prefix("kline_") {
         let (interval, zone) = rest.split_once('@').unwrap_or((rest, ""));
         let interval = Interval::parse(interval)?;
-        let variant = ["", UTC8].into_iter().find(|known| *known == zone)?;
+        let variant = [("", ""), (UTC8_THEIRS, UTC8)].into_iter().find(|(theirs, _)| *theirs == zone)?.1;
         return of(Kind::Candle(interval), Channel::Candle(interval), variant);
     }
     match name {
@@ -226,7 +227,7 @@ pub(super) fn topics(segment: Segment, stream: &Stream) -> Vec<(String, Kind)> {
         (Channel::Ticker, _) if segment.is_spot() => named("ticker", Kind::Ticker),
         (Channel::Ticker, _) => [named("ticker", Kind::Ticker), named("markPrice@1s", Kind::Mark)].concat(),
         (Channel::Candle(interval), "") => named(&format!("kline_{interval}"), Kind::Candle(interval)),
-        (Channel::Candle(interval), zone) => named(&format!("kline_{interval}@{zone}"), Kind::Candle(interval)),
+        (Channel::Candle(interval), _) => named(&format!("kline_{interval}@{UTC8_THEIRS}"), Kind::Candle(interval)),
         (Channel::Liquidation, _) => named("forceOrder", Kind::Liquidation),
         (Channel::Account(_), _) => Vec::new(),
     }

@@ -79,7 +79,8 @@ fn book_row(scan: &mut Scan<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -
             b"ts" => once(&mut ts, quoted(scan)?)?,
             b"checksum" => once(&mut checksum, signed(scan)?)?,
             b"seqId" => once(&mut seq, scan.integer()?)?,
-            b"prevSeqId" => once(&mut previous, signed(scan)?)?,
+            // No id is negative but -1, which says that there is none: anything else is for the slow path to judge.
+            b"prevSeqId" => once(&mut previous, signed(scan).filter(|id| *id >= -1)?)?,
             b"instId" => once(&mut symbol, scan.bytes()?)?,
             _ => return None,
         }

@@ -41,7 +41,8 @@ fn channels_lead_to_the_venues_streams() {
         ("coinm", "ticker:mini", "ticker:mini = abc@miniTicker"),
         ("coinm", "ticker:mark", "ticker:mark = abc@markPrice@1s"),
         ("spot", "candle:1s", "candle:1s = abc@kline_1s"),
-        ("spot", "candle:1d@+08:00", "candle:1d:+08:00 = abc@kline_1d@+08:00"),
+        ("spot", "candle:1d:utc8", "candle:1d:utc8 = abc@kline_1d@+08:00"),
+        ("spot", "kline_1d@+08:00", "candle:1d:utc8 = abc@kline_1d@+08:00"),
         ("usdm", "candle:1M", "candle:1M = abc@kline_1M"),
         ("usdm", "liquidation", "liquidation = abc@forceOrder"),
     ];
