@@ -24,6 +24,8 @@ const TARGET: f64 = 1_000_000.0;
 const LEVELS: u64 = 1_000;
 /// Level changes a message: recordings have 8 (ETHUSD_PERP) to 57 (BTCUSDT at its busiest).
 const CHANGES: [u64; 3] = [2, 8, 22];
+/// Which of them the target is for.
+const JUDGED: usize = 1;
 
 /// Messages of one symbol, and the image they build on.
 struct Depth {
@@ -47,8 +49,8 @@ fn main() {
         "{:<34} {:>6} {:>7} {:>7} | {:>8} {:>8} {:>8} | {:>10} {:>9}",
         "CPU ns a message", "bytes", "levels", "", "parse", "+ apply", "+ frames", "messages/s", "levels/s"
     );
-    let mut best = 0.0_f64;
-    for depth in &all {
+    let mut judged = 0.0_f64;
+    for (at, depth) in all.iter().enumerate() {
         let count = depth.messages.len() as f64;
         let fastest = |work: fn(&Depth) -> u64| {
             let one = || {
@@ -61,7 +63,7 @@ fn main() {
         let [parse, apply, frames] = [fastest(parsed), fastest(applied), fastest(published)];
         let bytes: usize = depth.messages.iter().map(String::len).sum();
         let (per_second, levels) = (1e9 / apply, depth.changes as f64 / count);
-        best = best.max(per_second);
+        judged = if at == JUDGED { per_second } else { judged };
         println!(
             "{:<34} {:>6.0} {:>7.1} {:>7} | {parse:>8.0} {apply:>8.0} {frames:>8.0} | {per_second:>10.0} {:>9.0}",
             depth.name,
@@ -71,12 +73,13 @@ fn main() {
             per_second * levels,
         );
     }
-    let word = if best >= TARGET { "PASS" } else { "MISS" };
+    let word = if judged >= TARGET { "PASS" } else { "MISS" };
+    let changes = CHANGES[JUDGED];
     println!(
-        "\n{word} {best:.0} messages/s with the smallest messages, target {TARGET:.0}; with more levels a message it"
+        "\n{word} {judged:.0} messages/s with {changes} levels a message, target {TARGET:.0}. With more of them it is the"
     );
     println!(
-        "is the levels a second that limit it, of which about half is reading two decimals each and half the book."
+        "levels a second that limit it: a third of their time is reading two decimals each, the rest is the book."
     );
 }
 
