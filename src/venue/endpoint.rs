@@ -1,5 +1,7 @@
 //! REST endpoints that have a name: what jobs and `tickbus call` may ask a venue for.
 
+pub use crate::sign::Method;
+
 /// How a call proves who makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -7,42 +9,6 @@ pub enum Access {
     Public,
     /// It is signed with an account's key.
     Signed,
-}
-
-/// An HTTP method.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    #[default]
-    Get,
-    /// Makes something.
-    Post,
-    /// Changes something.
-    Put,
-    /// Takes something away.
-    Delete,
-}
-
-impl Method {
-    /// Reads `GET`, `POST`, `PUT` or `DELETE`.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Get, Self::Post, Self::Put, Self::Delete].into_iter().find(|method| method.as_str() == text)
-    }
-
-    /// As HTTP spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-
-    /// Whether calling it again does no harm.
-    pub const fn is_safe(self) -> bool {
-        matches!(self, Self::Get)
-    }
 }
 
 /// A REST endpoint of one market.

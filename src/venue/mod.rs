@@ -11,7 +11,6 @@ use crate::secret::Secret;
 mod account;
 pub mod bybit;
 mod bybit_v2;
-mod credentials;
 mod endpoint;
 pub mod kit;
 pub mod okx;
@@ -19,8 +18,8 @@ pub mod quik;
 mod terminal;
 mod update;
 
+pub use crate::sign::Credentials;
 pub use account::{AccountKind, AccountUpdate, FieldValue};
-pub use credentials::Credentials;
 pub use endpoint::{Access, Endpoint, Method};
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
