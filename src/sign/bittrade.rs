@@ -12,7 +12,7 @@ const METHOD: &str = "HmacSHA256";
 /// All goes into the query; the body is not signed.
 fn rest(call: &mut Call<'_>) -> Result<(), SignError> {
     call.json_body()?;
-    call.forget_empty_body();
+    call.leave_empty_body()?;
     let time = call.iso_seconds()?;
     let key = call.credentials.key.reveal();
     for (name, value) in

@@ -158,7 +158,6 @@ impl<'a> Call<'a> {
                 self.content_type = Some("text/plain; charset=utf-8".to_owned());
                 Ok(())
             }
-            Body::Data(data) if self.counts_as_none(data) => Ok(()),
             _ => self.form_body(),
         }
     }
@@ -215,11 +214,13 @@ impl<'a> Call<'a> {
         &self.body
     }
 
-    /// Says nothing of an empty body.
-    pub(super) fn forget_empty_body(&mut self) {
+    /// Has an empty body be what it would be without a scheme.
+    pub(super) fn leave_empty_body(&mut self) -> Result<(), SignError> {
         if self.body.is_empty() {
             self.content_type = None;
+            self.plain_body()?;
         }
+        Ok(())
     }
 
     /// HMAC-SHA256 over these parts, in hexadecimal digits.

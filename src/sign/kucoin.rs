@@ -10,9 +10,7 @@ pub(super) const SCHEME: Scheme = Scheme { rest, login: no_login, message: no_me
 /// Path and query are signed decoded; the passphrase is sent signed too.
 fn rest(call: &mut Call<'_>) -> Result<(), SignError> {
     call.json_body()?;
-    if call.body().is_empty() {
-        call.forget_empty_body();
-    }
+    call.leave_empty_body()?;
     let (time, target, body) = (call.ms(), call.url.decoded_target(), call.body().to_owned());
     let sign = call.base64(&[&time, call.method.as_str(), &target, &body]);
     let passphrase = call.base64(&[call.passphrase()]);

@@ -34,8 +34,7 @@ pub(super) fn unsigned_body(call: &mut Call<'_>) -> Result<(), SignError> {
         return call.plain_body();
     }
     call.json_body()?;
-    call.forget_empty_body();
-    Ok(())
+    call.leave_empty_body()
 }
 
 /// Actions may be posted over a socket too: `{"method": "post", "request": {"type": "action", "payload": …}}`.

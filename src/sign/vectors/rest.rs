@@ -65,7 +65,7 @@ fn request(json: &Json, place: &str) -> Result<Request, NotVectors> {
 }
 
 /// How JSON is written is nobody's rule: the file's own text is signed, if it says the same.
-fn adopt_body(request: &mut Request, expected: &Json) {
+pub(super) fn adopt_body(request: &mut Request, expected: &Json) {
     let Body::Data(data) = &request.body else { return };
     let Some(text) = expected.get("body").and_then(Json::as_text) else { return };
     if Json::parse(text).is_ok_and(|json| json.write(Style::Spaced) == data.write(Style::Spaced)) {
@@ -84,15 +84,12 @@ fn compare(expected: &Json, signed: &Signed, findings: &mut Findings) {
     findings.proofs(expected, &signed.proofs);
 }
 
-/// An address without the port that its scheme means anyway.
+/// An address without the port that its scheme means anyway, and with the slash that is always sent.
 pub(super) fn without_usual_port(url: &Json) -> Json {
-    let Some(text) = url.as_text() else { return url.clone() };
-    for (scheme, port) in [("https://", ":443"), ("wss://", ":443"), ("http://", ":80"), ("ws://", ":80")] {
-        let Some(rest) = text.strip_prefix(scheme) else { continue };
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if let Some(host) = authority.strip_suffix(port) {
-            return Json::Text(format!("{scheme}{host}{path}"));
-        }
-    }
-    url.clone()
+    let Some((scheme, rest)) = url.as_text().and_then(|text| text.split_once("://")) else { return url.clone() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let usual = if matches!(scheme, "https" | "wss") { ":443" } else { ":80" };
+    let host = authority.strip_suffix(usual).unwrap_or(authority);
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    Json::Text(format!("{scheme}://{host}{slash}{path}"))
 }
