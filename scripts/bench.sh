@@ -19,12 +19,23 @@ if ! has_libzmq && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get install -y gcc libzmq3-dev || { apt-get update && apt-get install -y gcc libzmq3-dev; }; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --bins --bench pipeline --bench bus --bench end_to_end --bench terminal
+cargo build --release --locked --bins --bench pipeline --bench bus --bench end_to_end --bench terminal --bench redis
 echo "== pipeline, in process"
 cargo bench --locked --bench pipeline -- "$@"
 echo
 echo "== a terminal's calls and events"
 cargo bench --locked --bench terminal -- "$@"
+echo
+echo "== the Redis sink"
+if ! command -v redis-server >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    # The package would start a server of its own.
+    { RUNLEVEL=1 apt-get install -y redis-server || { apt-get update && RUNLEVEL=1 apt-get install -y redis-server; }; } >/dev/null 2>&1 || true
+fi
+if command -v redis-server >/dev/null; then
+    cargo bench --locked --bench redis -- "$@"
+else
+    echo "left out: it needs redis-server"
+fi
 echo
 echo "== allocations and memory"
 cargo test --release --locked --test allocations -- --nocapture

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Every check and test of the project, as CI runs them: scripts/test.sh
 #
-# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, node, shellcheck and cargo-nextest where
-# they are there, and says so where they are not. Downloads only crates, for the Python clients pyzmq and pybit, and for the
-# Node clients zeromq; as root also the Debian packages of node and shellcheck.
+# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, node, shellcheck, redis-server and
+# cargo-nextest where they are there, and says so where they are not. Downloads only crates, for the Python clients pyzmq,
+# pybit and redis, and for the Node clients zeromq; as root also the Debian packages of node, shellcheck and redis-server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Versions that the Python clients in tests/python were written for.
-readonly PYTHON_PACKAGES=(pyzmq==27.3.0 pybit==5.17.0)
+readonly PYTHON_PACKAGES=(pyzmq==27.3.0 pybit==5.17.0 redis==8.1.0)
 readonly VENV=target/test-venv
 # The version that examples/node and tests/node were written for.
 readonly NODE_PACKAGES=(zeromq@6.8.0)
@@ -87,6 +87,16 @@ prepare_node() {
     export TICKBUS_TEST_NODE="$PWD/$NODE_FOLDER"
 }
 
+# The tests start servers of their own; the one that the package would start is not wanted.
+prepare_redis() {
+    if ! command -v redis-server >/dev/null; then
+        RUNLEVEL=1 install_packages redis-server
+    fi
+    if ! command -v redis-server >/dev/null; then
+        skip "tests with Redis: no redis-server (apt-get install redis-server)"
+    fi
+}
+
 check_scripts() {
     if ! command -v shellcheck >/dev/null; then
         install_packages shellcheck
@@ -132,6 +142,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 step "tests"
 prepare_python
 prepare_node
+prepare_redis
 run_tests
 
 step "all passed"

@@ -1,43 +1,44 @@
 //! The running gateway: binds the bus, starts one driver per feed, keeps them running, and ends in order.
 
-use std::collections::HashMap;
+mod start;
+
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use futures_util::future::join_all;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
+use self::start::Starter;
 use crate::bus::{
-    BindError, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer, SlowLimits,
+    BindError, Endpoint, Outgoing, Publisher, PublisherOptions, RequestHandler, RequestOptions, RequestServer,
+    SlowLimits,
 };
 use crate::clock;
+use crate::config::Config;
 use crate::config::schema::Encoding as ConfigEncoding;
-use crate::config::{Config, FeedPlan, TerminalPlan};
-use crate::control::{ControlDoor, FeedHandle, HttpDoor, RequestSocket, Running, SnapshotDoor};
-use crate::feed::{FeedSpec, State};
-use crate::frame::{EncoderSpec, Encoding, Heartbeat, heartbeat};
+use crate::control::wished::Owner;
+use crate::control::{
+    self, Applied, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running, SnapshotDoor,
+    StateFile,
+};
+use crate::feed::State;
+use crate::frame::{Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
-use crate::io::command::Command;
-use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
 use crate::io::tap::Tap;
-use crate::io::terminal::{EventsSocket, LAST_ANSWERS_WITHIN, Pool, PoolLimits, TerminalDriver, TerminalParts};
-use crate::pipeline::Pipeline;
+use crate::io::terminal::LAST_ANSWERS_WITHIN;
+use crate::sink::redis::{Commands, RedisSink};
+use crate::store::StoreLimits;
+use crate::telemetry::process::raise_open_files;
 
-/// Silence after which a book is doubted, where the config does not say.
-const SILENCE: Duration = Duration::from_secs(10);
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
 const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
 const SOCKETS_END_WITHIN: Duration = Duration::from_millis(500);
-/// Wait before a feed that failed inside is started again.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
-/// How far sequences jump when a feed is started again within a run.
-const SEQ_JUMP: u64 = 1 << 40;
-
 impl FrameSink for Publisher {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         Self::publish(self, batch);
@@ -47,27 +48,13 @@ impl FrameSink for Publisher {
 /// A gateway with its sockets bound and its feeds started.
 pub struct Gateway {
     running: Running,
-    feed_tasks: Vec<JoinHandle<()>>,
     heartbeat: JoinHandle<()>,
     /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
+    state_file: Option<StateFile>,
+    redis: Option<RedisSink>,
     stop_requested: watch::Receiver<bool>,
-    feeds_end_within: Duration,
-}
-
-/// What all feeds of a run share.
-struct Shared {
-    epoch: u64,
-    encoding: Encoding,
-    publisher: Publisher,
-    connects: Arc<ConnectBudget>,
-    rest: RestClient,
-    tap: Option<Tap>,
-    /// The pool of each feed from a terminal, by the feed's name.
-    pools: HashMap<String, Arc<Pool>>,
-    /// The sequence of each market's feed-level status topic.
-    feed_seqs: HashMap<(&'static str, Arc<str>), Arc<AtomicU64>>,
 }
 
 impl Gateway {
@@ -76,54 +63,64 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] when a socket cannot be bound; an error when the TLS roots cannot be read.
     pub async fn start(config: &Config, tap: Option<Tap>) -> anyhow::Result<Self> {
+        raise_open_files();
         let epoch = clock::wall().as_ms();
         let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
-        let shared = Arc::new(Shared {
+        let starter = Arc::new(Starter::new(
             epoch,
-            encoding: encoding(config.bus.encoding),
-            publisher: publisher.clone(),
-            connects: Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            encoding(config.bus.encoding),
+            publisher.clone(),
+            Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
+            RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
             tap,
-            pools: open_pools(&config.feeds),
-            feed_seqs: config
-                .feeds
-                .iter()
-                .map(|plan| ((plan.venue.id, Arc::clone(&plan.market)), Arc::default()))
-                .collect(),
-        });
-        let (mut feeds, mut receivers) = (Vec::new(), Vec::new());
-        for plan in &config.feeds {
-            let (handle, receiver) = FeedHandle::new(&plan.name, plan.venue.id, Arc::clone(&plan.market));
-            feeds.push(handle);
-            receivers.push(receiver);
-        }
+        ));
         let running = Running {
-            epoch: shared.epoch,
+            epoch,
             publisher,
-            feeds: feeds.into(),
+            feeds: Arc::new(Registry::new(Arc::new(starter), store_limits(config))),
+            applied: Arc::new(tokio::sync::Mutex::new(Applied {
+                settings: config.settings.clone(),
+                source: config.source.clone(),
+            })),
             key_lists: config.security.lists.clone().into(),
+            redis: config.redis.as_ref().map(|_| Arc::default()),
             shutdown: Arc::new(shutdown),
         };
-        let doors: Arc<[RequestSocket]> = open_doors(config, &running).await?.into();
-        let admin = match &config.admin.listen {
-            Some(listen) => Some(HttpDoor::bind(listen, running.clone(), Arc::clone(&doors)).await?),
+        let token = config.security.token.clone();
+        let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
+        let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
+        let state_path = config.control.state_file.as_ref().map(PathBuf::from);
+        for plan in &config.feeds {
+            let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
+            // The config has been checked, and nobody else has opened anything yet.
+            let added = running.feeds.add(plan.clone(), true, &wishes);
+            added.map_err(anyhow::Error::msg)?.map_err(|known| anyhow::anyhow!("two feeds {}", known.name()))?;
+        }
+        let state_file = match state_path {
+            Some(path) => {
+                control::restore(&running.feeds, &path).await;
+                Some(StateFile::keep(path, Arc::clone(&running.feeds)))
+            }
             None => None,
         };
-        let plans = config.feeds.iter().zip(running.feeds.iter().cloned()).zip(receivers);
-        let feed_tasks = plans
-            .map(|((plan, handle), receiver)| {
-                tokio::spawn(supervise(plan.clone(), handle, receiver, Arc::clone(&shared), stop_requested.clone()))
-            })
-            .collect();
-        let heartbeat = tokio::spawn(beat(running.clone(), shared.encoding));
+        let redis = start_redis(config, &running)?;
+        let admin = match &config.admin.listen {
+            Some(listen) => {
+                let counted = Counted {
+                    sockets: Arc::clone(&doors),
+                    guard,
+                    state_failures: state_file.as_ref().map(StateFile::failures).unwrap_or_default(),
+                };
+                Some(HttpDoor::bind(listen, running.clone(), counted).await?)
+            }
+            None => None,
+        };
+        let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
         for note in &config.security.notes {
             warn!("{note}");
         }
-        let terminals = config.feeds.iter().any(|plan| plan.terminal.is_some());
-        let feeds_end_within = FEEDS_END_WITHIN + if terminals { LAST_ANSWERS_WITHIN } else { Duration::ZERO };
-        let gateway = Self { running, feed_tasks, heartbeat, doors, admin, stop_requested, feeds_end_within };
+        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -161,16 +158,18 @@ impl Gateway {
     /// as it answers the calls that give back what was taken there, up to some twenty.
     pub async fn stop(self) {
         self.running.request_shutdown();
-        for feed in self.running.feeds.iter() {
-            feed.shut_down();
+        let feeds = self.running.feeds.end();
+        if let Some(state_file) = self.state_file {
+            // Before feeds end: what is kept is what was wished for until now.
+            state_file.finish().await;
         }
-        let ended = async {
-            for task in self.feed_tasks {
-                let _ = task.await;
-            }
-        };
-        if tokio::time::timeout(self.feeds_end_within, ended).await.is_err() {
+        feeds.iter().for_each(|feed| feed.stop());
+        let terminals = feeds.iter().any(|feed| feed.plan.terminal.is_some());
+        let within = FEEDS_END_WITHIN + if terminals { LAST_ANSWERS_WITHIN } else { Duration::ZERO };
+        let mut tasks: Vec<_> = feeds.iter().filter_map(|feed| feed.take_task()).collect();
+        if tokio::time::timeout(within, join_all(tasks.iter_mut())).await.is_err() {
             warn!("Feeds did not end in time");
+            tasks.iter().for_each(JoinHandle::abort);
         }
         self.heartbeat.abort();
         let doors = async {
@@ -178,7 +177,12 @@ impl Gateway {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;
             }
         };
-        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors);
+        let redis = async {
+            if let Some(sink) = self.redis {
+                sink.close(SOCKETS_END_WITHIN).await;
+            }
+        };
+        tokio::join!(self.running.publisher.close(SOCKETS_END_WITHIN), doors, redis);
         if let Some(admin) = self.admin {
             admin.close().await;
         }
@@ -196,6 +200,14 @@ const fn encoding(config: ConfigEncoding) -> Encoding {
 /// A limit of the config, where 0 stands for none.
 fn limit(value: u32) -> Option<u32> {
     (value > 0).then_some(value)
+}
+
+fn store_limits(config: &Config) -> StoreLimits {
+    StoreLimits {
+        trades: config.store.trades as usize,
+        candles: config.store.candles as usize,
+        bytes: usize::try_from(config.store.max_bytes).unwrap_or(usize::MAX),
+    }
 }
 
 fn publisher_options(config: &Config, epoch: u64) -> PublisherOptions {
@@ -223,8 +235,10 @@ fn publisher_options(config: &Config, epoch: u64) -> PublisherOptions {
     }
 }
 
-async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSocket>, BindError> {
-    let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone()));
+async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> Result<Vec<RequestSocket>, BindError> {
+    let is_loopback = config.bus.snapshot_bind.parse::<Endpoint>().is_ok_and(|endpoint| endpoint.is_loopback());
+    let shows_peers = is_loopback || config.bus.auth.keeps_strangers_out();
+    let snapshots: Arc<dyn RequestHandler> = Arc::new(SnapshotDoor::new(running.clone(), shows_peers));
     let options = RequestOptions {
         max_per_address: limit(config.bus.max_per_address).map(|most| most as usize),
         handshake: Duration::from_millis(config.bus.handshake_ms.into()),
@@ -234,137 +248,23 @@ async fn open_doors(config: &Config, running: &Running) -> Result<Vec<RequestSoc
     let server = RequestServer::bind(&config.bus.snapshot_bind, options, snapshots).await?;
     let mut doors = vec![RequestSocket { name: "snapshot", server }];
     if let Some(endpoint) = &config.control.bind {
-        let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone()));
-        let options = RequestOptions { security: config.security.control.clone(), ..RequestOptions::default() };
+        let control: Arc<dyn RequestHandler> = Arc::new(ControlDoor::new(running.clone(), Arc::clone(guard)));
+        let options = RequestOptions {
+            security: config.security.control.clone(),
+            max_connections: config.control.max_clients as usize,
+            ..RequestOptions::default()
+        };
         let server = RequestServer::bind(endpoint, options, control).await?;
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
 }
 
-/// The pipeline of one feed.
-fn pipeline(plan: &FeedPlan, shared: &Shared, first_seq: u64) -> Pipeline {
-    let feed = FeedSpec {
-        market: plan.market.to_string(),
-        streams: plan.streams.clone(),
-        discover: false,
-        silence: plan.silence.unwrap_or(SILENCE),
-        terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
-        credentials: None,
-    };
-    let encoder = EncoderSpec {
-        feed: plan.name.clone(),
-        venue: plan.venue.id.to_owned(),
-        market: plan.market.to_string(),
-        epoch: shared.epoch,
-        encoding: shared.encoding,
-        book_depth: plan.publish.book_depth,
-        depth_of: plan.book_depths.keys().map(|symbol| (symbol.clone(), plan.book_depth(symbol))).collect(),
-        book_interval: Duration::from_millis(plan.publish.book_interval_ms.into()),
-        first_seq,
-        feed_seq: shared.feed_seqs.get(&(plan.venue.id, Arc::clone(&plan.market))).cloned().unwrap_or_default(),
-        clock: clock::wall,
-    };
-    Pipeline::new(plan.venue, feed, encoder)
-}
-
-/// One pool for each terminal: feeds that name the same RPC endpoints and keys share it.
-fn open_pools(feeds: &[FeedPlan]) -> HashMap<String, Arc<Pool>> {
-    let mut terminals: Vec<(&TerminalPlan, Arc<Pool>)> = Vec::new();
-    let mut pools = HashMap::new();
-    for plan in feeds {
-        let Some(terminal) = &plan.terminal else { continue };
-        let same = |other: &TerminalPlan| {
-            other.rpc == terminal.rpc && other.data == terminal.data && other.security == terminal.security
-        };
-        let known = terminals.iter().find(|(other, _)| same(other)).map(|(_, pool)| Arc::clone(pool));
-        let pool = known.unwrap_or_else(|| {
-            let limits = PoolLimits {
-                connections: terminal.connections,
-                calls_per_second: terminal.calls_per_second,
-                burst: terminal.burst,
-            };
-            let TerminalPlan { rpc, data, security, .. } = terminal;
-            let pool = Pool::connect(&plan.name, rpc, data.as_deref(), security, limits);
-            terminals.push((terminal, Arc::clone(&pool)));
-            pool
-        });
-        pools.insert(plan.name.clone(), pool);
-    }
-    pools
-}
-
-fn terminal_driver(
-    terminal: &TerminalPlan,
-    pool: &Arc<Pool>,
-    handle: &FeedHandle,
-    pipeline: Pipeline,
-    commands: mpsc::Receiver<Command>,
-    shared: &Shared,
-) -> TerminalDriver<Pipeline> {
-    let security = &terminal.security;
-    let events = terminal.events.clone();
-    TerminalDriver::new(TerminalParts {
-        feed: Arc::clone(&handle.name),
-        pipeline,
-        sink: Arc::new(shared.publisher.clone()),
-        commands,
-        tap: shared.tap.clone(),
-        pool: Arc::clone(pool),
-        events: events.map(|endpoint| EventsSocket { endpoint, security: security.clone() }),
-    })
-}
-
-fn websocket_driver(
-    plan: &FeedPlan,
-    handle: &FeedHandle,
-    pipeline: Pipeline,
-    commands: mpsc::Receiver<Command>,
-    shared: &Shared,
-) -> Driver<Pipeline> {
-    Driver::new(DriverParts {
-        feed: Arc::clone(&handle.name),
-        urls: plan.endpoints.urls.clone(),
-        rest_url: plan.endpoints.rest_url.clone(),
-        pipeline,
-        sink: Arc::new(shared.publisher.clone()),
-        connects: Arc::clone(&shared.connects),
-        rest: shared.rest.clone(),
-        commands,
-        tap: shared.tap.clone(),
-        limits: DriverLimits::default(),
-    })
-}
-
-/// Runs a feed's driver. Should it ever panic, that is a bug and said so, and the feed alone is started again with
-/// everything it published marked as stale.
-async fn supervise(
-    plan: FeedPlan,
-    handle: FeedHandle,
-    commands: mpsc::Receiver<Command>,
-    shared: Arc<Shared>,
-    stop: watch::Receiver<bool>,
-) {
-    for note in &plan.notes {
-        info!(feed = plan.name, "{note}");
-    }
-    let mut commands = Some(commands);
-    for starts in 0_u64.. {
-        let mut pipeline = pipeline(&plan, &shared, starts.saturating_mul(SEQ_JUMP));
-        pipeline.step(crate::venue::Input::Disconnected, clock::now());
-        let receiver = commands.take().unwrap_or_else(|| handle.renew());
-        let ended = match (&plan.terminal, shared.pools.get(&plan.name)) {
-            (Some(terminal), Some(pool)) => {
-                tokio::spawn(terminal_driver(terminal, pool, &handle, pipeline, receiver, &shared).run()).await
-            }
-            _ => tokio::spawn(websocket_driver(&plan, &handle, pipeline, receiver, &shared).run()).await,
-        };
-        if ended.is_ok() || *stop.borrow() {
-            return;
-        }
-        error!(feed = plan.name, "Feed failed inside: this is a bug; starting it again");
-        tokio::time::sleep(RESTART_AFTER).await;
-    }
+/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
+    let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
+    let commands: Arc<dyn Commands> = Arc::new(ControlPlane::new(running.clone()));
+    Ok(Some(RedisSink::start(options, &running.publisher, Some(commands), stats)?))
 }
 
 /// Sends each subscriber its heartbeat, once a second.
@@ -374,7 +274,8 @@ async fn beat(running: Running, encoding: Encoding) {
     for seq in 1_u64.. {
         every.tick().await;
         let mut live = 0;
-        for report in running.reports().await {
+        let reports = running.reports().await;
+        for (_, report) in &reports {
             let state = report.as_ref().and_then(|report| report.feed.symbols.first()).map(|whole| whole.status.state);
             live += u64::from(state == Some(State::Live));
         }
@@ -383,39 +284,12 @@ async fn beat(running: Running, encoding: Encoding) {
             epoch: running.epoch,
             seq,
             ts_pub: clock::wall(),
-            feeds: running.feeds.len() as u64,
+            feeds: reports.len() as u64,
             feeds_live: live,
             subscribers: stats.subscribers as u64,
             frames: stats.frames_published,
             dropped: stats.dropped_frames,
         };
         running.publisher.beat(|topics| heartbeat(encoding, beat, topics)).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Layers;
-
-    #[tokio::test]
-    async fn feeds_of_one_terminal_share_its_pool_and_others_do_not() {
-        let feed = |rpc: &str, market: &str| {
-            serde_json::json!({
-                "venue": "quik", "rpc": rpc, "market": market, "symbols": ["A"], "channels": ["trade"],
-            })
-        };
-        let here = "tcp://127.0.0.1:5560";
-        let feeds = serde_json::json!({
-            "futures": feed(here, "SPBFUT"), "shares": feed(here, "TQBR"),
-            "elsewhere": feed("tcp://127.0.0.1:5570", "CETS"),
-        });
-        let text = serde_json::json!({ "feeds": feeds }).to_string();
-        let config = Layers { text, ..Layers::default() }.check().unwrap();
-        let pools = open_pools(&config.feeds);
-        assert_eq!(pools.len(), 3);
-        assert!(Arc::ptr_eq(&pools["futures"], &pools["shares"]));
-        assert!(!Arc::ptr_eq(&pools["futures"], &pools["elsewhere"]));
-        assert_eq!(&*pools["elsewhere"].report().terminal, "elsewhere");
     }
 }

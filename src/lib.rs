@@ -3,7 +3,7 @@
 //! The layers, each of which may use only the ones before it:
 //! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
 //! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the
-//! rim: `bus`, `sim`, `io`, `jobs`, `replay`, `control`, `client`, `app`, `cli`.
+//! rim: `bus`, `sim`, `io`, `store`, `jobs`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
 
 pub mod app;
 pub mod book;
@@ -24,6 +24,8 @@ pub mod replay;
 pub mod secret;
 pub mod sign;
 pub mod sim;
+pub mod sink;
+pub mod store;
 pub mod telemetry;
 pub mod venue;
 pub mod zmtp;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use bytes::Bytes;
 use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::FeedSpec;
-use tickbus::frame::{EncoderSpec, Encoding, Outgoing};
+use tickbus::frame::{EncoderSpec, Encoding, Frame, Outgoing, Retain};
 use tickbus::model::{BookDepth, Channel, Decimal, Level, Mono, Stamp, Stream, UnixNanos};
 use tickbus::pipeline::Pipeline;
 use tickbus::sim::stream::{DEPTH, Generator};
+use tickbus::store::{Store, StoreLimits};
 use tickbus::venue::Input;
 use tickbus::venue::bybit::VENUE;
 
@@ -41,7 +43,7 @@ fn pipeline(symbols: &[String], encoding: Encoding) -> Pipeline {
         book_depth: 25,
         depth_of: Default::default(),
         book_interval: Duration::from_millis(100),
-        first_seq: 0,
+        last_seq: Default::default(),
         feed_seq: Arc::default(),
         clock: tickbus::clock::wall,
     };
@@ -112,4 +114,27 @@ fn a_book_of_200_levels_is_small() {
     let bytes = info.bytes_current + size_of::<BookSync>() as i64;
     println!("a book of {DEPTH} levels a side takes {bytes} bytes");
     assert!((1..=BOOK_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+}
+
+#[test]
+fn keeping_the_latest_values_takes_nothing() {
+    let frame = |topic: &'static str, retain: Retain, seq: u64| {
+        let payload = format!("{{\"v\":1,\"open_time\":{},\"x\":\"{seq}\"}}", seq / 1_000).into();
+        Outgoing::Frame(Frame { topic: Bytes::from_static(topic.as_bytes()), payload, retain, seq })
+    };
+    let topics = [
+        ("book.bybit.linear.BTCUSDT.", Retain::Conflate),
+        ("delta.bybit.linear.BTCUSDT.", Retain::Stream),
+        ("trade.bybit.linear.BTCUSDT.", Retain::Stream),
+        ("ticker.bybit.linear.BTCUSDT.", Retain::Latest),
+        ("candle_1m.bybit.linear.BTCUSDT.", Retain::Stream),
+    ];
+    let batches: Vec<Vec<Outgoing>> =
+        (1..=12_000).map(|seq| topics.iter().map(|(topic, retain)| frame(topic, *retain, seq)).collect()).collect();
+    let store = Store::new(StoreLimits { trades: 1_000, candles: 100, bytes: 1 << 30 });
+    let (warm_up, counted) = batches.split_at(10_000);
+    warm_up.iter().for_each(|batch| store.record(batch));
+    let info = measure(|| counted.iter().for_each(|batch| store.record(batch)));
+    assert_eq!(info.count_total, 0, "{info:?}");
+    assert_eq!(store.stats().frames, 1 + 1_000 + 1 + 13);
 }

@@ -15,10 +15,11 @@ use tickbus::io::{FrameSink, Steps};
 use tickbus::model::{Mono, Stamp, UnixNanos};
 use tickbus::pipeline::{FeedReport, Outbox};
 use tickbus::replay::capture::Line;
+use tickbus::replay::pipelines::Pipelines;
 use tickbus::replay::player::{Player, Speed, Totals};
 use tickbus::replay::reader::{Captures, ReadReport};
 use tickbus::replay::recorder::{CaptureWriter, RecordError, Recorder};
-use tickbus::venue::{Input, LinkId, Timer};
+use tickbus::venue::{Input, LinkId, Timer, okx};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -339,4 +340,72 @@ async fn commands_are_carried_out_while_waiting_for_the_next_line() {
     let (totals, frames) = timeout(PATIENCE, playing).await.unwrap().unwrap();
     assert!(totals.stopped);
     assert_eq!((totals.ws, frames), (1, vec!["1".to_owned()]));
+}
+
+/// A whole spot book of OKX, and one change of it.
+fn okx_book(symbol: &str, seq: i64, previous: i64) -> String {
+    let action = if previous < 0 { "snapshot" } else { "update" };
+    let data = format!(
+        r#"[{{"asks":[],"bids":[["1","{}","0","1"]],"ts":"1","seqId":{seq},"prevSeqId":{previous}}}]"#,
+        seq + 1
+    );
+    format!(r#"{{"arg":{{"channel":"books","instId":"{symbol}"}},"action":"{action}","data":{data}}}"#)
+}
+
+fn okx_replay(lines: &[(Kind, Option<&str>, String)], forced: Option<&str>) -> Vec<(String, u64, u64)> {
+    let mut pipelines = Pipelines::new(&okx::VENUE, forced.map(Into::into), forced.unwrap_or("spot").into());
+    for (number, (kind, url, text)) in (1..).zip(lines) {
+        pipelines.route(None, *url);
+        let now = Stamp { mono: Mono(number * S), wall: UnixNanos(number * S) };
+        match kind {
+            Kind::Connect => pipelines.step(Input::Connected, now),
+            _ => pipelines.step(Input::Text(text.as_bytes()), now),
+        }
+    }
+    let of = |(market, book): (std::sync::Arc<str>, tickbus::feed::BookReport)| {
+        let state = book.last.map_or(0, |last| last.venue_seq);
+        (format!("{market} {}", book.symbol), book.stats.snapshots, state)
+    };
+    pipelines.book_reports().into_iter().map(of).collect()
+}
+
+#[test]
+fn each_message_goes_to_the_market_it_tells() {
+    let public = Some("wss://ws.okx.com/ws/v5/public");
+    let lines = [
+        (Kind::Connect, public, String::new()),
+        (Kind::Ws, None, okx_book("BTC-USDT", 1, -1)),
+        (Kind::Ws, None, okx_book("BTC-USDT-SWAP", 5, -1)),
+        (Kind::Ws, None, okx_book("BTC-USDT", 2, 1)),
+        (Kind::Ws, None, okx_book("BTC-USDT-SWAP", 6, 5)),
+    ];
+    let both = [("spot BTC-USDT".to_owned(), 1, 2), ("swap BTC-USDT-SWAP".to_owned(), 1, 6)];
+    assert_eq!(okx_replay(&lines, None), both);
+    assert_eq!(okx_replay(&lines, Some("swap")), both[1..], "what is of another market is left out");
+    // The connection is that of both markets.
+    let again = [&lines[..], &[(Kind::Connect, public, String::new())]].concat();
+    let alone = [&lines[..1], &lines[2..3]].concat();
+    assert_eq!(okx_replay(&alone, None).len(), 1, "no market but those that messages tell");
+    assert_eq!(okx_replay(&again, None).iter().map(|(_, _, seq)| *seq).collect::<Vec<_>>(), [0, 0]);
+}
+
+#[test]
+fn connections_side_by_side_come_and_go_by_themselves() {
+    let [public, business, signed] =
+        ["public", "business", "public#signed"].map(|path| format!("wss://ws.okx.com/ws/v5/{path}"));
+    let connect = |url| (Kind::Connect, Some(url), String::new());
+    let book = |seq, previous| (Kind::Ws, None, okx_book("A-B", seq, previous));
+    let tick = |seq, previous| (Kind::Ws, None, okx_book("T-B", seq, previous).replace("books", "books-l2-tbt"));
+    let live = |lines: &[(Kind, Option<&str>, String)]| -> Vec<u64> {
+        okx_replay(lines, None).into_iter().map(|(_, _, seq)| seq).collect()
+    };
+    let both = [connect(business.as_str()), connect(&public), book(1, -1), connect(&signed), tick(7, -1)];
+    assert_eq!(live(&both), [1, 7], "the others' first connects say nothing of a book");
+    let lost = |url: &str, then: &[(Kind, Option<&str>, String)]| {
+        live(&[&both[..], &[(Kind::Connect, Some(url), String::new())], then].concat())
+    };
+    assert_eq!(lost(&business, &[book(2, 1), tick(8, 7)]), [2, 8]);
+    assert_eq!(lost(&public, &[book(2, 1), tick(8, 7)]), [0, 8]);
+    assert_eq!(lost(&signed, &[book(2, 1), tick(8, 7)]), [2, 0]);
+    assert_eq!(lost(&signed, &[tick(9, -1)]), [1, 9]);
 }

@@ -1,5 +1,7 @@
 //! The fuzz targets on their committed corpus, so that what fuzzing once found stays fixed without a fuzzer.
 
+#[path = "../fuzz/src/control.rs"]
+mod control;
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 
@@ -28,6 +30,11 @@ fn bybit_session() {
 }
 
 #[test]
+fn okx_session() {
+    replay("okx_session", targets::okx_session);
+}
+
+#[test]
 fn quik_session() {
     replay("quik_session", targets::quik_session);
 }
@@ -45,4 +52,9 @@ fn decimal() {
 #[test]
 fn zmtp() {
     replay("zmtp", targets::zmtp);
+}
+
+#[test]
+fn control() {
+    replay("control", control::control);
 }

@@ -256,7 +256,7 @@ fn compressed_frames_are_read_as_their_texts_are() {
         println!("skipped: no captures of okx");
         return;
     }
-    let frames = lines(&[raw.clone()]);
+    let frames = lines(std::slice::from_ref(&raw));
     let texts = lines(&[of("spot_multi_20210405_120s_rec1.jsonl.gz")]);
     let reports = |lines: &mut dyn Iterator<Item = &Line>| {
         let mut pipelines = pipelines(&okx::VENUE, &raw, &frames);

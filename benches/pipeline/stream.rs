@@ -90,7 +90,7 @@ pub(crate) fn encoder(encoding: Encoding, clock: fn() -> UnixNanos) -> EncoderSp
         book_depth: BOOK_DEPTH,
         depth_of: Default::default(),
         book_interval: BOOK_INTERVAL,
-        first_seq: 0,
+        last_seq: Default::default(),
         feed_seq: Arc::default(),
         clock,
     }

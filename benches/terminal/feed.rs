@@ -89,7 +89,7 @@ fn encoder() -> EncoderSpec {
         book_depth: 25,
         depth_of: Default::default(),
         book_interval: Duration::ZERO,
-        first_seq: 0,
+        last_seq: Default::default(),
         feed_seq: Arc::default(),
         clock: clock::wall,
     }

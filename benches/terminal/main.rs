@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tickbus::bus::{Frame, Outgoing, Publisher, PublisherOptions, Reply, RequestHandler, RequestOptions};
+use tickbus::bus::{Asker, Frame, Outgoing, Publisher, PublisherOptions, Reply, RequestHandler, RequestOptions};
 use tickbus::bus::{RequestServer, Retain};
 use tickbus::clock;
 use tickbus::io::terminal::{Caller, Pool, PoolLimits};
@@ -80,7 +80,7 @@ fn rate(count: usize, since: Mono) -> f64 {
 struct Answers;
 
 impl RequestHandler for Answers {
-    fn handle(&self, request: Bytes) -> Reply<'_> {
+    fn handle<'a>(&'a self, request: Bytes, _asker: &'a Asker) -> Reply<'a> {
         let has = |name: &str| request.windows(name.len()).any(|window| window == name.as_bytes());
         let answer = match (has("isConnected"), has("getInfoParam")) {
             (true, _) => r#"{"result":{"is_connected":1}}"#,

@@ -8,7 +8,7 @@ use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
-use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, bybit, quik};
+use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, bybit, okx, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -60,7 +60,6 @@ impl FeedOutput for Judge {
     }
 }
 
-/// Lines of text are messages; a first byte of `!` makes one of the other inputs.
 pub fn bybit_session(data: &[u8]) {
     let of = |channel| Stream::new("A", channel);
     let minute = Interval { count: 1, unit: 'm' };
@@ -74,24 +73,50 @@ pub fn bybit_session(data: &[u8]) {
     ];
     let mut streams: Vec<_> = channels.into_iter().map(of).collect();
     streams.push(Stream::new("B", Channel::Book(BookDepth::Full)));
+    session(&bybit::VENUE, "linear", streams, data);
+}
+
+/// The streams are those of the public connection; a recording has those of all.
+pub fn okx_session(data: &[u8]) {
+    let of = |channel| Stream::new("A-B-SWAP", channel);
+    let depth = |levels| Channel::Book(BookDepth::Levels(levels));
+    let mut streams: Vec<_> =
+        [depth(400), Channel::Bbo, Channel::Trade, Channel::Ticker, Channel::Liquidation].into_iter().map(of).collect();
+    streams.push(Stream::new("C-B-SWAP", depth(5)));
+    session(&okx::VENUE, "swap", streams, data);
+}
+
+/// Lines of text are messages; a first byte of `!` makes one of the other inputs. A first byte of `?` makes all of it a
+/// recording.
+fn session(venue: &'static VenueDef, market: &str, mut streams: Vec<Stream>, data: &[u8]) {
     let discover = data.first() == Some(&b'?');
     if discover {
         streams.clear();
     }
+    let known = streams.clone();
+    let stream = |n: &u8| known.get(usize::from(*n) % known.len().max(1));
     let spec = FeedSpec {
-        market: "linear".to_owned(),
+        market: market.to_owned(),
         streams,
         discover,
         silence: Duration::from_secs(5),
         ..FeedSpec::default()
     };
-    let (mut feed, mut judge, mut now) = (Feed::new(&bybit::VENUE, spec), Judge::default(), 0_u64);
+    let (mut feed, mut judge, mut now) = (Feed::new(venue, spec), Judge::default(), 0_u64);
     for line in data.split(|byte| *byte == b'\n').take(500) {
         now += 40_000_000;
         let stamp = |now| Stamp { mono: Mono(now), wall: UnixNanos(now) };
         let input = match line {
             [b'!', b'c', ..] => Input::Connected,
             [b'!', b'd', ..] => Input::Disconnected,
+            [b'!', b'+', n, ..] => {
+                let _ = stream(n).map(|stream| feed.subscribe(stream, stamp(now), &mut judge));
+                continue;
+            }
+            [b'!', b'-', n, ..] => {
+                let _ = stream(n).map(|stream| feed.unsubscribe(stream, stamp(now), &mut judge));
+                continue;
+            }
             [b'!', b't', seconds @ ..] => {
                 now += 1_000_000_000 * u64::from(seconds.first().copied().unwrap_or(1));
                 Input::Timeout

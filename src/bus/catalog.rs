@@ -119,6 +119,11 @@ impl Catalog {
         self.kept -= usize::from(self.entries[*number as usize].kept.take().is_some());
     }
 
+    /// The `seq` of the topic's last frame; 0 if there was none.
+    pub(super) fn last_seq(&self, topic: &Bytes) -> u64 {
+        self.numbers.get(topic).map_or(0, |number| self.entries[*number as usize].seq)
+    }
+
     /// The topic's kept frame.
     pub(super) fn kept(&self, topic: &Bytes) -> Option<&Arc<Frame>> {
         self.entries[*self.numbers.get(topic)? as usize].kept.as_ref()

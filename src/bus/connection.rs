@@ -35,6 +35,8 @@ enum Stream {
 /// A peer whose handshake is complete, and how its frames are read and written.
 pub(super) struct Greeted {
     pub(super) peer: Peer,
+    /// The routing identity it has set, if any.
+    pub(super) identity: Option<Box<[u8]>>,
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
 }
@@ -164,8 +166,9 @@ impl Connection {
             self.write_all(&out).await?;
             out.clear();
             if let Some(peer) = met.map_err(Fault::Handshake)? {
+                let identity = handshake.identity().map(Box::from);
                 let (decoder, encoder) = handshake.into_codec();
-                return Ok(Greeted { peer, decoder, encoder });
+                return Ok(Greeted { peer, identity, decoder, encoder });
             }
         }
     }

@@ -47,6 +47,8 @@ pub(super) struct Guest {
     /// When it came.
     pub(super) since: UnixNanos,
     pub(super) policy: Policy,
+    /// A queue of its own bounds: it is of this process, takes no subscriber's place and is never disconnected.
+    pub(super) local: Option<QueueLimits>,
 }
 
 /// What a subscriber's writer is to do next.
@@ -72,6 +74,7 @@ pub(super) struct Slot {
     pub(super) born: u64,
     joins: Joins,
     wake: Arc<Notify>,
+    limits: SlowLimits,
     /// The writer found nothing and waits.
     asleep: bool,
     slow: Option<Slow>,
@@ -85,6 +88,8 @@ pub(super) struct Hub {
     /// Slots that may be used again.
     free: Vec<SubscriberId>,
     count: usize,
+    /// How many of them are of this process.
+    locals: usize,
     pub(super) topics: Topics,
     pub(super) catalog: Catalog,
     counters: HubCounters,
@@ -99,6 +104,7 @@ impl Hub {
             slots: Vec::new(),
             free: Vec::new(),
             count: 0,
+            locals: 0,
             topics: Topics::new(limits.subscriptions),
             catalog: Catalog::new(limits.topics),
             counters: HubCounters::default(),
@@ -108,7 +114,8 @@ impl Hub {
 
     /// Adds a subscriber without subscriptions, and what wakes its writer; `None` if there are too many.
     pub(super) fn join(&mut self, guest: Guest) -> Option<(SubscriberId, Arc<Notify>)> {
-        if self.count >= self.limits.subscribers {
+        let remote = self.count - self.locals;
+        if remote >= self.limits.subscribers && guest.local.is_none() {
             return None;
         }
         let id = match self.free.pop() {
@@ -119,9 +126,12 @@ impl Hub {
                 id
             }
         };
+        self.locals += usize::from(guest.local.is_some());
         let wake = Arc::new(Notify::new());
+        let slow = if guest.local.is_some() { SlowLimits { time: None, drops: None } } else { self.limits.slow };
         self.slots[id.0 as usize] = Some(Slot {
-            queue: Queue::new(self.limits.queue, guest.policy),
+            queue: Queue::new(guest.local.unwrap_or(self.limits.queue), guest.policy),
+            limits: slow,
             last_seqs: LastSeqs::default(),
             born: self.tick(),
             joins: Joins::default(),
@@ -161,6 +171,7 @@ impl Hub {
     pub(super) fn vacate(&mut self, id: SubscriberId) -> Option<Slot> {
         let slot = self.slots[id.0 as usize].take();
         self.count -= usize::from(slot.is_some());
+        self.locals -= usize::from(slot.as_ref().is_some_and(|slot| slot.guest.local.is_some()));
         slot
     }
 
@@ -199,7 +210,7 @@ impl Hub {
         };
         for id in readers {
             if let Some(slot) = slot(&mut self.slots, *id)
-                && slot.offer(Arc::clone(frame), now, self.limits.slow, &mut self.counters)
+                && slot.offer(Arc::clone(frame), now, &mut self.counters)
             {
                 woken.push(Arc::clone(&slot.wake));
             }
@@ -209,7 +220,7 @@ impl Hub {
     /// Queues a frame for one subscriber, and returns whom to wake for it.
     pub(super) fn send_to(&mut self, id: SubscriberId, frame: Arc<Frame>, now: Mono) -> Option<Arc<Notify>> {
         let slot = slot(&mut self.slots, id)?;
-        slot.offer(frame, || now, self.limits.slow, &mut self.counters).then(|| Arc::clone(&slot.wake))
+        slot.offer(frame, || now, &mut self.counters).then(|| Arc::clone(&slot.wake))
     }
 
     /// Moves frames to `out`: up to `frames`, and until `bytes` are reached. First what it is owed, then the queue, with
@@ -265,7 +276,7 @@ impl Hub {
     /// Whether this subscriber is to be disconnected for being slow.
     pub(super) fn check_slow(&mut self, id: SubscriberId, now: Mono) -> Option<Slow> {
         let slot = slot(&mut self.slots, id)?;
-        slot.slow = slot.slow.or_else(|| slot.queue.overdue(now, self.limits.slow));
+        slot.slow = slot.slow.or_else(|| slot.queue.overdue(now, slot.limits));
         slot.slow
     }
 
@@ -308,13 +319,7 @@ impl Hub {
 impl Slot {
     /// Queues a frame; whether the writer is to be woken. A slow one's queue stays as it is until it leaves, because
     /// dropping so many frames takes long.
-    fn offer(
-        &mut self,
-        frame: Arc<Frame>,
-        now: impl FnOnce() -> Mono,
-        limits: SlowLimits,
-        counters: &mut HubCounters,
-    ) -> bool {
+    fn offer(&mut self, frame: Arc<Frame>, now: impl FnOnce() -> Mono, counters: &mut HubCounters) -> bool {
         if self.slow.is_some() {
             return false;
         }
@@ -324,7 +329,7 @@ impl Slot {
         counters.count(pushed);
         self.slow = match pushed.refused {
             true => Some(Slow::NoRoom { queued: self.queue.len() }),
-            false => self.queue.overdue(now, limits),
+            false => self.queue.overdue(now, self.limits),
         };
         std::mem::take(&mut self.asleep) || self.slow.is_some()
     }

@@ -13,8 +13,10 @@ use super::bind::BindError;
 use super::heartbeat::HeartbeatOptions;
 use super::hub::{Hub, HubLimits};
 use super::listener::{Door, Listeners};
+use super::local::{LocalOptions, LocalSubscriber};
 use super::queue::{Policy, QueueLimits, SlowLimits};
 use super::stats::{BusStats, SubscriberStats};
+use super::topics::SubscribeError;
 use super::{Frame, Outgoing, subscriber};
 use crate::clock;
 use crate::frame::{Encoding, MOST_TOPICS};
@@ -162,6 +164,18 @@ impl Publisher {
         woken.iter().for_each(|writer| writer.notify_one());
     }
 
+    /// Subscribes to these prefixes from within this process.
+    ///
+    /// # Errors
+    /// A prefix that is too long, or too many of them.
+    pub fn subscribe_here(
+        &self,
+        prefixes: &[String],
+        options: LocalOptions,
+    ) -> Result<LocalSubscriber, SubscribeError> {
+        LocalSubscriber::join(&self.shared, prefixes, options)
+    }
+
     /// Sends each subscriber of `heartbeat.` a heartbeat of its own, which `encode` makes of some of its topics and their
     /// last `seq`. Each frame counted there is ahead of the heartbeat in the subscriber's queue, or lost.
     pub async fn beat(&self, encode: impl Fn(&[(Bytes, u64)]) -> Frame) {
@@ -190,6 +204,19 @@ impl Publisher {
         all.sort_by_key(|stats| Reverse((stats.dropped, stats.conflated, stats.queued_frames)));
         all.truncate(most);
         all
+    }
+
+    /// The `seq` of a topic's last frame in this run; 0 if it had none, or is beyond the number of topics that are
+    /// counted.
+    pub fn last_seq(&self, topic: &Bytes) -> u64 {
+        self.shared.hub().catalog.last_seq(topic)
+    }
+
+    /// The subscriber of this process with this name.
+    pub fn subscriber_named(&self, name: &str) -> Option<SubscriberStats> {
+        let hub = self.shared.hub();
+        let id = hub.local_named(name)?;
+        hub.stats_of(id)
     }
 
     /// The topics whose current frame a joiner would get, in order.

@@ -23,11 +23,26 @@ const MAX_FRAMES: usize = 16;
 /// A reply to come: one or more frames.
 pub type Reply<'a> = Pin<Box<dyn Future<Output = Vec<Bytes>> + Send + 'a>>;
 
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asker {
+    /// Its connection: a number that no other connection of this process has.
+    pub connection: u64,
+    /// The routing identity its socket has set, if any. Nothing proves it.
+    pub identity: Option<Box<[u8]>>,
+}
+
+/// Connections are counted over all servers of the process.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+
 /// Answers requests. Requests of one connection come one after the other, those of several at the same time.
 pub trait RequestHandler: Send + Sync {
     /// Answers a request: the last frame of the message; frames before it are its envelope, which the reply gets back.
     /// The future is always run to its end, also when the client leaves; it must not wait for ever.
-    fn handle(&self, request: Bytes) -> Reply<'_>;
+    fn handle<'a>(&'a self, request: Bytes, asker: &'a Asker) -> Reply<'a>;
+
+    /// A connection that may have asked is gone.
+    fn left(&self, _asker: &Asker) {}
 }
 
 /// How to answer requests.
@@ -131,12 +146,15 @@ impl RequestServer {
 async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault> {
     let options = &shared.options;
     let mut draining = shared.door.draining();
-    let Greeted { peer, decoder, encoder } = tokio::select! {
+    let Greeted { peer, identity, decoder, encoder } = tokio::select! {
         greeted = connection.handshake(Role::REPLIER, options.max_request, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
+    let asker = Asker { connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed), identity };
+    let _leaves = Leaves { handler: &*shared.handler, asker: &asker };
     let client = Client {
         shared: &shared,
+        asker: &asker,
         connection: &connection,
         peer,
         decoder,
@@ -154,8 +172,21 @@ async fn serve(shared: Arc<Shared>, connection: Connection) -> Result<(), Fault>
     ended
 }
 
+/// Tells the handler, however the connection ends.
+struct Leaves<'a> {
+    handler: &'a dyn RequestHandler,
+    asker: &'a Asker,
+}
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.handler.left(self.asker);
+    }
+}
+
 struct Client<'a> {
     shared: &'a Shared,
+    asker: &'a Asker,
     connection: &'a Connection,
     peer: Peer,
     decoder: Decoder,
@@ -278,7 +309,7 @@ impl Client<'_> {
     /// Waits for the handler, and meanwhile answers PINGs; otherwise a client with short heartbeats would leave.
     async fn wait_for_reply(&mut self, request: Bytes) -> Result<Vec<Bytes>, Fault> {
         let shared = self.shared;
-        let mut reply = shared.handler.handle(request);
+        let mut reply = shared.handler.handle(request, self.asker);
         let left = loop {
             // Frames may already be here: sent together with the request.
             let met = match self.take_frames() {

@@ -1,7 +1,7 @@
 //! What the bus counts, and what it knows of each subscriber.
 
 use super::faults::Refused;
-use super::hub::Hub;
+use super::hub::{Hub, Slot};
 use super::queue::Policy;
 use super::topics::SubscriberId;
 use crate::frame::Loss;
@@ -72,6 +72,13 @@ impl Hub {
     /// Everyone connected.
     pub(super) fn ids(&self) -> Vec<SubscriberId> {
         (0..).map(SubscriberId).zip(&self.slots).filter(|(_, slot)| slot.is_some()).map(|(id, _)| id).collect()
+    }
+
+    /// The subscriber of this process with this name.
+    pub(super) fn local_named(&self, name: &str) -> Option<SubscriberId> {
+        let named = |slot: &Slot| slot.guest.local.is_some() && slot.guest.peer == name;
+        let at = self.slots.iter().position(|slot| slot.as_ref().is_some_and(named))?;
+        u32::try_from(at).ok().map(SubscriberId)
     }
 
     /// One subscriber, as asking for all at once would hold the lock for too long; `None` once it has left.

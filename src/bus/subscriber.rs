@@ -1,8 +1,8 @@
 //! One subscriber's connection: its subscriptions go to the hub, its queue goes to its socket.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::task::yield_now;
@@ -13,22 +13,19 @@ use super::burst::{Burst, MAX_SLICES};
 use super::connection::{Connection, Greeted, READ_BYTES};
 use super::faults::Fault;
 use super::heartbeat::{Beat, Heartbeat};
-use super::hub::{Guest, Hub, Taken};
+use super::hub::{Guest, Taken};
 use super::listener::Draining;
 use super::losses::LossTable;
+use super::place::Place;
 use super::publisher::Shared;
-use super::topics::SubscriberId;
 use crate::clock;
-use crate::frame::{Notice, notice};
-use crate::model::{Mono, UnixNanos};
+use crate::model::Mono;
 use crate::zmtp::{self, Command, Decoder, Encoder, Peer, Role};
 
 /// Frames taken from the queue for one burst. What was taken can no longer be conflated, and is held until written.
-const BURST_FRAMES: usize = 1024;
+pub(super) const BURST_FRAMES: usize = 1024;
 /// Bytes at which a burst is large enough: more per call gains nothing.
-const BURST_BYTES: usize = 128 * 1024;
-/// Subscriptions removed per turn of the lock when a subscriber leaves.
-const LEAVE_STEP: usize = 256;
+pub(super) const BURST_BYTES: usize = 128 * 1024;
 
 /// Serves one connection, which came in at the endpoint with this number, until it ends.
 pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint: usize) -> Result<(), Fault> {
@@ -38,10 +35,15 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
         greeted = connection.handshake(Role::PUBLISHER, options.max_frame, &options.security, options.handshake) => greeted?,
         () = draining.begun() => return Ok(()),
     };
-    let Greeted { peer, decoder, encoder } = greeted;
-    let guest = Guest { peer: connection.peer().to_string(), since: clock::wall(), policy: shared.policy_of(endpoint) };
+    let Greeted { peer, decoder, encoder, .. } = greeted;
+    let guest = Guest {
+        peer: connection.peer().to_string(),
+        since: clock::wall(),
+        policy: shared.policy_of(endpoint),
+        local: None,
+    };
     let Some((id, wake)) = shared.hub().join(guest) else { return Err(Fault::Full(options.max_subscribers)) };
-    let mut place = Place { shared: &shared, id, left: false };
+    let mut place = Place::new(Arc::clone(&shared), id);
     let subscriber = Subscriber {
         place: &place,
         connection: &connection,
@@ -63,45 +65,8 @@ pub(super) async fn serve(shared: Arc<Shared>, connection: Connection, endpoint:
     ended
 }
 
-/// A subscriber's place in the hub, given back also when its task is aborted.
-struct Place<'a> {
-    shared: &'a Shared,
-    id: SubscriberId,
-    left: bool,
-}
-
-impl Place<'_> {
-    fn hub(&self) -> MutexGuard<'_, Hub> {
-        self.shared.hub()
-    }
-
-    async fn leave(&mut self) {
-        while !self.leave_step() {
-            yield_now().await;
-        }
-    }
-
-    fn leave_step(&mut self) -> bool {
-        // Once it has left, its number may be another's.
-        if !self.left {
-            // Its frames are dropped when the lock is free again.
-            let slot = self.hub().vacate(self.id);
-            drop(slot);
-            let left = self.hub().remove_some(self.id, LEAVE_STEP);
-            self.left = left;
-        }
-        self.left
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        while !self.leave_step() {}
-    }
-}
-
 struct Subscriber<'a> {
-    place: &'a Place<'a>,
+    place: &'a Place,
     connection: &'a Connection,
     peer: Peer,
     decoder: Decoder,
@@ -146,7 +111,7 @@ impl Subscriber<'_> {
     }
 
     fn looks(&self) -> Interval {
-        let mut looks = interval(self.place.shared.options.heartbeat.check_every());
+        let mut looks = interval(self.place.shared().options.heartbeat.check_every());
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.reset();
         looks
@@ -159,7 +124,7 @@ impl Subscriber<'_> {
         }
         let lost = loop {
             let (taken, lost) = {
-                let (mut hub, id) = (self.place.hub(), self.place.id);
+                let (mut hub, id) = (self.place.hub(), self.place.id());
                 (hub.take(id, &mut self.frames, BURST_FRAMES, BURST_BYTES), hub.take_losses(id))
             };
             match taken {
@@ -174,7 +139,7 @@ impl Subscriber<'_> {
         if let Some(context) = self.pong.take() {
             self.encoder.put_pong(&mut self.commands, &context);
         }
-        self.place.shared.frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
+        self.place.shared().frames_sent.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
         self.burst.fill(&self.commands, &mut self.frames, &mut self.encoder);
         self.commands.clear();
         Ok(())
@@ -182,19 +147,8 @@ impl Subscriber<'_> {
 
     /// Says what was lost, before the frames that were taken and came after it. It takes no place in the queue.
     fn add_notice(&mut self, since: Mono, losses: &LossTable) {
-        let now = clock::now();
-        let ago = u64::try_from(now.mono.since(since).as_nanos()).unwrap_or(u64::MAX);
         self.notices += 1;
-        self.place.shared.notices.fetch_add(1, Ordering::Relaxed);
-        let told = Notice {
-            epoch: self.place.shared.options.epoch,
-            seq: self.notices,
-            ts_pub: now.wall,
-            since: UnixNanos(now.wall.0.saturating_sub(ago)),
-            topics: &losses.rows(),
-            other: losses.other(),
-        };
-        self.frames.insert(0, Arc::new(notice(self.place.shared.options.encoding, told)));
+        self.frames.insert(0, Arc::new(self.place.notice(self.notices, since, losses)));
     }
 
     fn write(&mut self) -> Result<(), Fault> {
@@ -203,18 +157,18 @@ impl Subscriber<'_> {
         let written = self.connection.try_write(&slices[..count])?;
         self.burst.advance(written);
         self.heartbeat.busy();
-        self.place.shared.bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
+        self.place.shared().bytes_sent.fetch_add(written as u64, Ordering::Relaxed);
         Ok(())
     }
 
     fn check_slow(&self) -> Result<(), Fault> {
         let now = clock::now().mono;
-        self.place.hub().check_slow(self.place.id, now).map_or(Ok(()), |slow| Err(Fault::Slow(slow)))
+        self.place.hub().check_slow(self.place.id(), now).map_or(Ok(()), |slow| Err(Fault::Slow(slow)))
     }
 
     fn look(&mut self) -> Result<(), Fault> {
         // A key may have been taken off the list since the peer showed it.
-        if !self.place.shared.options.security.still_allows(self.peer.key.as_ref()) {
+        if !self.place.shared().options.security.still_allows(self.peer.key.as_ref()) {
             return Err(Fault::Revoked);
         }
         self.check_slow()?;
@@ -224,7 +178,7 @@ impl Subscriber<'_> {
         match self.heartbeat.look() {
             Beat::Wait => {}
             Beat::Ping => self.encoder.put_ping(&mut self.commands, 0),
-            Beat::Dead => return Err(Fault::Silent(self.place.shared.options.heartbeat.drop_after)),
+            Beat::Dead => return Err(Fault::Silent(self.place.shared().options.heartbeat.drop_after)),
         }
         Ok(())
     }
@@ -236,8 +190,8 @@ impl Subscriber<'_> {
             let command =
                 if frame.command { zmtp::parse_command(frame.body)? } else { zmtp::parse_subscription(frame.body) };
             match command {
-                Command::Subscribe(prefix) => self.place.hub().subscribe(self.place.id, prefix)?,
-                Command::Cancel(prefix) => self.place.hub().cancel(self.place.id, prefix),
+                Command::Subscribe(prefix) => self.place.hub().subscribe(self.place.id(), prefix)?,
+                Command::Cancel(prefix) => self.place.hub().cancel(self.place.id(), prefix),
                 Command::Ping { context, .. } => self.pong = Some(context.to_vec()),
                 Command::Error(_) => return Err(Fault::Closed),
                 Command::Ready(_) | Command::Pong | Command::Other => {}

@@ -21,6 +21,9 @@ pub enum SubscribeError {
     /// This subscriber has as many as it may have.
     #[error("more than {0} subscriptions")]
     TooMany(usize),
+    /// Subscribers have run out of numbers.
+    #[error("no place for another subscriber")]
+    NoPlace,
 }
 
 /// All subscriptions of all subscribers. Subscribing twice to a prefix needs cancelling twice.

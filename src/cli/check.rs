@@ -39,13 +39,14 @@ fn summary(config: &Config) -> String {
     };
     let off = |bind: &Option<String>| bind.clone().unwrap_or_else(|| "off".to_owned());
     let mut text = format!(
-        "bus        {} ({encoding}){}\nsnapshots  {}{}\ncontrol    {}{}\nadmin      {}\n",
+        "bus        {} ({encoding}){}\nsnapshots  {}{}\ncontrol    {}{}{}\nadmin      {}\n",
         binds(bus),
         bus.auth.shown(),
         bus.snapshot_bind,
         bus.auth.shown(),
         off(&config.control.bind),
         config.control.auth.shown(),
+        if config.control.token.is_some() { "  token" } else { "" },
         off(&config.admin.listen),
     );
     for note in &config.security.notes {
@@ -63,7 +64,7 @@ fn summary(config: &Config) -> String {
             feed.market,
             counted(symbols, "symbol"),
             counted(streams, "stream"),
-            feed.endpoints.urls.join(" "),
+            feed.urls().join(" "),
         );
         for note in &feed.notes {
             let _ = writeln!(text, "  note: {note}");

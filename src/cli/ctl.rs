@@ -1,5 +1,6 @@
 //! `tickbus ctl`: asks or tells a running gateway, over its control socket.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,21 +19,41 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The gateway answers at once when it cannot wait: then it is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Arguments that are numbers, where they look like one; and those that are JSON.
-const NUMBERS: [&str; 4] = ["n", "from", "to", "wait_ms"];
+const NUMBERS: [&str; 5] = ["n", "from", "to", "wait_ms", "within_ms"];
 const JSON: [&str; 2] = ["args", "params"];
+/// Operations that have to do with a list of streams, and what of it is given in turn.
+const OF_STREAMS: [&str; 3] = ["open", "subscribe", "unsubscribe"];
+const LISTS: [(&str, &str); 4] =
+    [("symbol", "symbols"), ("symbols", "symbols"), ("channel", "channels"), ("channels", "channels")];
+/// Settings of a feed that are texts, whatever they look like.
+const TEXTS: [&str; 9] = ["name", "venue", "market", "url", "rest_url", "rpc", "data", "events", "credentials"];
 
 /// Arguments of `tickbus ctl`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The answer is one JSON object on stdout.
+#[command(
+    after_help = "The answer is one JSON object on stdout. docs/CONTROL.md has every request with its answers and errors.
 
-Operations:
+Feeds and streams:
+  open NAME venue=VENUE market=MARKET [KEY=VALUE…]
+                                     open a feed; the keys are those of a feed in the config
+  close NAME                         close a feed and forget what is kept of it
+  subscribe FEED channel=C symbol=S  wish for streams; answered when the venue has answered
+  unsubscribe FEED channel=C symbol=S
+                                     take that wish back; a stream is left when nobody wishes it any more
   feeds                              the feeds and their states
-  status [feed=NAME]                 every symbol's state, counters, the bus
-  snapshot topic=TOPIC               the current book frame, full depth
-  topics                             topics whose current frame a joiner gets
-  stats                              the bus's counters
+  status [feed=NAME]                 every symbol's state, who wishes what, counters, the bus
   resync feed=NAME symbol=SYMBOL     ask the venue for one book anew
-  reload                             read the lists of client keys again
+
+Data:
+  get channel=C venue=V market=M symbol=S [n=N]
+                                     the latest value, or the latest n; feed=NAME for venue and market, or topic=TOPIC
+  snapshot topic=TOPIC               the current book frame, full depth
+  clear [feed=NAME] [symbol=SYMBOL]  forget the latest values
+  topics                             topics whose current frame a joiner gets
+  stats                              the bus's counters and subscribers
+
+The gateway:
+  reload                             read the config and the lists of client keys again
   shutdown                           end the gateway
 
 Of feeds from a QUIK terminal:
@@ -42,14 +63,22 @@ Of feeds from a QUIK terminal:
   rpc feed=NAME method=NAME [args=JSON]
                                      call one of the terminal's functions
 
-TIME is nanoseconds since 1970 or as 2026-11-21T10:00:00+03:00.
+Several symbols or channels: with commas, or the key again. TIME is nanoseconds since 1970 or as
+2026-11-21T10:00:00+03:00.
 
 Examples:
   tickbus ctl status
+  tickbus ctl open extra venue=bybit market=spot publish.book_depth=10
+  tickbus ctl subscribe extra channel=book:50,trade symbol=BTCUSDT symbol=ETHUSDT
+  tickbus ctl get feed=extra channel=trade symbol=BTCUSDT n=10
+  tickbus ctl unsubscribe extra channel=trade symbol=ETHUSDT
+  tickbus ctl close extra
+  tickbus ctl open mine venue=okx market=spot credentials.key.env=KEY credentials.secret.file=/run/secret
   tickbus ctl resync feed=bybit_linear symbol=BTCUSDT
   tickbus ctl history feed=quik symbol=RIZ6 interval=1m n=1000
   tickbus ctl params feed=quik params='{\"BID\": 500, \"LAST\": 1000}'
-  tickbus ctl rpc feed=quik method=getClassInfo args='{\"class_code\": \"SPBFUT\"}'")]
+  tickbus ctl rpc feed=quik method=getClassInfo args='{\"class_code\": \"SPBFUT\"}'"
+)]
 pub struct Args {
     /// The gateway's control socket.
     #[arg(long, value_name = "ENDPOINT", default_value = "tcp://127.0.0.1:5557", env = "TICKBUS_CONTROL")]
@@ -60,10 +89,16 @@ pub struct Args {
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
     pub access: AccessArgs,
+    /// Whose wishes these are: a wish is taken back under the name it was made under.
+    #[arg(long, value_name = "NAME", default_value = "ctl")]
+    pub client: String,
+    /// File with the token of a gateway that demands one (`control.token`). `TICKBUS_TOKEN` may hold it instead.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// What to do.
     #[arg(value_name = "OP")]
     pub op: String,
-    /// The operation's arguments.
+    /// The operation's arguments; the first may be the name of the feed alone.
     #[arg(value_name = "KEY=VALUE")]
     pub args: Vec<String>,
 }
@@ -74,7 +109,7 @@ pub struct Args {
 /// No gateway there, no answer in time, or a refusal.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
-    let body = body(&args.op, &args.args)?;
+    let body = request(&args)?;
     let json = ask(&args, &security, &body).await?;
     super::print(&format!("{json}\n"))?;
     let parsed: Value = serde_json::from_str(&json).unwrap_or_default();
@@ -84,14 +119,77 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The request's text.
-fn body(op: &str, args: &[String]) -> anyhow::Result<String> {
-    let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
-    for text in args {
-        let (key, value) = text.split_once('=').with_context(|| format!("{text:?}: write KEY=VALUE"))?;
-        fields.insert(key.to_owned(), typed(key, value)?);
+/// The request's text, with who asks.
+fn request(args: &Args) -> anyhow::Result<String> {
+    let mut fields = fields(&args.op, &args.args)?;
+    if OF_STREAMS.contains(&args.op.as_str()) {
+        fields.entry("client").or_insert_with(|| args.client.clone().into());
+    }
+    if matches!(args.op.as_str(), "subscribe" | "unsubscribe") {
+        // So that the gateway's answer, even that there is none of the venue, comes before we stop waiting for it.
+        let within = (args.timeout * 800).min(30_000);
+        fields.entry("within_ms").or_insert_with(|| within.into());
+    }
+    if let Some(token) = token(args)? {
+        fields.insert("token".to_owned(), token.into());
     }
     Ok(Value::Object(fields).to_string())
+}
+
+fn token(args: &Args) -> anyhow::Result<Option<String>> {
+    let Some(path) = &args.token_file else { return Ok(std::env::var("TICKBUS_TOKEN").ok()) };
+    let read = std::fs::read_to_string(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    Ok(Some(read.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The request's fields, from `KEY=VALUE` texts and a name.
+fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
+    for (at, text) in args.iter().enumerate() {
+        match text.split_once('=') {
+            None if at == 0 && op != "get" => {
+                let key = if matches!(op, "open" | "close") { "name" } else { "feed" };
+                fields.insert(key.to_owned(), Value::String(text.clone()));
+            }
+            None => bail!(Usage(format!("{text:?}: write KEY=VALUE"))),
+            Some((key, value)) => put(&mut fields, op, key, value)?,
+        }
+    }
+    Ok(fields)
+}
+
+fn put(fields: &mut Map<String, Value>, op: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let list = LISTS.iter().find(|(known, _)| OF_STREAMS.contains(&op) && *known == key);
+    if let Some((_, list)) = list {
+        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
+        if let Value::Array(all) = fields.entry(*list).or_insert_with(|| Value::Array(Vec::new())) {
+            all.extend(items);
+        }
+        return Ok(());
+    }
+    let typed = if op == "open" { setting(key, value) } else { typed(key, value)? };
+    let mut place = fields;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() || op != "open" {
+            let whole = if op == "open" { part } else { key };
+            place.insert(whole.to_owned(), typed);
+            return Ok(());
+        }
+        let inner = place.entry(part).or_insert_with(|| Value::Object(Map::new()));
+        place = inner.as_object_mut().with_context(|| format!("{key}: {part} is no object"))?;
+    }
+    Ok(())
+}
+
+/// A setting of a feed: JSON if it looks like it, unless it is a text.
+fn setting(key: &str, text: &str) -> Value {
+    let section = key.split('.').next().unwrap_or(key);
+    let as_text = || Value::String(text.to_owned());
+    if TEXTS.contains(&section) && !text.starts_with('{') {
+        return as_text();
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| as_text())
 }
 
 fn typed(key: &str, text: &str) -> anyhow::Result<Value> {
@@ -147,7 +245,7 @@ mod tests {
 
     fn read(op: &str, args: &[&str]) -> anyhow::Result<Value> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Ok(serde_json::from_str(&body(op, &args)?)?)
+        Ok(Value::Object(fields(op, &args)?))
     }
 
     #[test]
@@ -162,7 +260,37 @@ mod tests {
         assert_eq!(called["args"], serde_json::json!({"index": 1, "a": "=x"}));
         assert_eq!(read("status", &["feed=1"]).expect("a request")["feed"], "1");
         assert!(read("rpc", &["args=nonsense"]).is_err_and(|error| error.to_string().contains("no JSON")));
-        assert!(read("rpc", &["args"]).is_err_and(|error| error.to_string().contains("KEY=VALUE")));
+        assert!(read("rpc", &["feed=a", "args"]).is_err_and(|error| error.to_string().contains("KEY=VALUE")));
+    }
+
+    #[test]
+    fn feeds_and_streams_are_written_short() {
+        let asked = ["x", "channel=book:50,trade", "symbol=A", "symbols=B, C", "within_ms=0"];
+        let expected = serde_json::json!({
+            "op": "subscribe", "feed": "x", "channels": ["book:50", "trade"], "symbols": ["A", "B", "C"], "within_ms": 0,
+        });
+        assert_eq!(read("subscribe", &asked).expect("a request"), expected);
+        let asked = [
+            "x",
+            "venue=okx",
+            "market=spot",
+            "publish.book_depth=10",
+            "publish.book_interval_ms=5",
+            "credentials.key.env=1",
+            "credentials.secret=12345",
+            "silence_ms=1000",
+            "url=ws://127.0.0.1:1",
+        ];
+        let expected = serde_json::json!({
+            "op": "open", "name": "x", "venue": "okx", "market": "spot", "url": "ws://127.0.0.1:1", "silence_ms": 1000,
+            "publish": {"book_depth": 10, "book_interval_ms": 5},
+            "credentials": {"key": {"env": "1"}, "secret": "12345"},
+        });
+        assert_eq!(read("open", &asked).expect("a request"), expected);
+        assert_eq!(read("close", &["x"]).expect("a request"), serde_json::json!({"op": "close", "name": "x"}));
+        let got = read("get", &["topic=trade.v.m.A.B.", "n=2"]).expect("a request");
+        assert_eq!(got, serde_json::json!({"op": "get", "topic": "trade.v.m.A.B.", "n": 2}));
+        assert!(read("open", &["x", "venue=okx", "venue.a=1"]).is_err());
     }
 
     #[tokio::test]
@@ -183,7 +311,7 @@ mod tests {
         };
         let command = crate::cli::Cli::try_parse_from(["tickbus", "ctl", "--endpoint", &endpoint, "history", "n=9"]);
         let Ok(crate::cli::Cli { command: crate::cli::Command::Ctl(args), .. }) = command else { panic!("a command") };
-        let body = body(&args.op, &args.args).unwrap();
+        let body = request(&args).unwrap();
         let (answer, ()) = tokio::join!(ask(&args, &ClientSecurity::Null, &body), serve);
         assert_eq!(answer.unwrap(), r#"{"ok":true,"candles":[]}"#);
     }

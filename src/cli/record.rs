@@ -90,6 +90,8 @@ fn choose_feeds(names: &[String], config: &mut Config) -> Result<(), Usage> {
     }
     if !names.is_empty() {
         config.feeds.retain(|feed| names.contains(&feed.name));
+        // Read again, it would have all of them.
+        config.source = None;
     }
     Ok(())
 }

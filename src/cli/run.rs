@@ -8,6 +8,8 @@ use tracing::info;
 use super::ConfigArgs;
 use crate::app::Gateway;
 use crate::config::Config;
+use crate::control::ControlPlane;
+use crate::sink::redis::Commands as _;
 
 /// Arguments of `tickbus run`.
 #[derive(Debug, clap::Args)]
@@ -23,7 +25,7 @@ pub struct Args {
 }
 
 /// Runs until told to stop: by SIGTERM, SIGINT or the control socket. A second signal ends at once. SIGHUP reads the
-/// lists of client keys again.
+/// config and the lists of client keys again, and applies what can change while it runs.
 ///
 /// # Errors
 /// A socket that cannot be bound, or TLS roots that cannot be read.
@@ -38,7 +40,10 @@ pub async fn run(_args: Args, config: Config) -> anyhow::Result<ExitCode> {
             () = gateway.stop_requested() => info!(asked = "control socket", "Ending"),
             _ = hangup.recv() => {
                 // What changed, or is wrong, is in the log.
-                drop(gateway.running().reload().await);
+                let reload = serde_json::json!({"op": "reload"});
+                let plane = ControlPlane::new(gateway.running().clone());
+                // Closing feeds takes a moment, in which other signals count.
+                tokio::spawn(async move { drop(plane.execute(reload).await) });
                 continue;
             }
         }

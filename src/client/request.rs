@@ -86,7 +86,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::bus::{Reply, RequestHandler, RequestOptions, RequestServer};
+    use crate::bus::{Asker, Reply, RequestHandler, RequestOptions, RequestServer};
     use crate::zmtp::{AllowList, Clients, KeyPair, ServerSecurity};
     use zeromq::{RouterSocket, Socket, SocketRecv, SocketSend, ZmqMessage};
 
@@ -108,7 +108,7 @@ mod tests {
     struct Echo;
 
     impl RequestHandler for Echo {
-        fn handle(&self, request: Bytes) -> Reply<'_> {
+        fn handle<'a>(&'a self, request: Bytes, _asker: &'a Asker) -> Reply<'a> {
             Box::pin(async move { vec![request] })
         }
     }

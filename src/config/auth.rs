@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::client_keys::{self, KeyList};
 use super::problem::{Findings, member};
 use super::secret::{Environment, SecretSource};
+use crate::secret::Secret;
 use crate::zmtp::{
     AllowList, Clients, KeyPair, LONGEST_CREDENTIAL, PublicKey, ServerSecurity, Users, is_readable_by_all,
 };
@@ -96,6 +97,8 @@ pub struct Security {
     pub bus: ServerSecurity,
     /// Of the control socket.
     pub control: ServerSecurity,
+    /// What requests to the control socket must carry.
+    pub token: Option<Secret>,
     /// The lists of client keys that are kept in files.
     pub lists: Vec<KeyList>,
     /// What is allowed but had better be otherwise, for one log line each.
@@ -252,7 +255,7 @@ fn listed(keys: &[String], path: &str, findings: &mut Findings) -> BTreeSet<Publ
 }
 
 /// Notes a secret's file that every user may read. One that cannot be looked at is reported when it is read.
-fn note_if_open(source: &SecretSource, path: &str, security: &mut Security) {
+pub(super) fn note_if_open(source: &SecretSource, path: &str, security: &mut Security) {
     if let Some(file) = &source.file
         && is_readable_by_all(Path::new(file)).unwrap_or(false)
     {

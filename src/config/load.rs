@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -27,7 +27,30 @@ pub fn load(path: &Path, set: &[String]) -> Result<Config, Problems> {
         let path = String::new();
         Problems(vec![Problem { origin: origin.clone(), path, message }])
     })?;
-    Layers { origin, text, env: std::env::vars_os().collect(), set: set.to_vec() }.check()
+    let config = Layers { origin, text, env: std::env::vars_os().collect(), set: set.to_vec() }.check()?;
+    Ok(Config { source: Some(Source { path: path.to_owned(), set: set.to_vec() }), ..config })
+}
+
+/// Where a config comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: PathBuf,
+    set: Vec<String>,
+}
+
+impl Source {
+    /// Whether the file is still there.
+    pub fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Reads it again, as [`load`] did.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn load(&self) -> Result<Config, Problems> {
+        load(&self.path, &self.set)
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {

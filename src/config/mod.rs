@@ -3,8 +3,10 @@
 //! Later layers win: `config.json` < `TICKBUS__SECTION__KEY` < `--set section.key=value`. Every problem is reported
 //! at once, each with where it comes from and its path.
 
+pub mod at_run_time;
 pub mod auth;
 mod client_keys;
+pub mod credentials;
 mod hint;
 pub mod jobs;
 mod json;
@@ -15,6 +17,7 @@ mod problem;
 pub mod schema;
 pub mod secret;
 mod shape;
+pub mod sinks;
 mod streams;
 mod terminal;
 mod terminal_auth;
@@ -24,6 +27,6 @@ mod validate;
 
 pub use auth::Security;
 pub use client_keys::{KeyList, KeyListChange, reload};
-pub use load::{Layers, load};
+pub use load::{Layers, Source, load};
 pub use plan::{Config, FeedPlan, TerminalPlan};
 pub use problem::{Problem, Problems};

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::auth::Security;
-use super::schema::{Admin, Bus, Connect, Control, Log, Publish};
+use super::load::Source;
+use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
 use crate::jobs::JobPlan;
 use crate::model::Stream;
-use crate::venue::{Endpoints, TerminalSpec, VenueDef};
+use crate::sink::redis::RedisOptions;
+use crate::venue::{Credentials, Endpoints, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
 /// A config that has passed every check.
@@ -25,12 +27,20 @@ pub struct Config {
     pub log: Log,
     /// The connect budget.
     pub connect: Connect,
+    /// What is kept of every feed.
+    pub store: Store,
     /// What the sockets demand of their clients.
     pub security: Security,
+    /// The Redis sink, if there is one.
+    pub redis: Option<RedisOptions>,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.
     pub jobs: Vec<JobPlan>,
+    /// All of it as it was written, with the defaults: what a later reading is compared with.
+    pub settings: Settings,
+    /// Where it can be read again; `None` for one that is not a file.
+    pub source: Option<Source>,
 }
 
 /// One feed, resolved.
@@ -54,8 +64,12 @@ pub struct FeedPlan {
     pub silence: Option<Duration>,
     /// How its terminal is reached; `None` for venues on a websocket.
     pub terminal: Option<TerminalPlan>,
+    /// What to sign in with.
+    pub credentials: Option<Credentials>,
     /// What was read otherwise than written (retired channels and hosts), for one log line each.
     pub notes: Vec<String>,
+    /// All of it as it was written, with the defaults.
+    pub settings: Feed,
 }
 
 /// How a trading terminal is reached, and what is asked of it. Feeds whose endpoints and security are the same share
@@ -85,6 +99,15 @@ impl FeedPlan {
     pub fn book_depth(&self, symbol: &str) -> u16 {
         let implied = self.book_depths.get(symbol).copied().unwrap_or(u16::MAX);
         implied.min(self.publish.book_depth)
+    }
+
+    /// The addresses its streams are reached at: one connection each.
+    pub fn urls(&self) -> Vec<&str> {
+        let mut routes: Vec<_> =
+            self.streams.iter().map(|stream| (self.venue.route_of)(&self.market, stream)).collect();
+        routes.sort_unstable();
+        routes.dedup();
+        routes.iter().filter_map(|route| self.endpoints.urls.get(usize::from(route.0))).map(String::as_str).collect()
     }
 
     /// How many symbols it has streams of.

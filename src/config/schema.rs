@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 use crate::bus::Policy;
 
 use super::auth::Auth;
+use super::credentials::CredentialSources;
 use super::jobs::Job;
+use super::secret::SecretSource;
+use super::sinks::Sinks;
 use super::terminal::Terminal;
 use super::terminal_auth::TerminalAuth;
 
@@ -33,6 +36,10 @@ pub struct Settings {
     pub log: Log,
     /// How often the process as a whole may dial venues.
     pub connect: Connect,
+    /// The latest values that are kept of every feed, for `tickbus ctl get` and the sinks.
+    pub store: Store,
+    /// Where frames go besides the bus.
+    pub sinks: Sinks,
     /// The feeds by name. Names are lower case letters, digits and single underscores. May be empty: feeds can be opened at
     /// run time.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
@@ -189,11 +196,53 @@ pub struct Control {
     pub bind: Option<String>,
     /// What clients of the control socket must show.
     pub auth: Auth,
+    /// A secret that every request must carry as `"token"`. Without CURVE whoever listens on the way can read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
+    pub token: Option<SecretSource>,
+    /// A file that keeps what was opened and subscribed to at run time over a restart. `null`: nothing is kept.
+    pub state_file: Option<String>,
+    /// Requests a second that one connection may make in the long run, and twice as many at once; all connections
+    /// together may make a hundred times as many.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_per_second: u32,
+    /// Connections to the control socket at one time; more are refused.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_clients: u32,
 }
 
 impl Default for Control {
     fn default() -> Self {
-        Self { bind: Some("tcp://127.0.0.1:5557".to_owned()), auth: Auth::default() }
+        Self {
+            bind: Some("tcp://127.0.0.1:5557".to_owned()),
+            auth: Auth::default(),
+            token: None,
+            state_file: None,
+            max_per_second: 200,
+            max_clients: 2_048,
+        }
+    }
+}
+
+/// The latest values that are kept of every feed: the last book, ticker and so on of each symbol, and of what comes as a
+/// stream the last few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Trades kept of each symbol; as many liquidations, orders and fills.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub trades: u32,
+    /// Candles kept of each symbol and interval.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub candles: u32,
+    /// Bytes kept of one feed; beyond them the oldest trades and candles go first.
+    #[schemars(range(min = 1_048_576, max = 68_719_476_736_u64))]
+    pub max_bytes: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { trades: 1_000, candles: 1_000, max_bytes: 256 * 1024 * 1024 }
     }
 }
 
@@ -286,6 +335,10 @@ pub struct Feed {
     pub url: Option<String>,
     /// REST address instead of the venue's own.
     pub rest_url: Option<String>,
+    /// An API key of the venue, for private channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "CredentialSources")]
+    pub credentials: Option<CredentialSources>,
     /// Milliseconds without data after which a stream counts as stale. `null` leaves it to the venue's default.
     #[schemars(range(min = 1_000, max = 86_400_000))]
     pub silence_ms: Option<u64>,

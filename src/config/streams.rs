@@ -36,6 +36,10 @@ pub(super) fn resolve(
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };
     table.notes.extend(endpoints.note.clone());
+    let credentials = feed
+        .credentials
+        .as_ref()
+        .and_then(|sources| sources.resolve(&format!("{path}.credentials"), environment, findings));
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
@@ -44,11 +48,26 @@ pub(super) fn resolve(
         endpoints,
         publish: feed.publish.clone(),
         book_depths: table.book_depths,
-        silence: feed.silence_ms.map(Duration::from_millis),
+        silence: feed.silence_ms.map(Duration::from_millis).or(venue.silence),
         terminal,
+        credentials,
         notes: table.notes,
+        settings: feed.clone(),
     };
     Some((plan, table.entries))
+}
+
+/// The streams of a feed whose venue and market are known, and notes on what was translated.
+pub(super) fn expand(
+    path: &str,
+    feed: &Feed,
+    venue: &'static VenueDef,
+    findings: &mut Findings,
+) -> (Vec<Stream>, Vec<String>) {
+    let symbols = check_symbols(path, feed, venue, &feed.market, findings);
+    let mut table = Table::new(path, venue, &feed.market);
+    table.fill(feed, &symbols, findings);
+    (table.streams, table.notes)
 }
 
 /// The feed's venue; `None` also when it has no such market.

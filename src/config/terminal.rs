@@ -88,7 +88,11 @@ pub(super) fn resolve(
 ) -> Option<(TerminalPlan, Endpoints)> {
     let is_terminal = venue.transport == Transport::Terminal;
     let misplaced: &[(&str, bool)] = if is_terminal {
-        &[("url", feed.url.is_some()), ("rest_url", feed.rest_url.is_some())]
+        &[
+            ("url", feed.url.is_some()),
+            ("rest_url", feed.rest_url.is_some()),
+            ("credentials", feed.credentials.is_some()),
+        ]
     } else {
         &[
             ("rpc", feed.rpc.is_some()),

@@ -3,12 +3,14 @@
 mod auth;
 mod terminal;
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
-use crate::model::{BookDepth, Channel, Interval};
+use crate::model::{AccountKind, BookDepth, Channel, Interval};
 use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef, one_route};
 
 const fn market(id: &'static str) -> Market {
@@ -32,10 +34,12 @@ static ACME: VenueDef = VenueDef {
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
     is_mixed: false,
+    silence: None,
 };
 
 /// `book:50`, … and `old_book_25.SYMBOL`, which subscribes to 50 levels and publishes 25.
@@ -47,6 +51,7 @@ fn parse_channel(_: &str, text: &str) -> Result<ChannelSpec, String> {
         "trade" => spec(Channel::Trade),
         "ticker" => spec(Channel::Ticker),
         "bbo" => spec(Channel::Bbo),
+        "order" => spec(Channel::Account(AccountKind::Order)),
         "candle:1m" => spec(Channel::Candle(Interval { count: 1, unit: 'm' })),
         _ => match text.strip_prefix("old_book_25.") {
             Some(symbol) => Ok(ChannelSpec {
@@ -352,4 +357,22 @@ fn text_that_is_no_config_is_refused() {
 fn a_file_that_cannot_be_read_is_a_problem() {
     let problems = load(std::path::Path::new("/nonexistent/config.json"), &[]).unwrap_err();
     assert!(problems.to_string().starts_with("/nonexistent/config.json: cannot be opened: "), "{problems}");
+}
+
+#[test]
+fn an_accounts_channel_names_no_symbol_and_has_one_feed() {
+    let alone = check(feeds(json!({"a": {"channels": ["order"]}}))).unwrap();
+    let feed = &alone.feeds[0];
+    assert_eq!((feed.streams[0].symbol.as_str(), feed.streams.len(), feed.symbol_count()), ("", 1, 0));
+    assert_eq!(feed.urls().len(), 1);
+    let beside = check(feeds(json!({"a": {"symbols": ["X", "Y"], "channels": ["trade", "order"]}}))).unwrap();
+    assert_eq!((beside.feeds[0].streams.len(), beside.feeds[0].symbol_count()), (3, 2));
+    let twice = problems_of(feeds(json!({"a": {"channels": ["order", "order"]}})));
+    assert_eq!(twice, ["config.json: feeds.a.channels[1]: order is already given by channels[0]"]);
+    let two = json!({"a": {"channels": ["order"]}, "b": {"market": "spot", "channels": ["order"]}});
+    let found = problems_of(feeds(two));
+    assert!(
+        found[0].starts_with("config.json: feeds.b.channels[0]: \"order\" is published by feeds.a too"),
+        "{found:?}"
+    );
 }

@@ -1,9 +1,10 @@
 //! Rules that join several fields, or that a JSON Schema cannot say: endpoints, addresses, and one source per topic.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use super::auth::{Of, Security};
+use super::auth::{Of, Security, note_if_open};
 use super::problem::{Findings, member, quoted};
 use super::schema::{Bind, Settings};
 use super::secret::Environment;
@@ -11,6 +12,9 @@ use super::{Config, FeedPlan, jobs, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
+
+/// A token shorter than this, in bytes, had better be longer.
+const GOOD_TOKEN: usize = 16;
 
 /// Checks what the schema cannot, and resolves the feeds. The result is worth something only if nothing was found.
 pub(super) fn check(
@@ -23,6 +27,7 @@ pub(super) fn check(
     let mut security = Security::default();
     security.bus = settings.bus.auth.resolve(Of::Bus, environment, &mut security, findings);
     security.control = settings.control.auth.resolve(Of::Control, environment, &mut security, findings);
+    let redis = settings.sinks.resolve(environment, findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
     for (name, feed) in &settings.feeds {
@@ -47,12 +52,37 @@ pub(super) fn check(
         let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";
         findings.add("feeds", why);
     }
-    let Settings { bus, control, admin, log, connect, .. } = settings;
-    Config { bus, control, admin, log, connect, security, feeds, jobs }
+    check_token(&settings, environment, &mut security, findings);
+    check_state_file(&settings, findings);
+    let Settings { bus, control, admin, log, connect, store, .. } = settings.clone();
+    Config { bus, control, admin, log, connect, store, security, redis, feeds, jobs, settings, source: None }
+}
+
+/// Reads the secret that requests to the control socket must carry, if there is to be one.
+fn check_token(settings: &Settings, environment: &Environment, security: &mut Security, findings: &mut Findings) {
+    let Some(source) = &settings.control.token else { return };
+    let token = source.read(environment).map_err(|what| findings.add("control.token", what)).ok();
+    if token.as_ref().is_some_and(|token| token.reveal().len() < GOOD_TOKEN) {
+        let what = source.shown();
+        security.notes.push(format!("control.token: {what} has fewer than {GOOD_TOKEN} bytes, which can be guessed"));
+    }
+    note_if_open(source, "control.token", security);
+    security.token = token;
+}
+
+fn check_state_file(settings: &Settings, findings: &mut Findings) {
+    let Some(path) = settings.control.state_file.as_deref().map(Path::new) else { return };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.file_name().is_none() || path.is_dir() {
+        findings.add("control.state_file", format!("{} is no file", quoted(&path.display().to_string())));
+    } else if !folder.is_dir() {
+        let folder = folder.display().to_string();
+        findings.add("control.state_file", format!("there is no folder {}; make it first", quoted(&folder)));
+    }
 }
 
 /// Names must survive environment variables: lower case, and `__` separates keys there.
-fn is_feed_name(name: &str) -> bool {
+pub(super) fn is_feed_name(name: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     name.split('_').all(word)
 }
@@ -71,8 +101,9 @@ fn check_sockets(settings: &Settings, findings: &mut Findings) {
         check_socket(path, text.parse(), (!free).then_some(advice), &mut bound, findings);
     }
     if let Some(text) = &settings.control.bind {
-        let advice = "whoever reaches it controls the gateway: let control.auth keep strangers out, or bind 127.0.0.1";
-        let free = settings.control.auth.keeps_strangers_out();
+        let advice = "whoever reaches it controls the gateway: let control.auth keep strangers out, or set control.token \
+                      (which others on the way can read without CURVE), or bind 127.0.0.1";
+        let free = settings.control.auth.keeps_strangers_out() || settings.control.token.is_some();
         check_socket("control.bind".to_owned(), text.parse(), (!free).then_some(advice), &mut bound, findings);
     }
     let advice = Some("only loopback is allowed, because whoever reaches it sees the state of everything");

@@ -1,160 +1,319 @@
 //! The commands: read, carried out, answered.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
-use super::reply;
-use super::{FeedHandle, Running};
+use super::reply::{self, Code, Failure};
+use super::wished::Owner;
+use super::{Caller, Running, RunningFeed, get, open, reload, subscribe};
+use crate::bus::Frame;
+use crate::config::at_run_time;
 use crate::frame::parse_topic;
 use crate::io::command::Command;
-use crate::zmtp::PublicKey;
 
 /// Which door a request came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
-    Snapshot,
+    /// Reads only; whether it may tell who subscribes.
+    Snapshot { shows_peers: bool },
+    /// Everything.
     Control,
 }
 
-/// A request. Which fields are needed depends on `op`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
+/// A request, read as far as every command needs it.
+#[derive(Debug)]
+pub(super) struct Request {
     op: String,
-    topic: Option<String>,
-    feed: Option<String>,
-    symbol: Option<String>,
+    /// Who asks, as it says.
+    client: Option<String>,
+    pub(super) token: Option<String>,
+    /// The rest.
+    fields: Map<String, Value>,
+    /// JSON text without client and token, for commands that a session answers.
+    text: String,
+}
+
+/// What is sent back.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// One JSON object.
+    Fields(Value),
+    /// A frame of the bus.
+    Frame(Frame),
+    /// JSON text of a session.
+    Text(String),
 }
 
 /// Commands that a venue's session answers itself, from the whole request.
 const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
 const READING: &str = "snapshot, topics, stats";
-const ALL: &str = "snapshot, topics, stats, feeds, status, resync, history, params, rpc, reload, shutdown";
+const ALL: &str = "open, close, subscribe, unsubscribe, feeds, status, get, snapshot, topics, stats, clear, resync, \
+                   history, params, rpc, reload, shutdown";
+/// The longest name of a client, in bytes.
+const CLIENT_MAX: usize = 64;
 
-/// Carries out one request and answers it, with an error that says what is wrong where it cannot.
-pub(super) async fn answer(running: &Running, request: &[u8], door: Door) -> Vec<Bytes> {
-    match carry_out(running, request, door).await {
-        Ok(frames) => frames,
-        Err(message) => reply::error(&message),
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(text: &[u8]) -> Result<Self, Failure> {
+        let wrong = |what: &str| Failure::bad(format!("not a request: {what}; for example {{\"op\":\"stats\"}}"));
+        // Serde would also read an array, by position.
+        if text.trim_ascii_start().first() != Some(&b'{') {
+            return Err(wrong("it must be a JSON object"));
+        }
+        let mut parts: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_slice(text).map_err(|error| wrong(&error.to_string()))?;
+        let mut word = |key: &str| match parts.remove(key).map(|raw| serde_json::from_str::<String>(raw.get())) {
+            None => Ok(None),
+            Some(Ok(word)) => Ok(Some(word)),
+            Some(Err(_)) => Err(wrong(&format!("{key} must be a string"))),
+        };
+        let (token, client, op) = (word("token")?, word("client")?, word("op")?);
+        let op = op.ok_or_else(|| wrong("op is missing"))?;
+        if let Some(client) = client.as_ref().filter(|name| !is_client_name(name)) {
+            let what = format!("client {client:?} is no name: 1 to {CLIENT_MAX} bytes without control characters");
+            return Err(wrong(&what));
+        }
+        let mut fields = Map::new();
+        for (key, raw) in &parts {
+            let value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error.to_string()))?;
+            fields.insert(key.clone(), value);
+        }
+        let text = if OF_SESSIONS.contains(&op.as_str()) { asked(&op, &parts) } else { String::new() };
+        Ok(Self { op, client, token, fields, text })
+    }
+
+    fn arguments<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        // An error names a key that is not known, or what a value should have been.
+        let read = serde_json::from_value(Value::Object(self.fields.clone()));
+        read.map_err(|error| Failure::bad(format!("{}: {error}", self.op)))
+    }
+
+    fn owner(&self, caller: &Caller) -> Owner {
+        let name = self.client.as_ref().or(caller.name.as_ref());
+        let connection = || caller.connection.map_or(Owner::Nobody, Owner::Connection);
+        name.map_or_else(connection, |name| Owner::Client(name.as_str().into()))
     }
 }
 
-async fn carry_out(running: &Running, request: &[u8], door: Door) -> Result<Vec<Bytes>, String> {
-    let wrong = |what: &str| format!("not a request: {what}; for example {{\"op\":\"stats\"}}");
-    // Serde would also read an array, by position.
-    if request.trim_ascii_start().first() != Some(&b'{') {
-        return Err(wrong("it must be a JSON object"));
+fn is_client_name(name: &str) -> bool {
+    (1..=CLIENT_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+/// The request again, each value as it was written.
+fn asked(op: &str, parts: &BTreeMap<String, Box<RawValue>>) -> String {
+    let mut text = format!("{{\"op\":{}", Value::from(op));
+    for (key, raw) in parts {
+        text.push_str(&format!(",{}:{}", Value::from(key.as_str()), raw.get()));
     }
-    if door == Door::Control
-        && let Some(feed_name) = of_session(request)
-    {
-        return ask_session(running, feed_name.as_deref(), request).await;
+    text.push('}');
+    text
+}
+
+impl Answer {
+    /// As frames of a reply.
+    pub(super) fn into_frames(self) -> Vec<Bytes> {
+        match self {
+            Self::Fields(fields) => vec![reply::ok(&fields).to_string().into()],
+            Self::Frame(frame) => vec![frame.topic, frame.payload],
+            Self::Text(text) => vec![text.into()],
+        }
     }
-    let request: Request = serde_json::from_slice(request).map_err(|error| wrong(&error.to_string()))?;
-    match (request.op.as_str(), door) {
-        ("snapshot", _) => snapshot(running, request.topic.as_deref()).await,
-        ("topics", _) => Ok(reply::ok(&json!({"topics": running.publisher.kept_topics()}))),
-        ("stats", _) => Ok(reply::ok(&reply::stats(running))),
+
+    /// As one JSON object.
+    pub(super) fn into_value(self) -> Result<Value, Failure> {
+        match self {
+            Self::Fields(fields) => Ok(reply::ok(&fields)),
+            Self::Frame(frame) => {
+                let topic = String::from_utf8_lossy(&frame.topic).into_owned();
+                Ok(reply::ok(&json!({"topic": topic, "value": get::value(&frame)?})))
+            }
+            Self::Text(text) => {
+                serde_json::from_str(&text).map_err(|error| Failure::new(Code::Failed, error.to_string()))
+            }
+        }
+    }
+}
+
+/// Carries out one request.
+pub(super) async fn carry_out(
+    running: &Running,
+    request: &Request,
+    caller: &Caller,
+    door: Door,
+) -> Result<Answer, Failure> {
+    let unknown =
+        |allowed: &str| Err(Failure::new(Code::UnknownOp, format!("unknown op {:?}; allowed{allowed}", request.op)));
+    if matches!(request.op.as_str(), "topics" | "stats" | "feeds" | "reload" | "shutdown") {
+        request.arguments::<Nothing>()?;
+    }
+    let fields = match (request.op.as_str(), door) {
+        ("snapshot", _) => return snapshot(running, &request.arguments()?).await,
+        ("topics", _) => json!({"topics": running.publisher.kept_topics()}),
+        ("stats", Door::Snapshot { shows_peers }) => reply::stats(running, shows_peers),
+        (_, Door::Snapshot { .. }) => return unknown(&format!(" here: {READING}")),
+        ("stats", Door::Control) => reply::stats(running, true),
         ("feeds", Door::Control) => feeds(running).await,
-        ("status", Door::Control) => Ok(reply::ok(&status(running, request.feed.as_deref()).await?)),
-        ("resync", Door::Control) => resync(running, request.feed.as_deref(), request.symbol.as_deref()).await,
-        ("reload", Door::Control) => reload(running).await,
+        ("status", Door::Control) => status(running, request.arguments::<OfFeed>()?.feed.as_deref()).await?,
+        ("resync", Door::Control) => resync(running, &request.arguments()?).await?,
+        ("open", Door::Control) => open::open(running, request.fields.clone(), &request.owner(caller)).await?,
+        ("close", Door::Control) => close(running, request.arguments()?).await?,
+        ("subscribe", Door::Control) => change(running, request, caller, true).await?,
+        ("unsubscribe", Door::Control) => change(running, request, caller, false).await?,
+        ("get", Door::Control) => get::get(running, &request.arguments()?)?,
+        ("clear", Door::Control) => get::clear(running, &request.arguments()?)?,
+        ("reload", Door::Control) => reload::reload(running).await?,
         ("shutdown", Door::Control) => {
             running.request_shutdown();
-            Ok(reply::ok(&json!({})))
+            json!({})
         }
-        (op, Door::Snapshot) => Err(format!("unknown op {op:?}; allowed here: {READING}")),
-        (op, Door::Control) => Err(format!("unknown op {op:?}; allowed: {ALL}")),
-    }
+        (op, Door::Control) if OF_SESSIONS.contains(&op) => return ask_session(running, request).await,
+        (_, Door::Control) => return unknown(&format!(": {ALL}")),
+    };
+    Ok(Answer::Fields(fields))
 }
 
-/// The feed that a request names, if its session is to answer it.
-fn of_session(request: &[u8]) -> Option<Option<String>> {
-    #[derive(Deserialize)]
-    struct Head {
-        op: String,
-        feed: Option<String>,
-    }
-    let head: Head = serde_json::from_slice(request).ok()?;
-    OF_SESSIONS.contains(&head.op.as_str()).then_some(head.feed)
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn ask_session(running: &Running, request: &Request) -> Result<Answer, Failure> {
+    let feed = feed(running, request.fields.get("feed").and_then(Value::as_str))?;
+    let question = request.text.clone();
+    let answer = feed.handle.ask(|reply| Command::Ask { question, reply }).await;
+    answer.map(Answer::Text).ok_or_else(|| Failure::mute(feed.name()))
 }
 
-async fn ask_session(running: &Running, name: Option<&str>, request: &[u8]) -> Result<Vec<Bytes>, String> {
-    let feed = feed(running, name)?;
-    // What serde has read is UTF-8.
-    let question = String::from_utf8_lossy(request).into_owned();
-    let answer = feed.ask(|reply| Command::Ask { question, reply }).await;
-    answer.map(|text| vec![text.into()]).ok_or_else(|| format!("feed {} does not answer", feed.name))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfTopic {
+    topic: Option<String>,
 }
 
 /// The current book frame of a topic, full depth, as it would come over the bus: topic and payload.
-async fn snapshot(running: &Running, topic: Option<&str>) -> Result<Vec<Bytes>, String> {
-    let topic = topic.ok_or("snapshot needs a topic, for example \"book.bybit.linear.BTCUSDT.\"")?;
+async fn snapshot(running: &Running, asked: &OfTopic) -> Result<Answer, Failure> {
+    let topic = asked.topic.as_deref();
+    let topic =
+        topic.ok_or_else(|| Failure::bad("snapshot needs a topic, for example \"book.bybit.linear.BTCUSDT.\""))?;
     let parts = parse_topic(topic).filter(|[channel, ..]| channel == "book");
     let Some([_, venue, market, _]) = parts else {
-        return Err(format!("{topic:?} is no book topic: book.VENUE.MARKET.SYMBOL. with a dot at the end"));
+        let what = format!("{topic:?} is no book topic: book.VENUE.MARKET.SYMBOL. with a dot at the end");
+        return Err(Failure::bad(what));
     };
-    let of_market = |feed: &&FeedHandle| feed.venue == venue && *feed.market == *market;
-    for feed in running.feeds.iter().filter(of_market) {
-        let ask = feed.ask(|reply| Command::Snapshot { topic: topic.to_owned(), reply }).await;
+    let of_market = |feed: &&Arc<RunningFeed>| feed.handle.venue == venue && *feed.handle.market == *market;
+    for feed in running.feeds.list().iter().filter(of_market) {
+        let ask = feed.handle.ask(|reply| Command::Snapshot { topic: topic.to_owned(), reply }).await;
         if let Some(Some(frame)) = ask {
-            return Ok(vec![frame.topic, frame.payload]);
+            return Ok(Answer::Frame(frame));
         }
     }
-    Err(format!("{topic} has no live book now; its status topic says why"))
+    Err(Failure::new(Code::NotFound, format!("{topic} has no live book now; its status topic says why")))
 }
 
-fn feed<'a>(running: &'a Running, name: Option<&str>) -> Result<&'a FeedHandle, String> {
-    let names = || running.feeds.iter().map(|feed| feed.name.as_ref()).collect::<Vec<_>>().join(", ");
-    let name = name.ok_or_else(|| format!("feed is missing; allowed: {}", names()))?;
-    let found = running.feeds.iter().find(|feed| feed.name.as_ref() == name);
-    found.ok_or_else(|| format!("no feed {name:?}; allowed: {}", names()))
+/// The feed of that name.
+pub(super) fn feed(running: &Running, name: Option<&str>) -> Result<Arc<RunningFeed>, Failure> {
+    let names = || running.feeds.list().iter().map(|feed| feed.name().to_owned()).collect::<Vec<_>>().join(", ");
+    let name = name.ok_or_else(|| Failure::bad(format!("feed is missing; allowed: {}", names())))?;
+    let unknown = || Failure::new(Code::UnknownFeed, format!("no feed {name:?}; allowed: {}", names()));
+    running.feeds.find(name).ok_or_else(unknown)
 }
 
-async fn feeds(running: &Running) -> Result<Vec<Bytes>, String> {
+async fn feeds(running: &Running) -> Value {
     let reports = running.reports().await;
-    let list = running.feeds.iter().zip(&reports).map(|(feed, report)| reply::feed(feed, report.as_ref(), false));
-    Ok(reply::ok(&json!({"feeds": list.collect::<Vec<_>>()})))
+    let list = reports.iter().map(|(feed, report)| reply::feed(feed, report.as_ref(), false));
+    json!({"feeds": list.collect::<Vec<_>>()})
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfFeed {
+    feed: Option<String>,
 }
 
 /// The bus and the named feed, or every feed, with the state of each symbol.
-pub(super) async fn status(running: &Running, name: Option<&str>) -> Result<Value, String> {
-    let list = match name {
+pub(super) async fn status(running: &Running, name: Option<&str>) -> Result<Value, Failure> {
+    let reports = match name {
         Some(name) => {
             let feed = feed(running, Some(name))?;
-            vec![reply::feed(feed, feed.report().await.as_ref(), true)]
+            let report = feed.handle.report().await;
+            vec![(feed, report)]
         }
-        None => {
-            let reports = running.reports().await;
-            let all = running.feeds.iter().zip(&reports);
-            all.map(|(feed, report)| reply::feed(feed, report.as_ref(), true)).collect()
-        }
+        None => running.reports().await,
     };
-    let (version, bus) = (env!("CARGO_PKG_VERSION"), reply::stats(running));
+    let list: Vec<Value> = reports.iter().map(|(feed, report)| reply::feed(feed, report.as_ref(), true)).collect();
+    let (version, bus) = (env!("CARGO_PKG_VERSION"), reply::stats(running, true));
     Ok(json!({"version": version, "epoch": running.epoch, "feeds": list, "bus": bus}))
 }
 
-async fn resync(running: &Running, name: Option<&str>, symbol: Option<&str>) -> Result<Vec<Bytes>, String> {
-    let feed = feed(running, name)?;
-    let symbol = symbol.ok_or("symbol is missing: the venue's own spelling, for example \"BTCUSDT\"")?.to_owned();
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resync {
+    feed: Option<String>,
+    symbol: Option<String>,
+}
+
+async fn resync(running: &Running, asked: &Resync) -> Result<Value, Failure> {
+    let feed = feed(running, asked.feed.as_deref())?;
+    let missing = || Failure::bad("symbol is missing: the venue's own spelling, for example \"BTCUSDT\"");
+    let symbol = asked.symbol.clone().ok_or_else(missing)?;
     let name = symbol.clone();
-    match feed.ask(|reply| Command::Resync { symbol, reply }).await {
-        Some(true) => Ok(reply::ok(&json!({}))),
-        Some(false) => Err(format!("feed {} has no book of {name:?} to resync now", feed.name)),
-        None => Err(format!("feed {} does not answer", feed.name)),
+    match feed.handle.ask(|reply| Command::Resync { symbol, reply }).await {
+        Some(true) => Ok(json!({})),
+        Some(false) => {
+            let what = format!("feed {} has no book of {name:?} to resync now", feed.name());
+            Err(Failure::new(Code::NotFound, what))
+        }
+        None => Err(Failure::mute(feed.name())),
     }
 }
 
-/// Reads the lists of client keys again.
-async fn reload(running: &Running) -> Result<Vec<Bytes>, String> {
-    if running.key_lists.is_empty() {
-        return Err("there is nothing to read again: no list of clients is kept in a file".to_owned());
-    }
-    let keys = |keys: &[PublicKey]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let lists = running.reload().await?.into_iter().map(|list| {
-        let (added, removed) = (keys(&list.change.added), keys(&list.change.removed));
-        json!({"list": list.path, "clients": list.keys, "added": added, "removed": removed})
-    });
-    Ok(reply::ok(&json!({"lists": lists.collect::<Vec<_>>()})))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Close {
+    feed: Option<String>,
+    name: Option<String>,
+}
+
+async fn close(running: &Running, asked: Close) -> Result<Value, Failure> {
+    let feed = feed(running, asked.name.or(asked.feed).as_deref())?;
+    open::close(running, &feed).await?;
+    Ok(json!({"name": feed.name()}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    feed: Option<String>,
+    #[serde(default)]
+    symbols: Vec<String>,
+    #[serde(default)]
+    channels: Vec<String>,
+    symbol: Option<String>,
+    channel: Option<String>,
+    within_ms: Option<u64>,
+}
+
+/// Wishes for streams, or takes wishes back.
+async fn change(running: &Running, request: &Request, caller: &Caller, wishes: bool) -> Result<Value, Failure> {
+    let Change { feed: name, mut symbols, mut channels, symbol, channel, within_ms } = request.arguments()?;
+    symbols.extend(symbol);
+    channels.extend(channel);
+    let feed = feed(running, name.as_deref())?;
+    let within = subscribe::within(within_ms)?;
+    let read = at_run_time::streams(&feed.plan, &symbols, &channels);
+    let (streams, notes) = read.map_err(|problems| Failure::problems(&problems))?;
+    let owner = request.owner(caller);
+    let standings = match wishes {
+        true => subscribe::subscribe(&running.feeds, &feed, &streams, &owner, within).await?,
+        false => subscribe::unsubscribe(&running.feeds, &feed, &streams, &owner, within).await?,
+    };
+    subscribe::answer(&streams, standings, &notes)
 }

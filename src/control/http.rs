@@ -24,7 +24,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 use super::Running;
-use super::{RequestSocket, commands, health, reply};
+use super::{Counted, RunningFeed, commands, health, reply};
 use crate::bus::BindError;
 use crate::clock;
 use crate::io::command::DriverReport;
@@ -62,7 +62,7 @@ pub struct HttpDoor {
 /// What the door shows.
 struct Shown {
     running: Running,
-    sockets: Arc<[RequestSocket]>,
+    counted: Counted,
     refused: AtomicU64,
 }
 
@@ -71,11 +71,11 @@ impl HttpDoor {
     ///
     /// # Errors
     /// [`BindError`] names the address, what is wrong with it and what to do.
-    pub async fn bind(listen: &str, running: Running, sockets: Arc<[RequestSocket]>) -> Result<Self, BindError> {
+    pub async fn bind(listen: &str, running: Running, counted: Counted) -> Result<Self, BindError> {
         let refused = |source: io::Error| BindError::Refused { endpoint: listen.to_owned(), source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let shown = Arc::new(Shown { running, sockets, refused: AtomicU64::new(0) });
+        let shown = Arc::new(Shown { running, counted, refused: AtomicU64::new(0) });
         Ok(Self { address, accepting: tokio::spawn(accept(listener, shown)) })
     }
 
@@ -172,7 +172,7 @@ fn page() -> Answer {
 
 async fn healthz(running: &Running) -> Answer {
     let reports = running.reports().await;
-    let mute = health::unresponsive(by_name(running, &reports));
+    let mute = health::unresponsive(by_name(&reports));
     if mute.is_empty() {
         return ok(&json!({}));
     }
@@ -182,49 +182,54 @@ async fn healthz(running: &Running) -> Answer {
 
 async fn readyz(running: &Running) -> Answer {
     let reports = running.reports().await;
-    let missing = health::missing(by_name(running, &reports));
+    let missing = health::missing(by_name(&reports));
     if missing.is_empty() {
         return ok(&json!({}));
     }
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"ok": false, "missing": missing}))
 }
 
-fn by_name<'a>(
-    running: &'a Running,
-    reports: &'a [Option<DriverReport>],
-) -> impl Iterator<Item = (&'a str, Option<&'a DriverReport>)> {
-    running.feeds.iter().map(|feed| feed.name.as_ref()).zip(reports.iter().map(Option::as_ref))
+fn by_name(
+    reports: &[(Arc<RunningFeed>, Option<DriverReport>)],
+) -> impl Iterator<Item = (&str, Option<&DriverReport>)> {
+    reports.iter().map(|(feed, report)| (feed.name(), report.as_ref()))
 }
 
 async fn status(running: &Running) -> Answer {
     match commands::status(running, None).await {
         Ok(fields) => ok(&fields),
-        Err(message) => refusal(StatusCode::SERVICE_UNAVAILABLE, &message),
+        Err(failure) => refusal(StatusCode::SERVICE_UNAVAILABLE, &failure.message),
     }
 }
 
 async fn readings(shown: &Shown) -> Readings {
     let running = &shown.running;
     let reports = running.reports().await;
-    let feeds = running.feeds.iter().zip(reports).map(|(feed, report)| FeedReading {
-        feed: Arc::clone(&feed.name),
-        venue: feed.venue,
-        market: Arc::clone(&feed.market),
+    let feeds = reports.into_iter().map(|(feed, report)| FeedReading {
+        feed: Arc::clone(&feed.handle.name),
+        venue: feed.handle.venue,
+        market: Arc::clone(&feed.handle.market),
+        store: feed.store.stats(),
         report,
     });
+    let counted = &shown.counted;
+    let (denied, limited) = counted.guard.refused();
     Readings {
+        redis: shown.running.redis_report(),
         epoch: running.epoch,
         bus: running.publisher.stats(),
-        sockets: shown.sockets.iter().map(|socket| (socket.name, socket.server.stats())).collect(),
+        sockets: counted.sockets.iter().map(|socket| (socket.name, socket.server.stats())).collect(),
         feeds: feeds.collect(),
         admin_refused: shown.refused.load(Ordering::Relaxed),
+        control_denied: denied,
+        control_limited: limited,
+        state_file_failures: counted.state_failures.load(Ordering::Relaxed),
         process: Process::read(),
     }
 }
 
 fn ok(fields: &Value) -> Answer {
-    let body = reply::ok(fields).into_iter().next().unwrap_or_default();
-    respond(StatusCode::OK, JSON, body)
+    json_answer(StatusCode::OK, &reply::ok(fields))
 }
 
 fn refusal(status: StatusCode, message: &str) -> Answer {

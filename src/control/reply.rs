@@ -1,35 +1,124 @@
-//! Answers: one JSON object each, `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
+//! Answers: one JSON object each, `{"ok":true,…}` or `{"ok":false,"code":"…","error":"…"}`.
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{FeedHandle, Running};
+use super::wished::Owner;
+use super::{Running, RunningFeed, subscribe};
 use crate::bus::SubscriberStats;
 use crate::frame::Loss;
 use crate::io::command::DriverReport;
 use crate::io::terminal::TerminalReport;
+use crate::sink::redis::SinkReport;
+
+/// Why a command was not carried out, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// The request cannot be understood, or asks for what is not there to be had.
+    BadRequest,
+    /// There is no such command here.
+    UnknownOp,
+    /// There is no feed of that name.
+    UnknownFeed,
+    /// Another feed has that name.
+    Exists,
+    /// Another stream or feed publishes the same topics.
+    Conflict,
+    /// The venue refused.
+    Rejected,
+    /// There is nothing of that kind now.
+    NotFound,
+    /// Feeds of this kind cannot do that.
+    Unsupported,
+    /// A feed does not answer.
+    Timeout,
+    /// The token is missing or wrong.
+    Denied,
+    /// Too many requests.
+    Limited,
+    /// Something outside failed, such as a file.
+    Failed,
+}
+
+impl Code {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::UnknownOp => "unknown_op",
+            Self::UnknownFeed => "unknown_feed",
+            Self::Exists => "exists",
+            Self::Conflict => "conflict",
+            Self::Rejected => "rejected",
+            Self::NotFound => "not_found",
+            Self::Unsupported => "unsupported",
+            Self::Timeout => "timeout",
+            Self::Denied => "denied",
+            Self::Limited => "limited",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A refusal.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    pub(super) code: Code,
+    /// What is wrong, what is allowed, what to do.
+    pub(super) message: String,
+    /// What else there is to say.
+    pub(super) fields: Map<String, Value>,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fields: Map::new() }
+    }
+
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self::new(Code::BadRequest, message)
+    }
+
+    pub(super) fn mute(feed: &str) -> Self {
+        Self::new(Code::Timeout, format!("feed {feed} does not answer"))
+    }
+
+    /// Everything that is wrong with a request, by place.
+    pub(super) fn problems(problems: &[(String, String)]) -> Self {
+        let shown = |(place, what): &(String, String)| match place.as_str() {
+            "" => what.clone(),
+            place => format!("{place}: {what}"),
+        };
+        let message = problems.iter().map(shown).collect::<Vec<_>>().join("; ");
+        let list = problems.iter().map(|(place, what)| json!({"path": place, "message": what}));
+        let fields = Map::from_iter([("problems".to_owned(), list.collect())]);
+        Self { code: Code::BadRequest, message, fields }
+    }
+
+    /// As JSON.
+    pub(super) fn into_value(self) -> Value {
+        let mut answer = self.fields;
+        answer.insert("ok".to_owned(), Value::Bool(false));
+        answer.insert("code".to_owned(), self.code.as_str().into());
+        answer.insert("error".to_owned(), self.message.into());
+        Value::Object(answer)
+    }
+}
 
 /// A good answer with these fields.
-pub(super) fn ok(fields: &Value) -> Vec<Bytes> {
+pub(super) fn ok(fields: &Value) -> Value {
     let mut answer = Map::from_iter([("ok".to_owned(), Value::Bool(true))]);
     if let Value::Object(fields) = fields {
         answer.extend(fields.clone());
     }
-    vec![Value::Object(answer).to_string().into()]
-}
-
-/// A refusal.
-pub(super) fn error(message: &str) -> Vec<Bytes> {
-    vec![json!({"ok": false, "error": message}).to_string().into()]
+    Value::Object(answer)
 }
 
 /// Subscribers listed at most: those that lost the most.
 const MOST_PEERS: usize = 100;
 
-/// The bus's counters, and its subscribers.
-pub(super) fn stats(running: &Running) -> Value {
+/// The bus's counters, and for those who may know, who its subscribers are.
+pub(super) fn stats(running: &Running, with_peers: bool) -> Value {
     let stats = running.publisher.stats();
-    json!({
+    let mut fields = json!({
         "epoch": running.epoch,
         "subscribers": stats.subscribers,
         "queued_frames": stats.queued_frames,
@@ -44,8 +133,37 @@ pub(super) fn stats(running: &Running) -> Value {
         "not_kept_frames": stats.not_kept_frames,
         "notices": stats.notices,
         "refused": Value::Object(stats.refused.by_reason().map(|(reason, count)| (reason.to_owned(), count.into())).into_iter().collect()),
-        "peers": running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect::<Vec<_>>(),
-    })
+    });
+    if with_peers {
+        fields["peers"] = running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect();
+    }
+    if let Some(report) = running.redis_report() {
+        fields["sinks"] = json!({"redis": redis(&report)});
+    }
+    fields
+}
+
+/// The Redis sink.
+fn redis(report: &SinkReport) -> Value {
+    let mut fields = json!({
+        "connected": report.connected,
+        "connects": report.connects,
+        "failures": report.failures,
+        "frames": report.frames,
+        "commands": report.commands,
+        "refused_commands": report.refused,
+        "lost_frames": report.lost_frames,
+        "unreadable_frames": report.unreadable_frames,
+        "queued_frames": report.queued_frames,
+        "dropped_frames": report.dropped_frames,
+        "conflated_frames": report.conflated_frames,
+        "requests": report.requests,
+        "dropped_requests": report.dropped_requests,
+    });
+    if let Some(failure) = &report.last_failure {
+        fields["last_failure"] = json!(failure);
+    }
+    fields
 }
 
 fn peer(stats: &SubscriberStats) -> Value {
@@ -67,9 +185,31 @@ fn peer(stats: &SubscriberStats) -> Value {
     })
 }
 
-/// A feed's state; with its symbols if asked for.
-pub(super) fn feed(feed: &FeedHandle, report: Option<&DriverReport>, symbols: bool) -> Value {
+/// Who wishes which streams of a feed.
+fn wishes(feed: &RunningFeed) -> Value {
+    let name = |owner: &&Owner| match owner {
+        Owner::Config => json!({"config": true}),
+        Owner::Client(name) => json!({"client": &**name}),
+        Owner::Connection(number) => json!({"connection": number}),
+        Owner::Nobody => json!({}),
+    };
+    let wished = feed.wished();
+    let all = wished.all().map(|(stream, owners)| {
+        let by: Vec<Value> = owners.iter().map(name).collect();
+        json!({"symbol": stream.symbol, "channel": subscribe::channel_of(stream), "by": by})
+    });
+    all.collect()
+}
+
+/// A feed's state; with its symbols and streams if asked for.
+pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols: bool) -> Value {
+    let feed = &running.handle;
     let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market.as_ref()});
+    fields["origin"] = json!(if running.is_of_config() { "config" } else { "opened" });
+    fields["streams"] = json!(running.wished().len());
+    if symbols {
+        fields["wishes"] = wishes(running);
+    }
     let Some(report) = report else {
         fields["state"] = json!("unresponsive");
         return fields;

@@ -6,9 +6,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::registry::Registry;
+use super::reload::Applied;
 use crate::bus::Publisher;
 use crate::config::{self, KeyList, KeyListChange};
 use crate::io::command::{Command, DriverReport};
+use crate::sink::redis::{RedisStats, SinkReport};
 use crate::zmtp::PublicKey;
 
 /// Commands that may wait for a feed.
@@ -57,6 +60,12 @@ impl FeedHandle {
         tokio::time::timeout(ANSWER_WITHIN, exchange).await.ok().flatten()
     }
 
+    /// Hands a command to the feed; false if it does not take it in time.
+    pub(super) async fn tell(&self, command: Command) -> bool {
+        let sender = self.sender();
+        matches!(tokio::time::timeout(ANSWER_WITHIN, sender.send(command)).await, Ok(Ok(())))
+    }
+
     /// The feed's state and counters.
     pub async fn report(&self) -> Option<DriverReport> {
         self.ask(|reply| Command::Report { reply }).await
@@ -75,18 +84,29 @@ pub struct Running {
     pub epoch: u64,
     /// The bus.
     pub publisher: Publisher,
-    /// The feeds, in the config's order.
-    pub feeds: Arc<[FeedHandle]>,
+    /// The feeds.
+    pub feeds: Arc<Registry>,
+    /// The config that holds now.
+    pub applied: Arc<tokio::sync::Mutex<Applied>>,
     /// The lists of client keys that can be read again.
     pub key_lists: Arc<[KeyList]>,
+    /// What the Redis sink counts, if there is one.
+    pub redis: Option<Arc<RedisStats>>,
     /// Set to true to end the gateway.
     pub shutdown: Arc<watch::Sender<bool>>,
 }
 
 impl Running {
-    /// What every feed reports, asked at the same time; `None` for a feed that does not answer in time.
-    pub async fn reports(&self) -> Vec<Option<DriverReport>> {
-        join_all(self.feeds.iter().map(FeedHandle::report)).await
+    /// What every feed reports, asked at the same time, with its handle; `None` for a feed that does not answer in time.
+    pub async fn reports(&self) -> Vec<(Arc<super::RunningFeed>, Option<DriverReport>)> {
+        let feeds = self.feeds.list();
+        let reports = join_all(feeds.iter().map(|feed| feed.handle.report())).await;
+        feeds.into_iter().zip(reports).collect()
+    }
+
+    /// What the Redis sink reports, if there is one.
+    pub fn redis_report(&self) -> Option<SinkReport> {
+        self.redis.as_ref().map(|stats| stats.report(&self.publisher))
     }
 
     /// Reads the lists of client keys again: all of them change, or none. Connections of keys that are gone end within
@@ -94,7 +114,7 @@ impl Running {
     ///
     /// # Errors
     /// What is wrong with which file; the old lists stay.
-    pub async fn reload(&self) -> Result<Vec<KeyListChange>, String> {
+    pub async fn reload_keys(&self) -> Result<Vec<KeyListChange>, String> {
         let lists = Arc::clone(&self.key_lists);
         // Files may be slow; the task is lost only when the runtime ends.
         let read = tokio::task::spawn_blocking(move || config::reload(&lists));

@@ -51,6 +51,9 @@ pub(super) struct Core {
     announced: bool,
     /// A bit for each route that has an open connection.
     connected: u32,
+    /// Whether all connections are open, and how many are; and whether that is to be told.
+    links: (bool, usize),
+    links_changed: bool,
     states_changed: bool,
     pub(super) discover: bool,
     pub(super) silence: Duration,
@@ -81,9 +84,20 @@ impl Core {
             terminal: None,
             announced: false,
             connected: 0,
+            links: (false, 0),
+            links_changed: true,
             states_changed: true,
             discover,
             silence,
+        }
+    }
+
+    /// Takes note of how many connections are open, and whether these are all.
+    pub(super) fn note_links(&mut self, all: bool, open: usize) {
+        if self.links != (all, open) {
+            self.links = (all, open);
+            self.links_changed = true;
+            self.states_changed = true;
         }
     }
 
@@ -177,6 +191,7 @@ impl Core {
         });
         for at in self.places(route) {
             self.streams[at].idle(now.mono);
+            self.streams[at].confirmed = false;
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
             self.set_status(at, state, Some(reason), None, now, out);
@@ -185,6 +200,7 @@ impl Core {
 
     pub(super) fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.connected = 0;
+        self.note_links(false, 0);
         for at in 0..self.streams.len() {
             if self.streams[at].wanted {
                 self.streams[at].idle(now.mono);
@@ -259,11 +275,17 @@ impl Core {
         now: Stamp,
         out: &mut dyn FeedOutput,
     ) {
-        if std::mem::replace(&mut self.announced, true) && self.feed.state == state && self.feed.reason == reason {
+        let same =
+            std::mem::replace(&mut self.announced, true) && (self.feed.state, self.feed.reason) == (state, reason);
+        if same && !self.links_changed {
             return;
         }
+        if std::mem::take(&mut self.links_changed) {
+            out.event(&self.symbols[0].symbol, Event::Link { connected: self.links.0 });
+        }
         let detail = with_notice(detail, self.notice.as_deref());
-        self.feed = Status { state, reason, since: now.wall, detail };
+        let since = if same { self.feed.since } else { now.wall };
+        self.feed = Status { state, reason, since, detail };
         out.event(&self.symbols[0].symbol, Event::Status { main: true, channel: None, status: &self.feed });
     }
 
@@ -327,6 +349,7 @@ impl Core {
                 out.settled(stream, Outcome::Subscribed);
                 let at = stream.0 as usize;
                 let Some(stream) = self.streams.get_mut(at) else { return };
+                stream.confirmed = true;
                 if !stream.has_book() {
                     self.set_status(at, State::Live, None, None, now, out);
                 } else if stream.status.state == State::Rejected {

@@ -209,6 +209,11 @@ pub enum Event<'a> {
         /// The new state.
         status: &'a Status,
     },
+    /// Whether all connections of the feed are open now: part of every later state of the feed as a whole. One follows.
+    Link {
+        /// Whether they are.
+        connected: bool,
+    },
     /// A state is told again as it was, because there is something new to tell beside it.
     Notice {
         /// As in [`Self::Status`].

@@ -150,6 +150,14 @@ impl Feed {
         }
         self.obey(now, out);
         self.replace(now, out);
+        self.tell(now, out);
+    }
+
+    /// Says how the feed as a whole stands, if that has changed. A successor's connection does not count.
+    fn tell(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
+        let mut own = self.links.iter().filter(|link| link.replaces.is_none());
+        let open = own.clone().filter(|link| link.connected).count();
+        self.core.note_links(own.all(|link| link.connected), open);
         self.core.feed_status(now, out);
     }
 
@@ -285,7 +293,7 @@ impl Feed {
     /// Asks for one stream more. True when the venue has confirmed it before; else [`FeedOutput::settled`] will tell.
     ///
     /// # Errors
-    /// When the feed has no room for it.
+    /// When the feed has no room for it, or the venue's refusal of a stream that it refused before.
     pub fn subscribe(
         &mut self,
         stream: &Stream,
@@ -293,6 +301,9 @@ impl Feed {
         out: &mut dyn FeedOutput,
     ) -> Result<(StreamId, bool), String> {
         if let Some(id) = self.core.stream_id(stream) {
+            if let Some(refusal) = self.core.refusal(id) {
+                return Err(refusal.to_owned());
+            }
             return Ok((id, self.core.is_confirmed(id)));
         }
         let route = (self.venue.route_of)(&self.spec.market, stream);
@@ -308,7 +319,7 @@ impl Feed {
             self.open(route, false, None);
         }
         self.obey(now, out);
-        self.core.feed_status(now, out);
+        self.tell(now, out);
         Ok((id, false))
     }
 
@@ -327,10 +338,11 @@ impl Feed {
             if !over.is_empty() {
                 over.into_iter().for_each(|link| self.remove(link));
                 self.core.disconnected(route, now, out);
-                out.settled(id, Outcome::Unsubscribed);
+                // The venue cannot confirm any of them any more.
+                self.core.left_of(route).for_each(|id| out.settled(id, Outcome::Unsubscribed));
             }
         }
-        self.core.feed_status(now, out);
+        self.tell(now, out);
         Some(id)
     }
 
@@ -338,7 +350,7 @@ impl Feed {
     pub fn resync(&mut self, symbol: &str, now: Stamp, out: &mut dyn FeedOutput) -> bool {
         let found = self.core.resync(symbol, now, out);
         self.obey(now, out);
-        self.core.feed_status(now, out);
+        self.tell(now, out);
         found
     }
 

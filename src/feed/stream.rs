@@ -28,6 +28,8 @@ pub(super) struct StreamState {
     pub(super) route: Route,
     /// False once it was left.
     pub(super) wanted: bool,
+    /// The venue has confirmed it over the connection that is open, or sends its data.
+    pub(super) confirmed: bool,
     pub(super) book: Option<BookSync>,
     pub(super) best: (Option<Level>, Option<Level>),
     pub(super) status: Status,
@@ -69,6 +71,7 @@ impl StreamState {
             symbol,
             route,
             wanted: true,
+            confirmed: false,
             book: None,
             best: (None, None),
             status: Status {
@@ -116,6 +119,7 @@ impl StreamState {
 
     /// A connection is open and the stream was asked for.
     pub(super) fn connected(&mut self, now: Mono) {
+        self.confirmed = false;
         self.heard = now;
         self.resync_at = None;
         self.unanswered = 0;
@@ -144,6 +148,7 @@ impl StreamState {
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
             self.resyncs = if honest { 0 } else { self.resyncs };
         }
+        self.confirmed = true;
         self.live_since.get_or_insert(now);
         self.unanswered = 0;
         self.resync_at = None;

@@ -48,6 +48,9 @@ impl FeedOutput for Said {
     }
 
     fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        if matches!(event, Event::Link { .. }) {
+            return;
+        }
         let name = if symbol.name.is_empty() { "feed" } else { &symbol.name };
         self.lines.push(format!("{name} {}", words(&event)));
     }
@@ -65,6 +68,7 @@ fn words(event: &Event<'_>) -> String {
             let reason = status.reason.map_or(String::new(), |reason| format!(" {}", reason.as_str()));
             format!("{channel}{}{reason}{}", status.state.as_str(), if *main { "" } else { " (aside)" })
         }
+        Event::Link { connected } => format!("link {connected}"),
         Event::Notice { status, .. } => format!("notice {}", status.detail.as_deref().unwrap_or("-")),
         Event::Delta { levels: Levels::Whole(book), venue_seq, .. } => {
             format!("delta whole {venue_seq} [{}] [{}]", levels(book.bids()), levels(book.asks()))

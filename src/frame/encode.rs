@@ -68,6 +68,8 @@ pub struct Encoder {
     pub(super) stamps: Stamps,
     due: Vec<u32>,
     next_due: Option<Mono>,
+    /// Whether all connections of the feed are open, once that was said.
+    link: Option<bool>,
 }
 
 impl Encoder {
@@ -82,6 +84,7 @@ impl Encoder {
             stamps: Stamps::default(),
             due: Vec::new(),
             next_due: None,
+            link: None,
         }
     }
 
@@ -161,6 +164,7 @@ impl Encoder {
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
             Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
             Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
+            Event::Link { connected } => self.link = Some(connected),
             Event::Status { main, channel, status } | Event::Notice { main, channel, status } => {
                 self.status::<P>(symbol, main, channel, status, out);
             }
@@ -340,6 +344,9 @@ impl Encoder {
         status: &Status,
         out: &mut Vec<Outgoing>,
     ) {
+        if status.reason == Some(Reason::Starting) {
+            self.go_on(symbol);
+        }
         let retain = if main { Retain::Latest } else { Retain::Stream };
         out.push(Outgoing::Frame(self.status_frame::<P>(symbol, channel, status, retain)));
         if status.state != State::Live && symbol.id != 0 {
@@ -365,8 +372,12 @@ impl Encoder {
             self.topic::<P>(symbol, Kind::Status).seq = seq;
         }
         let feed = self.spec.feed.clone();
+        let link = self.link.filter(|_| symbol.id == 0);
         let mut map = self.begin::<P>(symbol, Kind::Status, None, Clocks::default());
         map.text("feed", &feed);
+        if let Some(connected) = link {
+            map.text("link", if connected { "connected" } else { "disconnected" });
+        }
         if let Some(channel) = channel {
             map.text("channel", &channel_name(channel));
         }
@@ -430,6 +441,15 @@ impl Encoder {
             }
         }
         state
+    }
+
+    /// Another feed may have published the symbol's topics since: then they go on after its numbers.
+    fn go_on(&mut self, symbol: &Symbol) {
+        self.state(symbol);
+        let (known, state) = (&self.spec.last_seq, &mut self.symbols[symbol.id as usize]);
+        for topic in state.topics.iter_mut().flatten().chain(state.candles.iter_mut().map(|(_, topic)| topic)) {
+            topic.seq = topic.seq.max(known.of(&topic.name));
+        }
     }
 
     fn topic<P: Payload>(&mut self, symbol: &Symbol, kind: Kind) -> &mut Topic {

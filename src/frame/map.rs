@@ -21,12 +21,13 @@ pub(super) struct Topic {
 impl Topic {
     pub(super) fn new(spec: &EncoderSpec, channel: &str, symbol: &Symbol) -> Self {
         let name = topic(channel, &spec.venue, &spec.market, &symbol.name);
-        Self { name, head: Vec::new(), head_fields: 0, seq: spec.first_seq }
+        let seq = spec.last_seq.before_first(&name);
+        Self { name, head: Vec::new(), head_fields: 0, seq }
     }
 
     /// A topic of a name of its own, without a head yet.
-    pub(super) const fn named(name: Bytes, first_seq: u64) -> Self {
-        Self { name, head: Vec::new(), head_fields: 0, seq: first_seq }
+    pub(super) const fn named(name: Bytes, seq: u64) -> Self {
+        Self { name, head: Vec::new(), head_fields: 0, seq }
     }
 
     /// The fields before `seq`, and how many they are.

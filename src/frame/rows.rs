@@ -65,7 +65,8 @@ impl Encoder {
             return None;
         }
         stamps.update::<P>(None, clocks, spec.clock);
-        let topic = rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.first_seq));
+        let topic =
+            rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.last_seq.before_first(name)));
         topic.set_head(head);
         Some(Map::begin(scratch, topic, stamps))
     }

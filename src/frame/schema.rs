@@ -292,6 +292,9 @@ payload! {
     Status {
         /// The feed's name in the config.
         feed: String,
+        /// Of a feed as a whole: `connected` while all its connections are open, else `disconnected`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<String>,
         /// Which of the symbol's channels; absent for the feed as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,

@@ -32,7 +32,7 @@ fn spec(encoding: Encoding, interval_ms: u64) -> EncoderSpec {
         book_depth: 2,
         depth_of: HashMap::from([("DEEP".to_owned(), 3)]),
         book_interval: Duration::from_millis(interval_ms),
-        first_seq: 0,
+        last_seq: Default::default(),
         feed_seq: Arc::new(AtomicU64::new(0)),
         clock: || UnixNanos(1_672_304_484_979_200_000),
     }

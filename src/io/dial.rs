@@ -162,17 +162,7 @@ async fn dial_stages(
     };
     let name = parsed.host().ok_or_else(|| ConnectError::Url("no host".to_owned()))?.to_owned();
     let port = parsed.port_or_known_default().unwrap_or(if secure { 443 } else { 80 });
-    let addresses = resolve(&name, port, host, limits.dns).await?;
-    *stage = "tcp";
-    let tcp = connect_tcp(&addresses, host, limits.address).await?;
-    // Without it the subscriptions that follow each other wait for acknowledgements. A socket that cannot do it works.
-    let _ = tcp.set_nodelay(true);
-    let wire = if secure {
-        *stage = "tls";
-        connect_tls(tcp, &name, host).await?
-    } else {
-        Wire::plain(tcp)
-    };
+    let wire = connect(&name, port, secure, host, limits, stage).await?;
     *stage = "handshake";
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -183,6 +173,30 @@ async fn dial_stages(
         Ok((stream, _)) => Ok(Box::new(stream)),
         Err(error) => Err(handshake_error(host, error, clock::wall())),
     }
+}
+
+/// Opens a stream to a port: name, TCP and, if asked for, TLS. `host` is what errors call it, `stage` what is being done.
+///
+/// # Errors
+/// What failed. The caller keeps the whole within its deadline.
+pub(crate) async fn connect(
+    name: &url::Host<String>,
+    port: u16,
+    secure: bool,
+    host: &str,
+    limits: &DialLimits,
+    stage: &mut &'static str,
+) -> Result<Wire, ConnectError> {
+    let addresses = resolve(name, port, host, limits.dns).await?;
+    *stage = "tcp";
+    let tcp = connect_tcp(&addresses, host, limits.address).await?;
+    // Without it small writes that follow each other wait for acknowledgements. A socket that cannot do it works.
+    let _ = tcp.set_nodelay(true);
+    if !secure {
+        return Ok(Wire::plain(tcp));
+    }
+    *stage = "tls";
+    connect_tls(tcp, name, host).await
 }
 
 async fn resolve(

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -38,6 +39,8 @@ pub struct DriverLimits {
     pub connection: ConnectionLimits,
     /// Opening it again.
     pub backoff: BackoffLimits,
+    /// Least time between two new connections to the same host, over all feeds.
+    pub connect_pause: Duration,
 }
 
 /// What a driver is made of.

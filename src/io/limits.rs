@@ -90,22 +90,42 @@ impl Bucket {
 #[derive(Debug)]
 pub struct ConnectBudget {
     bucket: Mutex<Bucket>,
+    /// When the next connection to a host may be made, for hosts that want a pause between two.
+    hosts: Mutex<HashMap<String, Mono>>,
 }
 
 impl ConnectBudget {
     /// Starts full.
     pub fn new(rate: Rate) -> Self {
-        Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)) }
+        Self { bucket: Mutex::new(Bucket::new(rate, clock::now().mono)), hosts: Mutex::default() }
     }
 
-    /// Waits until `feed` may open one connection. Those who ask first go first.
-    pub async fn acquire(&self, feed: &str) {
+    /// Waits until `feed` may open one connection to `host`, which wants such a pause between two. Those who ask first go
+    /// first.
+    pub async fn acquire(&self, feed: &str, host: &str, pause: Duration) {
         let now = clock::now().mono;
         let wait = lock(&self.bucket).take(now, Duration::MAX).unwrap_or_default();
+        let wait = wait.max(self.pause(host, pause, now.after(wait)).since(now));
         if !wait.is_zero() {
             info!(feed, wait_ms = millis(wait), "waiting for the connect budget");
             tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
         }
+    }
+}
+
+impl ConnectBudget {
+    /// The first moment from `from` on that keeps the host's pause, which is taken.
+    fn pause(&self, host: &str, pause: Duration, from: Mono) -> Mono {
+        if pause.is_zero() {
+            return from;
+        }
+        let mut hosts = lock(&self.hosts);
+        if hosts.len() >= MAX_HOSTS {
+            hosts.retain(|_, next| *next > from);
+        }
+        let at = hosts.get(host).map_or(from, |next| from.max(*next));
+        hosts.insert(host.to_owned(), at.after(pause));
+        at
     }
 }
 
@@ -196,6 +216,16 @@ mod tests {
             let within = used[first..].iter().take_while(|&&at| at < from + 300_000).count();
             assert!(within <= 121, "{within} from {from}");
         }
+    }
+
+    #[test]
+    fn a_host_has_its_pause_between_two_connections() {
+        let budget = ConnectBudget::new(Rate::per_five_minutes(100));
+        let pause = Duration::from_millis(350);
+        let at = |host, ms| budget.pause(host, pause, after(ms)).since(START).as_millis();
+        assert_eq!([at("a", 0), at("a", 0), at("a", 10)], [0, 350, 700]);
+        assert_eq!([at("b", 10), at("a", 5000), at("a", 5100)], [10, 5000, 5350]);
+        assert_eq!(budget.pause("a", Duration::ZERO, START), START, "who wants none has none");
     }
 
     #[test]

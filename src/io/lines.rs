@@ -49,10 +49,10 @@ impl Dialer {
     fn dial_after(&self, delay: Duration, url: &Arc<str>) -> Link {
         let at = clock::now().mono.after(delay);
         let (feed, url) = (Arc::clone(&self.feed), Arc::clone(url));
-        let (connects, limits) = (Arc::clone(&self.connects), self.limits.dial);
+        let (connects, limits, pause) = (Arc::clone(&self.connects), self.limits.dial, self.limits.connect_pause);
         Link::Dialing(Box::pin(async move {
             sleep_until(clock::instant_of(at)).await;
-            connects.acquire(&feed).await;
+            connects.acquire(&feed, &host_of(&url), pause).await;
             dial(&url, &limits).await
         }))
     }

@@ -93,6 +93,9 @@ impl Pipelines {
         let known = self.markets.get(feed);
         let market = told.map(Arc::from).or_else(|| known.or(self.forced.as_ref()).cloned());
         let market = market.unwrap_or_else(|| Arc::clone(&self.fallback));
+        if self.venue.is_mixed {
+            return market;
+        }
         if known != Some(&market) && (known.is_some() || self.markets.len() < FEEDS_MAX) {
             if self.forced.as_ref().is_some_and(|forced| *forced != market) {
                 warn!(feed, %market, "the recording has a connection of another market; it is left out");
@@ -122,7 +125,7 @@ impl Pipelines {
             book_depth: BOOK_DEPTH,
             depth_of: std::collections::HashMap::new(),
             book_interval: Duration::ZERO,
-            first_seq: 0,
+            last_seq: Default::default(),
             feed_seq: Arc::default(),
             clock: clock::wall,
         };
@@ -202,7 +205,19 @@ impl Steps for Pipelines {
         if let Some(url) = url {
             self.line = self.route_of(url, &market);
         }
-        self.choose(market);
+        // Of several markets only messages tell; before the first one there is none.
+        let untold = self.venue.is_mixed && told.is_none() && self.forced.is_none();
+        let of_feed = |(of, _): &Key| *of == self.feed;
+        let market = if untold {
+            let current = self.current.iter().find(|key| of_feed(key));
+            current.or_else(|| self.feeds.keys().find(|key| of_feed(key))).map(|(_, market)| Arc::clone(market))
+        } else {
+            Some(market)
+        };
+        match market {
+            Some(market) => self.choose(market),
+            None => self.current = None,
+        }
     }
 
     fn step(&mut self, input: Input<'_>, now: Stamp) {

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Request, RequestRefused, Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Store, Terminal, TerminalHost,
+    Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
 use crate::feed::State;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::sink::redis::SinkReport;
+use crate::store::StoreStats;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,8 +31,16 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The Redis sink, if there is one.
+    pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
     pub admin_refused: u64,
+    /// Requests to the control socket without a good token.
+    pub control_denied: u64,
+    /// Requests to the control socket beyond its rates.
+    pub control_limited: u64,
+    /// Writes of the state file that failed.
+    pub state_file_failures: u64,
     /// The process.
     pub process: Process,
 }
@@ -43,6 +54,8 @@ pub struct FeedReading {
     pub venue: &'static str,
     /// Its market's id.
     pub market: Arc<str>,
+    /// Its latest values.
+    pub store: StoreStats,
     /// What it reports; `None` when it does not answer.
     pub report: Option<DriverReport>,
 }
@@ -79,8 +92,12 @@ enum Source {
     Request(fn(&RequestStats) -> u64),
     /// A request socket's refusals by reason.
     RequestRefused,
+    /// One value of the Redis sink, if there is one.
+    Redis(fn(&SinkReport) -> u64),
     /// Whether each feed answers.
     Answers,
+    /// One value of each feed's store.
+    Store(fn(&StoreStats) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
@@ -102,7 +119,8 @@ impl Source {
             BusRefused => &["reason"],
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
-            Answers | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Redis(_) => &["sink"],
+            Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -151,6 +169,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_events_total", Counter, Events(|e| e.events), "Events of a terminal handed to the feed."),
     metric("tickbus_feed_dropped_events_total", Counter, Events(|e| e.dropped), "Events of a terminal dropped because the feed was too far behind."),
     metric("tickbus_feed_skipped_events_total", Counter, Events(|e| e.skipped), "Messages of a terminal that were no event asked for."),
+    metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
+    metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
+    metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -181,6 +202,22 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_request_accepted_total", Counter, Request(|s| s.accepted), "Connections accepted by the snapshot and control sockets."),
     metric("tickbus_request_answered_total", Counter, Request(|s| s.answered), "Requests answered by the snapshot and control sockets."),
     metric("tickbus_request_refused_total", Counter, RequestRefused, "Connections refused or ended by the snapshot and control sockets."),
+    metric("tickbus_control_denied_total", Counter, One(|r| Some(r.control_denied as f64)), "Requests to the control socket without a good token."),
+    metric("tickbus_control_limited_total", Counter, One(|r| Some(r.control_limited as f64)), "Requests to the control socket that came too fast."),
+    metric("tickbus_state_file_failures_total", Counter, One(|r| Some(r.state_file_failures as f64)), "Writes of the state file that failed."),
+    metric("tickbus_sink_connected", Gauge, Redis(|r| r.connected.into()), "1 while the sink is connected."),
+    metric("tickbus_sink_connects_total", Counter, Redis(|r| r.connects), "Connections that the sink opened."),
+    metric("tickbus_sink_failures_total", Counter, Redis(|r| r.failures), "Connections of the sink lost, and attempts that failed."),
+    metric("tickbus_sink_frames_total", Counter, Redis(|r| r.frames), "Frames that the sink wrote and that were confirmed."),
+    metric("tickbus_sink_commands_total", Counter, Redis(|r| r.commands), "Commands that the sink had carried out."),
+    metric("tickbus_sink_refused_commands_total", Counter, Redis(|r| r.refused), "Commands of the sink that were refused."),
+    metric("tickbus_sink_queued_frames", Gauge, Redis(|r| r.queued_frames), "Frames that wait for the sink."),
+    metric("tickbus_sink_dropped_frames_total", Counter, Redis(|r| r.dropped_frames), "Frames dropped because the sink's queue was full."),
+    metric("tickbus_sink_conflated_frames_total", Counter, Redis(|r| r.conflated_frames), "Frames that took the place of an older one in the sink's full queue."),
+    metric("tickbus_sink_lost_frames_total", Counter, Redis(|r| r.lost_frames), "Frames given up because writing them failed twice."),
+    metric("tickbus_sink_unreadable_frames_total", Counter, Redis(|r| r.unreadable_frames), "Frames whose payload the sink could not read."),
+    metric("tickbus_sink_requests_total", Counter, Redis(|r| r.requests), "Commands of okws clients that were answered."),
+    metric("tickbus_sink_dropped_requests_total", Counter, Redis(|r| r.dropped_requests), "Commands of okws clients that could not be read, or were too many."),
     metric("tickbus_admin_refused_total", Counter, One(|r| Some(r.admin_refused as f64)), "Connections that the HTTP door had no place for."),
     metric("tickbus_recorder_dropped_total", Counter, One(|r| Some(recorder_dropped(r) as f64)), "Messages that did not fit into the recorder's queue."),
     metric("process_start_time_seconds", Gauge, One(|r| Some(r.epoch as f64 / 1e3)), "When the run started, in seconds since 1970."),
@@ -230,22 +267,26 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Feed(_) | Events(_) | Book => readings.feeds.iter().for_each(|feed| self.write_feed(feed, out)),
+            Answers | Store(_) | Feed(_) | Events(_) | Book => {
+                readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
+            }
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {
                     pool.hosts.iter().for_each(|host| sample(&[&pool.terminal, &host.endpoint], read(host) as f64));
                 }
             }
+            Redis(read) => readings.redis.iter().for_each(|report| sample(&["redis"], read(report) as f64)),
             Version => sample(&[env!("CARGO_PKG_VERSION")], 1.0),
         }
     }
 
     fn write_feed(&self, reading: &FeedReading, out: &mut String) {
-        let FeedReading { feed, venue, market, report } = reading;
+        let FeedReading { feed, venue, market, store, report } = reading;
         let feed = feed.as_ref();
         match (self.source, report) {
             (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
+            (Store(read), _) => self.sample(&[feed, venue, market], read(store) as f64, out),
             (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
             (Events(read), Some(report)) => {
                 if let Some(events) = report.link.terminal.as_ref().and_then(|terminal| terminal.events.as_ref()) {
@@ -317,8 +358,13 @@ mod tests {
             symbol("TRADES", State::Live, false),
         ];
         let report = DriverReport { feed: FeedReport { symbols, ..FeedReport::default() }, ..DriverReport::default() };
-        let feed =
-            |name: &str, report| FeedReading { feed: name.into(), venue: "bybit", market: "linear".into(), report };
+        let feed = |name: &str, report| FeedReading {
+            feed: name.into(),
+            venue: "bybit",
+            market: "linear".into(),
+            store: StoreStats::default(),
+            report,
+        };
         Readings {
             epoch: 1_700_000_000_123,
             feeds: vec![feed("good", Some(report)), feed("mute", None)],
@@ -363,7 +409,13 @@ mod tests {
         let feed = |name: &str, events: Option<EventsReport>| {
             let mut report = DriverReport::default();
             report.link.terminal = Some(TerminalReport { pool: pool.clone(), events });
-            FeedReading { feed: name.into(), venue: "quik", market: "SPBFUT".into(), report: Some(report) }
+            FeedReading {
+                feed: name.into(),
+                venue: "quik",
+                market: "SPBFUT".into(),
+                store: StoreStats::default(),
+                report: Some(report),
+            }
         };
         let events = EventsReport { events: 7, ..EventsReport::default() };
         let feeds = vec![feed("quik", Some(events)), feed("polled", None)];

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Clock ticks a second in `/proc/self/stat`: the same on every architecture this is built for.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -27,6 +29,18 @@ impl Process {
             // Less the one that reading the list takes.
             open_fds: open.map(|open| open.saturating_sub(1) as u64),
             cpu_seconds: cpu_seconds(&stat),
+        }
+    }
+}
+
+/// Raises the limit of open files to what the system lets this process have: each client takes one. Many shells and
+/// service managers start programs with 1,024, for the sake of those that use `select`.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "limit of open files not raised");
         }
     }
 }

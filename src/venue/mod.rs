@@ -61,6 +61,8 @@ pub struct VenueDef {
     pub check_symbol: fn(market: &str, symbol: &str) -> Result<(), String>,
     /// Says what a websocket and REST address in the config really lead to (retired hosts, missing paths).
     pub endpoints: fn(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints,
+    /// Least time between two new connections to a host of it, over all feeds; zero where only the process's budget counts.
+    pub connect_pause: Duration,
     /// The REST endpoints of a market that have a name.
     pub rest: fn(market: &str) -> &'static [Endpoint],
     /// Opens a session.
@@ -69,6 +71,9 @@ pub struct VenueDef {
     pub market_of: fn(url: Option<&str>, message: &[u8]) -> Option<&'static str>,
     /// Whether one connection may carry several markets, so that each message of a recording is asked for its own.
     pub is_mixed: bool,
+    /// How long a book may be without a message where the config does not say, if not the usual time: for venues that send
+    /// nothing while nothing changes.
+    pub silence: Option<Duration>,
 }
 
 /// What a feed is connected through.

@@ -85,9 +85,10 @@ pub(super) fn short_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(length))
 }
 
-/// The value of `Socket-Type` among properties (name: 1 + n bytes, value: 4 + n bytes).
-pub(super) fn socket_type(mut properties: &[u8]) -> Result<&[u8], WireError> {
-    let mut found: &[u8] = b"";
+/// The values of `Socket-Type` and `Identity` among properties (name: 1 + n bytes, value: 4 + n bytes); empty where
+/// they are missing.
+pub(super) fn type_and_identity(mut properties: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
+    let (mut found, mut identity): (&[u8], &[u8]) = (b"", b"");
     while !properties.is_empty() {
         let (name, rest) = short_string(properties).ok_or(WireError::Command)?;
         let (length, rest) = rest.split_first_chunk::<4>().ok_or(WireError::Command)?;
@@ -95,10 +96,12 @@ pub(super) fn socket_type(mut properties: &[u8]) -> Result<&[u8], WireError> {
         let (value, rest) = rest.split_at_checked(length).ok_or(WireError::Command)?;
         if name.eq_ignore_ascii_case(b"Socket-Type") {
             found = value;
+        } else if name.eq_ignore_ascii_case(b"Identity") {
+            identity = value;
         }
         properties = rest;
     }
-    Ok(found)
+    Ok((found, identity))
 }
 
 /// The properties of a socket: its type.

@@ -1,7 +1,7 @@
 //! Greeting and handshake of both sides, step by step and for any split of the bytes: NULL, PLAIN and CURVE.
 
 use super::codec::{Decoder, Encoder};
-use super::commands::{expect_command, properties, put_command, put_error, socket_type};
+use super::commands::{expect_command, properties, put_command, put_error, type_and_identity};
 use super::curve::{self, Entropy, Session};
 use super::error::shown;
 use super::greeting::{GREETING_LEN, greeting, read_greeting};
@@ -13,6 +13,8 @@ use super::{WireError, plain};
 const MAX_COMMAND: usize = 4096;
 /// Characters of a stranger's socket type that are shown.
 const SHOWN_TYPE: usize = 16;
+/// The longest routing identity, in bytes (RFC 28); a longer one is taken for none.
+const LONGEST_IDENTITY: usize = 255;
 /// The status of ZAP (RFC 27) for wrong credentials; libzmq's clients know by it that trying again is no use.
 const NOT_AUTHORIZED: &str = "400";
 
@@ -42,10 +44,12 @@ impl Role {
         self.ours
     }
 
-    fn check(self, properties: &[u8]) -> Result<(), WireError> {
-        let name = socket_type(properties)?;
+    /// The peer's routing identity, if its socket fits.
+    fn check(self, properties: &[u8]) -> Result<Option<Box<[u8]>>, WireError> {
+        let (name, identity) = type_and_identity(properties)?;
         if self.accepts.iter().any(|accepted| accepted.as_bytes() == name) {
-            return Ok(());
+            let fits = (1..=LONGEST_IDENTITY).contains(&identity.len());
+            return Ok(fits.then(|| identity.into()));
         }
         Err(WireError::SocketType(shown(name, SHOWN_TYPE)))
     }
@@ -71,9 +75,9 @@ enum Mechanism {
 }
 
 /// What a complete handshake leaves behind.
-#[derive(Default)]
 struct Agreed {
     key: Option<PublicKey>,
+    identity: Option<Box<[u8]>>,
     sealed: Option<Session>,
 }
 
@@ -88,6 +92,7 @@ pub struct Handshake {
     decoder: Decoder,
     encoder: Encoder,
     minor: Option<u8>,
+    identity: Option<Box<[u8]>>,
 }
 
 impl Handshake {
@@ -120,7 +125,7 @@ impl Handshake {
 
     fn new(role: Role, limit: usize, name: &'static str, as_server: bool, mechanism: Mechanism) -> Self {
         let (decoder, encoder) = (Decoder::new(MAX_COMMAND), Encoder::default());
-        Self { role, name, as_server, mechanism, limit, decoder, encoder, minor: None }
+        Self { role, name, as_server, mechanism, limit, decoder, encoder, minor: None, identity: None }
     }
 
     /// Our greeting.
@@ -156,7 +161,8 @@ impl Handshake {
             }
             let taken = self.mechanism.take(frame.body, self.role, out);
             let agreed = taken.inspect_err(|error| self.mechanism.tell(error, out))?;
-            if let Some(Agreed { key, sealed }) = agreed {
+            if let Some(Agreed { key, identity, sealed }) = agreed {
+                self.identity = identity;
                 let (sealer, opener) = sealed.unzip();
                 self.encoder = Encoder::new(sealer);
                 self.decoder.establish(self.limit, opener);
@@ -174,6 +180,11 @@ impl Handshake {
             (Mechanism::CurveClient(_) | Mechanism::PlainClient(_), Some(_)) => WireError::Refused(String::new()),
             _ => WireError::Left,
         }
+    }
+
+    /// The routing identity that the peer has set, once the handshake is complete. Nothing proves it.
+    pub fn identity(&self) -> Option<&[u8]> {
+        self.identity.as_deref()
     }
 
     /// The decoder, which may already hold the peer's first frames, and the encoder.
@@ -196,33 +207,34 @@ impl Mechanism {
     /// Takes one command of the handshake, and answers it.
     fn take(&mut self, body: &[u8], role: Role, out: &mut Vec<u8>) -> Result<Option<Agreed>, WireError> {
         let ours = properties(role.ours);
-        match self {
+        let identity = match self {
             Self::Null => role.check(expect_command(body, "READY")?)?,
             Self::PlainServer(server) => {
                 let Some(metadata) = server.take(body, out)? else { return Ok(None) };
-                role.check(metadata)?;
+                let identity = role.check(metadata)?;
                 plain::Server::ready(&ours, out);
+                identity
             }
             Self::PlainClient(client) => {
                 let Some(metadata) = client.take(body, &ours, out)? else { return Ok(None) };
-                role.check(metadata)?;
+                role.check(metadata)?
             }
             Self::CurveServer(server, allowed) => {
                 let Some(initiated) = server.take(body, out)? else { return Ok(None) };
                 if !allowed.allows(&initiated.client) {
                     return Err(WireError::Denied(format!("client key {}", initiated.client)));
                 }
-                role.check(&initiated.metadata)?;
+                let identity = role.check(&initiated.metadata)?;
                 let sealed = Some(server.ready(&initiated, &ours, out));
-                return Ok(Some(Agreed { key: Some(initiated.client), sealed }));
+                return Ok(Some(Agreed { key: Some(initiated.client), identity, sealed }));
             }
             Self::CurveClient(client) => {
                 let Some((metadata, session)) = client.take(body, &ours, out)? else { return Ok(None) };
-                role.check(&metadata)?;
-                return Ok(Some(Agreed { key: None, sealed: Some(session) }));
+                let identity = role.check(&metadata)?;
+                return Ok(Some(Agreed { key: None, identity, sealed: Some(session) }));
             }
-        }
-        Ok(Some(Agreed::default()))
+        };
+        Ok(Some(Agreed { key: None, identity, sealed: None }))
     }
 
     /// Appends what a peer may know of why it is refused.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::codec::{COMMAND, LONG};
-use super::commands::{put_command, socket_type};
+use super::commands::{put_command, type_and_identity};
 use super::greeting::greeting;
 use super::*;
 
@@ -55,7 +55,7 @@ fn handshakes_of_both_minor_versions_are_accepted_bytewise() {
         decoder.feed(&out);
         let frame = decoder.next_frame().unwrap().unwrap();
         let Command::Ready(properties) = parse_command(frame.body).unwrap() else { panic!("no READY: {frame:?}") };
-        assert_eq!(socket_type(properties), Ok(role.name().as_bytes()));
+        assert_eq!(type_and_identity(properties), Ok((role.name().as_bytes(), &b""[..])));
     }
 }
 

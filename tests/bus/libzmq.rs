@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
-use tickbus::bus::{Outgoing, Publisher, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
+use tickbus::bus::{Asker, Outgoing, Publisher, Refused, Reply, RequestHandler, RequestOptions, RequestServer, Retain};
 use tokio::io::AsyncReadExt;
 
 use crate::raw::{DEADLINE, Peer, frame, numbered, publish, publisher, resident_bytes, until, within};
@@ -254,7 +254,7 @@ async fn two_hundred_clients_come_and_go() {
 struct Upper;
 
 impl RequestHandler for Upper {
-    fn handle(&self, request: Bytes) -> Reply<'_> {
+    fn handle<'a>(&'a self, request: Bytes, _asker: &'a Asker) -> Reply<'a> {
         Box::pin(async move { vec![request.to_ascii_uppercase().into()] })
     }
 }

@@ -8,6 +8,7 @@ mod heartbeats;
 mod hostile;
 mod joining;
 mod libzmq;
+mod local;
 mod node;
 mod publishing;
 mod raw;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tickbus::bus::{HeartbeatOptions, Reply, RequestHandler, RequestOptions, RequestServer};
+use tickbus::bus::{Asker, HeartbeatOptions, Reply, RequestHandler, RequestOptions, RequestServer};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zeromq::{Socket, SocketRecv, SocketSend};
@@ -19,7 +19,7 @@ struct Echo {
 }
 
 impl RequestHandler for Echo {
-    fn handle(&self, request: Bytes) -> Reply<'_> {
+    fn handle<'a>(&'a self, request: Bytes, _asker: &'a Asker) -> Reply<'a> {
         Box::pin(async move {
             let reply = match &request[..] {
                 b"wait" => {

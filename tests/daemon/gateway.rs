@@ -155,6 +155,12 @@ impl Gateway {
         (status.code().unwrap(), serde_json::from_slice(&output.stdout).unwrap_or_default())
     }
 
+    /// What the control socket answers, over a connection of its own.
+    pub(crate) async fn ask(&self, body: Value) -> Value {
+        let answer = request(&self.control, &body.to_string(), DEADLINE).await.unwrap();
+        serde_json::from_slice(answer.last().unwrap()).unwrap()
+    }
+
     /// What the snapshot socket tells of the bus.
     pub(crate) async fn stats(&self) -> Value {
         let answer = request(&self.snapshot, r#"{"op":"stats"}"#, DEADLINE).await.unwrap();

@@ -1,7 +1,9 @@
 //! Strangers on the gateway's ports.
 
 use serde_json::json;
+use tickbus::io::zmq::{Kind, ZmqLimits, connect};
 use tickbus::sim::Depth;
+use tickbus::zmtp::ClientSecurity;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -63,4 +65,34 @@ async fn five_thousand_strangers_on_each_port_hurt_nobody() {
     newcomer.until_true(&["BTCUSDT"], 5).await;
     let (code, status) = gateway.ctl(&["status"]).await;
     assert_eq!((code, &status["feeds"][0]["state"]), (0, &json!("live")), "{status}");
+}
+
+#[tokio::test]
+async fn oversized_slow_and_silent_clients_of_the_control_socket_hurt_nobody() {
+    let venue = venue(200, &[]).await;
+    let feeds = json!({"a": feed(&venue, "linear", &["BTCUSDT"], &["book:50"])});
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "linear", DEPTH, &["book.", "status."]);
+    watcher.until_true(&["BTCUSDT"], 5).await;
+    let from = watcher.told.len();
+    let client =
+        async || connect(&gateway.control, Kind::Dealer, &ClientSecurity::Null, ZmqLimits::default()).await.unwrap();
+    // One that sends far too much, one that asks again and again and reads nothing, one that stops within a request.
+    let mut large = client().await;
+    let padding = "x".repeat(1 << 20);
+    drop(large.send(&[b"", format!("{{\"op\":\"feeds\",\"x\":\"{padding}\"}}").as_bytes()]).await);
+    assert!(large.receive().await.is_err(), "the connection ends");
+    let deaf = client().await;
+    let flood = tokio::spawn(async move {
+        let mut deaf = deaf;
+        while deaf.send(&[b"", br#"{"op":"status"}"#]).await.is_ok() {}
+    });
+    let address = gateway.control.strip_prefix("tcp://").unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL").await.unwrap();
+    watcher.until_true(&["BTCUSDT"], 20).await;
+    let (code, answer) = gateway.ctl(&["subscribe", "a", "channel=trade", "symbol=BTCUSDT"]).await;
+    assert_eq!((code, &answer["streams"][0]["state"]), (0, &json!("subscribed")), "{answer}");
+    assert_eq!(watcher.told_of("BTCUSDT", from), Vec::<String>::new());
+    flood.abort();
 }

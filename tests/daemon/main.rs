@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod churn;
+mod control;
+mod control_load;
+mod control_state;
 mod documents;
 mod examples;
 mod faults;
@@ -22,5 +25,6 @@ mod relay;
 #[path = "../script/mod.rs"]
 mod script;
 mod security;
+mod set_venue;
 mod sub;
 mod watcher;

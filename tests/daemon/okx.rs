@@ -196,3 +196,98 @@ async fn more_connections_than_the_venue_takes_at_once_are_made_one_after_the_ot
     let _gateway = Gateway::start(&config(&feeds)).await;
     until("all six are connected", || venue.truth().connections() == 6).await;
 }
+
+#[tokio::test]
+async fn whole_books_are_true_too() {
+    for (channel, depth) in [("book:5", Depth::Levels(5)), ("book", DEPTH)] {
+        let venue = serve("okx", 0, &[], Settings::default()).await;
+        let feeds = json!({"a": feed(&venue, "spot", &["BTC-USDT", "ETH-USDT"], &[channel])});
+        let gateway = Gateway::start(&config(&feeds)).await;
+        let mut watcher = Watcher::new(&gateway, &venue, "spot", depth, &["book.", "delta.", "status."]);
+        watcher.walk(1);
+        watcher.until_true(&["BTC-USDT", "ETH-USDT"], 100).await;
+        assert_eq!(watcher.unproved, 0, "{channel}");
+    }
+}
+
+/// Candles and single trades come over a connection of their own.
+#[tokio::test]
+async fn one_feed_has_several_connections() {
+    let venue = serve("okx", 0, &[], Settings::default()).await;
+    let channels = ["book", "ticker", "candle:1m", "candle:1d:utc8", "trade:all", "liquidation"];
+    let feeds = json!({"a": feed(&venue, "swap", &SYMBOLS[..1], &channels)});
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "swap", DEPTH, &[""]);
+    watcher.walk(2);
+    let topic = |channel: &str| format!("{channel}.okx.swap.BTC-USDT-SWAP.");
+    let wanted = ["book", "ticker", "candle_1m", "candle_1d", "trade", "instrument"].map(topic);
+    watcher.until("all channels", |watcher| wanted.iter().all(|topic| watcher.last.contains_key(topic))).await;
+    let parts = ["last", "mark", "index", "funding_rate", "open_interest", "next_funding_time"];
+    let whole = |watcher: &Watcher| parts.iter().all(|key| !watcher.last[&topic("ticker")][*key].is_null());
+    watcher.until("a whole ticker", whole).await;
+    let instrument = &watcher.last[&topic("instrument")];
+    assert_eq!((&instrument["instrument"], &instrument["kind"]), (&json!("BTC-USDT-PERP"), &json!("perpetual")));
+    assert_eq!(venue.truth().connections(), 2);
+}
+
+#[tokio::test]
+async fn what_needs_a_key_is_refused_in_the_venues_words_and_touches_nothing_else() {
+    let venue = serve("okx", 0, &[], Settings::default()).await;
+    let feeds = json!({"a": feed(&venue, "spot", &["BTC-USDT"], &["book:400:tbt", "trade", "order"])});
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["trade.", "status."]);
+    watcher.walk(1);
+    let trade = "trade.okx.spot.BTC-USDT.";
+    watcher.until("trades", |watcher| watcher.last.contains_key(trade)).await;
+    watcher.until("refused", |watcher| watcher.told_of("BTC-USDT", 0).contains(&"rejected rejected".into())).await;
+    watcher.until("refused", |watcher| watcher.told_of("", 0).contains(&"rejected rejected".into())).await;
+    let status = &watcher.last["status.okx.spot.BTC-USDT."];
+    assert!(status["detail"].as_str().is_some_and(|detail| detail.contains("60011")), "{status}");
+}
+
+/// The simulated account's key in files that live as long as the folder, and the config that names them.
+fn keys(secret: &str) -> (tempfile::TempDir, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = serde_json::Map::new();
+    for (part, text) in [("key", "key"), ("secret", secret), ("passphrase", "phrase")] {
+        let path = folder.path().join(part);
+        std::fs::write(&path, text).unwrap();
+        sources.insert(part.to_owned(), json!({"file": path}));
+    }
+    (folder, Value::Object(sources))
+}
+
+#[tokio::test]
+async fn a_key_opens_the_account_and_the_books_of_every_tick() {
+    let deals = Settings { deal_every: std::time::Duration::from_millis(200), ..Settings::default() };
+    let venue = serve("okx", 0, &[], deals).await;
+    let (_files, credentials) = keys("secret");
+    let mut feed = feed(&venue, "spot", &["BTC-USDT"], &["book:400:tbt", "order", "fill", "position", "balance"]);
+    feed["credentials"] = credentials;
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let prefixes = ["book.", "status.", "order.", "fill.", "position.", "balance."];
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &prefixes);
+    watcher.walk(1);
+    watcher.until_true(&["BTC-USDT"], 50).await;
+    let told = |watcher: &Watcher, kind: &&str| {
+        watcher.last.keys().any(|topic| topic.starts_with(&format!("{kind}.okx.main.")))
+    };
+    watcher.until("rows", |watcher| prefixes[2..].iter().all(|kind| told(watcher, &kind.trim_end_matches('.')))).await;
+    let (_, fill) = watcher.last.iter().find(|(topic, _)| topic.starts_with("fill.")).unwrap();
+    assert!(["id", "order_id", "side", "price", "size"].iter().all(|key| fill[*key].is_string()), "{fill}");
+    assert_eq!(venue.truth().connections(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_in_the_venues_words_and_public_data_go_on() {
+    let venue = serve("okx", 0, &[], Settings::default()).await;
+    let (_files, credentials) = keys("another");
+    let mut feed = feed(&venue, "spot", &["BTC-USDT"], &["book", "order"]);
+    feed["credentials"] = credentials;
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["book.", "status."]);
+    watcher.walk(1);
+    watcher.until("refused", |watcher| watcher.told_of("", 0).contains(&"rejected rejected".into())).await;
+    watcher.until_true(&["BTC-USDT"], 100).await;
+    assert!(!watcher.told_of("BTC-USDT", 0).iter().any(|told| told.starts_with("stale")), "{:?}", watcher.told);
+}

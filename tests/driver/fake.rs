@@ -166,7 +166,12 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let backoff = BackoffLimits { first: Duration::from_millis(10), ..BackoffLimits::default() };
-        let limits = DriverLimits { backoff, dial: DialLimits::default(), connection: ConnectionLimits::default() };
+        let limits = DriverLimits {
+            backoff,
+            dial: DialLimits::default(),
+            connection: ConnectionLimits::default(),
+            connect_pause: Duration::ZERO,
+        };
         Self { limits, connects: Rate::per_five_minutes(100), rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
     }
 }

@@ -91,7 +91,7 @@ fn encoder_spec(book_interval: Duration) -> EncoderSpec {
         book_depth: 5,
         depth_of: HashMap::new(),
         book_interval,
-        first_seq: 0,
+        last_seq: Default::default(),
         feed_seq: Arc::new(AtomicU64::new(0)),
         clock: UnixNanos::default,
     }

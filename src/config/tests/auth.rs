@@ -102,3 +102,57 @@ fn secrets_that_everyone_may_read_are_noted() {
     let config = check(with_auth("control", auth, json!({}))).unwrap();
     assert!(config.security.notes[0].starts_with("control.auth.users.alice: every user may read"));
 }
+
+#[test]
+fn beyond_loopback_a_token_will_do_for_the_control_socket() {
+    let control = |token: serde_json::Value| {
+        let mut layers = with_auth("control", json!({}), json!({"bind": "tcp://*:3", "token": token}));
+        layers.env.push(("LONG".into(), "a token of 22 letters!".into()));
+        layers.env.push(("SHORT".into(), "abc".into()));
+        layers
+    };
+    let config = check(control(json!({"env": "LONG"}))).unwrap();
+    assert!(config.security.token.is_some() && config.security.notes.is_empty(), "{:?}", config.security.notes);
+    assert!(!format!("{config:?}").contains("22 letters"));
+    let short = check(control(json!({"env": "SHORT"}))).unwrap();
+    assert!(short.security.notes[0].contains("can be guessed") && !short.security.notes[0].contains("abc"));
+    let problems = problems_of(control(json!({"env": "NOWHERE"})));
+    assert!(problems[0].contains("control.token") && problems[0].contains("NOWHERE"), "{problems:#?}");
+}
+
+#[test]
+fn a_state_file_needs_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let control = |path: std::path::PathBuf| with_auth("control", json!({}), json!({"state_file": path}));
+    check(control(dir.path().join("state.json"))).unwrap();
+    check(control("state.json".into())).unwrap();
+    for (path, wanted) in
+        [(dir.path().join("none/state.json"), "there is no folder"), (dir.path().to_owned(), "is no file")]
+    {
+        let problems = problems_of(control(path));
+        assert!(problems.len() == 1 && problems[0].contains(wanted), "{problems:#?}");
+    }
+}
+
+#[test]
+fn credentials_name_where_they_come_from_and_never_what_they_are() {
+    let feed = |credentials: serde_json::Value| {
+        let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"], "credentials": credentials}}));
+        layers.env.push(("KEY".into(), "swordfish".into()));
+        layers
+    };
+    let all = json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "passphrase": {"env": "KEY"}});
+    let config = check(feed(all)).unwrap();
+    let credentials = config.feeds[0].credentials.as_ref().unwrap();
+    assert_eq!(credentials.passphrase.as_ref().map(|text| text.reveal()), Some("swordfish"));
+    assert!(!format!("{config:?}").contains("swordfish"));
+    for (wrong, wanted) in [
+        (json!({"key": {"env": "KEY"}}), "credentials.secret"),
+        (json!({"key": "swordfish", "secret": {"env": "KEY"}}), "credentials.key"),
+        (json!({"key": {"env": "KEY"}, "secret": {"env": "NONE"}}), "credentials.secret"),
+        (json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "pin": {"env": "KEY"}}), "credentials.pin"),
+    ] {
+        let problems = problems_of(feed(wrong));
+        assert!(problems.len() == 1 && problems[0].contains(wanted), "{problems:#?}");
+    }
+}

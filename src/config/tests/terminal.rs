@@ -29,7 +29,7 @@ fn a_terminals_feed_has_sockets_params_and_a_budget() {
     let plan = config.feeds[0].terminal.clone().expect("a terminal");
     assert_eq!((&*plan.rpc, plan.events.as_deref(), plan.data), ("tcp://127.0.0.1:1", Some("tcp://[::1]:2"), None));
     assert_eq!((plan.connections, plan.calls_per_second, plan.burst), (2, 200, 20));
-    let millis = |(name, period): &(String, std::time::Duration)| (name.clone(), period.as_millis());
+    let millis = |(name, period): &(String, Duration)| (name.clone(), period.as_millis());
     let params: Vec<_> = plan.spec.params.iter().map(millis).collect();
     assert_eq!(params, [("BID".to_owned(), 250), ("LAST".to_owned(), 500)]);
     assert!(plan.spec.events && plan.spec.allow == ["sleep"]);

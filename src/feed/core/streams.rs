@@ -59,6 +59,12 @@ impl Core {
         (0..).map(StreamId).zip(&self.streams).filter(move |(_, stream)| stream.wanted && stream.route == route)
     }
 
+    /// The streams of a route that were left.
+    pub(in crate::feed) fn left_of(&self, route: Route) -> impl Iterator<Item = StreamId> {
+        let left = (0..).map(StreamId).zip(&self.streams);
+        left.filter(move |(_, stream)| !stream.wanted && stream.route == route).map(|(id, _)| id)
+    }
+
     /// A stream is asked for at run time: it begins as it would have with the connection.
     pub(in crate::feed) fn begin(&mut self, id: StreamId, now: Stamp, out: &mut dyn FeedOutput) {
         let at = id.0 as usize;
@@ -102,9 +108,15 @@ impl Core {
         self.streams.get(id.0 as usize).map_or(Route(0), |stream| stream.route)
     }
 
-    /// Whether the venue has confirmed a stream, so far as its state tells.
+    /// Whether the venue has confirmed a stream, over the connection that is open.
     pub(in crate::feed) fn is_confirmed(&self, id: StreamId) -> bool {
-        self.streams.get(id.0 as usize).is_some_and(|stream| stream.status.state == State::Live)
+        self.streams.get(id.0 as usize).is_some_and(|stream| stream.confirmed)
+    }
+
+    /// The venue's words when it refused a stream, which is then asked for again slowly.
+    pub(in crate::feed) fn refusal(&self, id: StreamId) -> Option<&str> {
+        let status = &self.streams.get(id.0 as usize)?.status;
+        (status.state == State::Rejected).then(|| status.detail.as_deref().unwrap_or("refused"))
     }
 
     /// The venue's id of a live book.

@@ -1,6 +1,8 @@
 //! Several connections of one feed, and streams that come and go: with a made-up venue whose books come over route 0
 //! and everything else over route 1. It takes its orders as texts.
 
+use std::time::Duration;
+
 use super::*;
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
@@ -18,10 +20,12 @@ static ACME: VenueDef = VenueDef {
     route_of: |_, stream| Route(u8::from(!matches!(stream.channel, Channel::Book(_)))),
     check_symbol: |_, _| Ok(()),
     endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     is_mixed: false,
+    silence: None,
 };
 
 /// Says what it is asked to: `done ID`, `left ID`, `no ID`, `snap ID SEQ`, `delta ID PREVIOUS SEQ`, `trade ID NAME`, `bye`.
@@ -176,7 +180,8 @@ fn live() -> Acmes {
 #[test]
 fn the_loss_of_one_connection_is_the_trouble_of_its_streams_only() {
     let mut acmes = live();
-    assert_eq!(acmes.take(1, Input::Disconnected), [""; 0], "the book of A is well, and speaks for it");
+    // The book of A is well, and speaks for it; the feed says the same again, with its link.
+    assert_eq!(acmes.take(1, Input::Disconnected), ["feed live"]);
     assert_eq!(acmes.text(0, "delta 0 10 11")[0], "A delta 11 [1:2] []");
     let lost = acmes.take(0, Input::Disconnected);
     assert_eq!(lost, ["A book:50 stale disconnected", "feed down disconnected"]);
@@ -220,6 +225,19 @@ fn the_next_best_stream_speaks_for_a_symbol_whose_book_was_left() {
     assert_eq!(acmes.links(), [(0, 0)], "a connection without streams goes");
     assert_eq!(acmes.settled().last().unwrap(), "1 Unsubscribed", "with it its streams");
     assert_eq!(acmes.feed.report().symbols.len(), 1);
+}
+
+#[test]
+fn all_streams_of_a_connection_that_goes_are_left_whatever_the_venue_still_says() {
+    let mut acmes = live();
+    acmes.subscribe(&trade("B"));
+    acmes.text(1, "done 2");
+    acmes.settled();
+    acmes.unsubscribe(&trade("A"));
+    assert_eq!(acmes.settled(), [""; 0], "the venue is asked");
+    acmes.unsubscribe(&trade("B"));
+    assert_eq!(acmes.links(), [(0, 0)]);
+    assert_eq!(acmes.settled(), ["1 Unsubscribed", "2 Unsubscribed"]);
 }
 
 #[test]

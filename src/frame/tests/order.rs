@@ -194,3 +194,43 @@ fn a_feed_that_begins_anew_vouches_for_nothing_left_behind() {
     let forgotten = ["book", "bbo", "ticker"].map(|kind| Outgoing::Forget(topic(kind, "bybit", "linear", "A")));
     assert_eq!(out[1..], forgotten);
 }
+
+#[test]
+fn a_topic_goes_on_where_another_feed_left_it() {
+    let known = Arc::new(AtomicU64::new(41));
+    let shared = Arc::clone(&known);
+    let last_seq = LastSeq::new(move |_| shared.load(Ordering::Relaxed), 0);
+    let mut encoder = Encoder::new(EncoderSpec { last_seq, ..spec(Encoding::Json, 0) });
+    let a = symbol(2, "A");
+    let seq = |encoder: &mut Encoder| json(&frames(encoder, &a, changes(&[]), 1).remove(0))["seq"].as_u64();
+    assert_eq!((seq(&mut encoder), seq(&mut encoder)), (Some(42), Some(43)));
+    // Another one had it meanwhile: that is looked at when the symbol begins anew, and only then.
+    known.store(99, Ordering::Relaxed);
+    assert_eq!(seq(&mut encoder), Some(44));
+    let begins = status(State::Syncing, Some(Reason::Starting));
+    frames(&mut encoder, &a, Event::Status { main: true, channel: BOOK, status: &begins }, 1);
+    assert_eq!(seq(&mut encoder), Some(100));
+    // After a failure inside, what may have been lost shows.
+    let last_seq = LastSeq::new(|_| 100, 1 << 40);
+    let mut encoder = Encoder::new(EncoderSpec { last_seq, ..spec(Encoding::Json, 0) });
+    assert_eq!(seq(&mut encoder), Some((1 << 40) + 101));
+}
+
+#[test]
+fn a_feeds_status_tells_its_link_and_a_symbols_does_not() {
+    let mut encoder = Encoder::new(spec(Encoding::Json, 0));
+    let (whole, a) = (symbol(0, ""), symbol(2, "A"));
+    let live = status(State::Live, None);
+    let mut told = |of: &Symbol, link: Option<bool>| {
+        if let Some(connected) = link {
+            assert!(frames(&mut encoder, &whole, Event::Link { connected }, 1).is_empty());
+        }
+        let event = Event::Status { main: true, channel: None, status: &live };
+        json(&frames(&mut encoder, of, event, 1).remove(0)).get("link").cloned()
+    };
+    assert_eq!(told(&whole, None), None, "nothing was said of it");
+    assert_eq!(told(&whole, Some(true)), Some("connected".into()));
+    assert_eq!(told(&whole, None), Some("connected".into()));
+    assert_eq!(told(&a, None), None);
+    assert_eq!(told(&whole, Some(false)), Some("disconnected".into()));
+}

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::bus::{
-    Frame, Outgoing, Publisher, PublisherOptions, Reply, RequestHandler, RequestOptions, RequestServer, Retain,
+    Asker, Frame, Outgoing, Publisher, PublisherOptions, Reply, RequestHandler, RequestOptions, RequestServer, Retain,
 };
 use crate::secret::Secret;
 use crate::zmtp::{AllowList, Clients, KeyPair, ServerSecurity, Users};
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(10);
 struct Echo;
 
 impl RequestHandler for Echo {
-    fn handle(&self, request: Bytes) -> Reply<'_> {
+    fn handle<'a>(&'a self, request: Bytes, _asker: &'a Asker) -> Reply<'a> {
         Box::pin(async move { vec![request] })
     }
 }

@@ -32,7 +32,7 @@ pub struct Venue {
 }
 
 impl Venue {
-    /// A venue whose markets move `rate` times a second in all (0: only by [`Self::step`]). `only` chooses symbols;
+    /// A venue whose markets move `rate` times a second in all (0: only by `step`). `only` chooses symbols;
     /// empty means all.
     pub fn new(seed: u64, rate: u32, only: &[String], now: Stamp) -> Self {
         let mut rng = Rng::with_seed(seed);

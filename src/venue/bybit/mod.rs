@@ -11,6 +11,8 @@ mod session;
 pub(crate) mod tests;
 pub(super) mod wire;
 
+use std::time::Duration;
+
 use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2, one_route};
 
 /// Bybit.
@@ -24,10 +26,12 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
     is_mixed: false,
+    silence: None,
 };
 
 const REST: &str = "https://api.bybit.com";

@@ -17,8 +17,13 @@ mod ticker;
 mod v3;
 mod wire;
 
+use std::time::Duration;
+
 use crate::model::{Channel, Stream};
 use crate::venue::{Market, Route, Transport, VenueDef};
+
+/// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
+const CONNECT_PAUSE: Duration = Duration::from_millis(350);
 
 /// OKX.
 pub const VENUE: VenueDef = VenueDef {
@@ -31,10 +36,12 @@ pub const VENUE: VenueDef = VenueDef {
     route_of,
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
+    connect_pause: CONNECT_PAUSE,
     rest: |_| &[],
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,
+    silence: Some(SILENCE),
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
@@ -45,6 +52,10 @@ pub const VENUE_OKJ: VenueDef = VenueDef {
     is_mixed: false,
     ..VENUE
 };
+
+/// A quiet book is told each minute that it holds (OKX API v5, "Order book channel"), on OKJ and of whole books never; that the
+/// connection lives is known from pongs.
+const SILENCE: Duration = Duration::from_secs(150);
 
 const URL: &str = hosts::OKX.url;
 const REST: &str = hosts::OKX.rest_url;

@@ -113,9 +113,9 @@ pub(super) fn v3_channel(name: &str) -> Option<(Channel, &'static str)> {
         let seconds: u32 = seconds.parse().ok()?;
         let (count, unit) = match seconds {
             604_800 => (1, 'w'),
-            _ if seconds % 86_400 == 0 => (seconds / 86_400, 'd'),
-            _ if seconds % 3_600 == 0 => (seconds / 3_600, 'h'),
-            _ if seconds % 60 == 0 => (seconds / 60, 'm'),
+            _ if seconds.is_multiple_of(86_400) => (seconds / 86_400, 'd'),
+            _ if seconds.is_multiple_of(3_600) => (seconds / 3_600, 'h'),
+            _ if seconds.is_multiple_of(60) => (seconds / 60, 'm'),
             _ => return None,
         };
         let interval = Interval { count: u16::try_from(count).ok().filter(|count| *count > 0)?, unit };

@@ -28,6 +28,8 @@ mod tests;
 mod time;
 mod trades;
 
+use std::time::Duration;
+
 use crate::venue::{Endpoints, Market, Transport, VenueDef, one_route};
 
 /// QUIK.
@@ -41,10 +43,12 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: one_route,
     check_symbol,
     endpoints,
+    connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
     is_mixed: false,
+    silence: None,
 };
 
 /// Where quik-lua-rpc listens by convention; the terminal and tickbus are on one machine.

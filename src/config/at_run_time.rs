@@ -1,0 +1,106 @@
+//! Feeds and streams that are asked for while the gateway runs: the checks and the words are those of the config.
+
+use std::ffi::OsString;
+
+use serde_json::{Map, Value, json};
+
+use super::credentials::{GivenTexts, SecretSources};
+use super::problem::Findings;
+use super::schema::Feed;
+use super::{FeedPlan, shape, streams, validate};
+use crate::model::Stream;
+use crate::venue::VENUES;
+
+/// What is wrong, by the place in the request (`symbols[0]`; empty for the whole).
+pub type Problem = (String, String);
+
+/// A feed from the settings of a request, as `feeds.NAME` would be of the config. Symbols and channels may both be
+/// missing. What is given as text of its credentials is in `texts`.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn feed(name: &str, mut settings: Map<String, Value>, texts: GivenTexts) -> Result<FeedPlan, Vec<Problem>> {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let mut findings = Findings::default();
+    if !validate::is_feed_name(name) {
+        findings.add("name", "is not a feed name; allowed: lower case letters, digits and single underscores");
+    }
+    // An error about its shape would repeat what may be a secret.
+    if settings.get("credentials").is_some_and(|given| !given.is_object() && !given.is_null()) {
+        findings.add("credentials", "expected an object with key and secret");
+        settings.remove("credentials");
+    }
+    let given_part = if texts.is_empty() { None } else { settings.remove("credentials") };
+    let has_channels = settings.get("channels").is_some_and(|channels| *channels != json!([]));
+    settings.entry("channels").or_insert_with(|| json!([]));
+    let path = "feeds.x";
+    let mut whole = json!({"feeds": {"x": settings}});
+    let mut shaped = Findings::default();
+    shape::check(&mut whole, &mut shaped);
+    let allowed = |place: &str| !has_channels && place == "feeds.x.channels";
+    shaped
+        .into_list()
+        .into_iter()
+        .filter(|(place, _)| !allowed(place))
+        .for_each(|(place, what)| findings.add(place, what));
+    let feed: Feed = serde_json::from_value(whole["feeds"]["x"].take()).unwrap_or_default();
+    if !has_channels && !feed.symbols.is_empty() {
+        findings.add("feeds.x.channels", "is empty, so that the symbols would have no data");
+    }
+    let mut rules = Findings::default();
+    let plan = streams::resolve(name, path, &feed, &environment, VENUES, &mut rules).map(|(plan, _)| plan);
+    for (place, message) in rules.into_list() {
+        if !findings.has(&place) {
+            findings.add(place, message);
+        }
+    }
+    let credentials = (!texts.is_empty()).then(|| {
+        let rest = given_part.map(serde_json::from_value::<SecretSources>).transpose();
+        let rest = rest.unwrap_or_else(|error| {
+            findings.add("credentials", error.to_string());
+            None
+        });
+        texts.resolve(rest.as_ref(), "credentials", &environment, &mut findings)
+    });
+    let problems = without(path, findings);
+    match plan {
+        Some(plan) if problems.is_empty() => {
+            let credentials = credentials.unwrap_or_else(|| plan.credentials.clone());
+            Ok(FeedPlan { credentials, ..plan })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// The streams that symbols and channels make for a feed, each once, and notes on what was translated.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn streams(
+    plan: &FeedPlan,
+    symbols: &[String],
+    channels: &[String],
+) -> Result<(Vec<Stream>, Vec<String>), Vec<Problem>> {
+    let mut findings = Findings::default();
+    if channels.is_empty() {
+        findings.add("channels", format!("is empty; allowed: {}", (plan.venue.channels)(&plan.market).join(", ")));
+    }
+    let asked = Feed {
+        venue: plan.venue.id.to_owned(),
+        market: plan.market.to_string(),
+        symbols: symbols.to_vec(),
+        channels: channels.to_vec(),
+        ..Feed::default()
+    };
+    let (streams, notes) = streams::expand("x", &asked, plan.venue, &mut findings);
+    let problems = without("x", findings);
+    if problems.is_empty() { Ok((streams, notes)) } else { Err(problems) }
+}
+
+fn without(path: &str, findings: Findings) -> Vec<Problem> {
+    let cut = |place: String| match place.strip_prefix(path) {
+        Some(rest) => rest.trim_start_matches('.').to_owned(),
+        None => place,
+    };
+    findings.into_list().into_iter().map(|(place, message)| (cut(place), message)).collect()
+}

@@ -1,0 +1,234 @@
+//! What a store keeps, by topic. Pure.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use memchr::memmem;
+
+use super::{StoreLimits, StoreStats};
+use crate::bus::{Frame, Outgoing, Retain};
+
+/// Topics of one store; what comes of more is not kept.
+const TOPICS_MAX: usize = 200_000;
+/// What a kept frame takes beside its payload: its place, and its share of the topic's.
+const FRAME_BYTES: usize = 128;
+
+/// Which frames of a topic are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The newest one.
+    Latest,
+    /// The last few.
+    Last,
+    /// The newest of each time.
+    Candles,
+}
+
+#[derive(Debug)]
+struct Topic {
+    kind: Kind,
+    /// In order; each with its candle's time.
+    frames: VecDeque<(u64, Frame)>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Kept {
+    limits: StoreLimits,
+    places: HashMap<Bytes, usize>,
+    topics: Vec<Topic>,
+    /// Where room is made next.
+    cursor: usize,
+    frames: usize,
+    bytes: usize,
+}
+
+/// What of a topic is kept; `None` for what is not: deltas, and events that nobody asks for afterwards.
+fn kind_of(frame: &Frame) -> Option<Kind> {
+    if frame.retain != Retain::Stream {
+        return Some(Kind::Latest);
+    }
+    let topic = &frame.topic[..];
+    let begins = |name: &[u8]| topic.starts_with(name);
+    if begins(b"delta.") {
+        None
+    } else if begins(b"trade.") || begins(b"liquidation.") || begins(b"order.") || begins(b"fill.") {
+        Some(Kind::Last)
+    } else if begins(b"candle_") {
+        Some(Kind::Candles)
+    } else {
+        None
+    }
+}
+
+/// The `open_time` of a candle, in either encoding, where it is found by its name.
+fn open_time(payload: &[u8]) -> Option<u64> {
+    if payload.first() == Some(&b'{') {
+        let at = memmem::find(payload, b"\"open_time\":")? + b"\"open_time\":".len();
+        let digits = payload.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit());
+        return digits.take(20).try_fold(0_u64, |n, digit| n.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    }
+    let at = memmem::find(payload, b"\xa9open_time")? + 10;
+    rmp::decode::read_int(&mut payload.get(at..)?).ok()
+}
+
+const fn size_of_frame(frame: &Frame) -> usize {
+    frame.payload.len() + FRAME_BYTES
+}
+
+impl Kept {
+    pub(super) fn new(limits: StoreLimits) -> Self {
+        Self { limits, places: HashMap::new(), topics: Vec::new(), cursor: 0, frames: 0, bytes: 0 }
+    }
+
+    /// Takes note of what is published; how many frames had to go for want of room.
+    pub(super) fn record(&mut self, batch: &[Outgoing]) -> u64 {
+        let mut evicted = 0;
+        for outgoing in batch {
+            match outgoing {
+                Outgoing::Forget(topic) => self.empty(topic),
+                Outgoing::Frame(frame) => {
+                    if let Some(kind) = kind_of(frame) {
+                        evicted += u64::from(!self.keep(frame, kind));
+                    }
+                }
+            }
+            while self.bytes > self.limits.bytes && self.make_room() {
+                evicted += 1;
+            }
+        }
+        evicted
+    }
+
+    /// False for a topic that would be one too many.
+    fn keep(&mut self, frame: &Frame, kind: Kind) -> bool {
+        let place = match self.places.get(&frame.topic) {
+            Some(place) => *place,
+            None if self.topics.len() >= TOPICS_MAX => return false,
+            None => {
+                self.topics.push(Topic { kind, frames: VecDeque::new() });
+                self.places.insert(frame.topic.clone(), self.topics.len() - 1);
+                self.topics.len() - 1
+            }
+        };
+        let Some(topic) = self.topics.get_mut(place) else { return false };
+        let added = size_of_frame(frame);
+        let removed = match topic.kind {
+            Kind::Latest => topic.put_latest(frame),
+            Kind::Last => topic.put_last(frame, self.limits.trades),
+            Kind::Candles => match open_time(&frame.payload) {
+                Some(at) => topic.put_candle(at, frame, self.limits.candles),
+                None => return true,
+            },
+        };
+        self.bytes = self.bytes + added - removed.map_or(0, |size| size);
+        self.frames += usize::from(removed.is_none());
+        true
+    }
+
+    /// Takes the oldest frame of the next topic that has several, or of any when none has; false if there is nothing.
+    fn make_room(&mut self) -> bool {
+        let count = self.topics.len();
+        for least in [2, 1] {
+            for step in 0..count {
+                let place = (self.cursor + step) % count;
+                let frames = &mut self.topics[place].frames;
+                if frames.len() >= least
+                    && let Some((_, frame)) = frames.pop_front()
+                {
+                    self.cursor = place + 1;
+                    self.bytes -= size_of_frame(&frame);
+                    self.frames -= 1;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn topic(&self, topic: &[u8]) -> Option<&Topic> {
+        self.topics.get(*self.places.get(topic)?)
+    }
+
+    pub(super) fn latest(&self, topic: &[u8]) -> Option<Frame> {
+        self.topic(topic)?.frames.back().map(|(_, frame)| frame.clone())
+    }
+
+    pub(super) fn recent(&self, topic: &[u8], n: usize) -> Vec<Frame> {
+        let Some(topic) = self.topic(topic) else { return Vec::new() };
+        let skipped = topic.frames.len().saturating_sub(n);
+        topic.frames.iter().skip(skipped).map(|(_, frame)| frame.clone()).collect()
+    }
+
+    pub(super) fn topics(&self) -> Vec<Bytes> {
+        let filled = |place: &usize| self.topics.get(*place).is_some_and(|topic| !topic.frames.is_empty());
+        self.places.iter().filter(|(_, place)| filled(place)).map(|(topic, _)| topic.clone()).collect()
+    }
+
+    pub(super) fn forget(&mut self, which: impl Fn(&str) -> bool) -> Vec<Bytes> {
+        let mut topics = self.topics();
+        topics.retain(|topic| std::str::from_utf8(topic).is_ok_and(&which));
+        topics.iter().for_each(|topic| self.empty(topic));
+        topics
+    }
+
+    /// The topic keeps its place, as it mostly comes again.
+    fn empty(&mut self, topic: &Bytes) {
+        let Some(topic) = self.places.get(topic).and_then(|place| self.topics.get_mut(*place)) else { return };
+        self.frames -= topic.frames.len();
+        self.bytes -= topic.frames.iter().map(|(_, frame)| size_of_frame(frame)).sum::<usize>();
+        // What a long list took is given back.
+        topic.frames = VecDeque::new();
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        let topics = self.topics.iter().filter(|topic| !topic.frames.is_empty()).count();
+        StoreStats { topics, frames: self.frames, bytes: self.bytes, evicted: 0 }
+    }
+}
+
+impl Topic {
+    /// The size of the frame that went for this one.
+    fn put_latest(&mut self, frame: &Frame) -> Option<usize> {
+        match self.frames.back_mut() {
+            Some((_, kept)) => {
+                let size = size_of_frame(kept);
+                kept.clone_from(frame);
+                Some(size)
+            }
+            None => {
+                self.frames.push_back((0, frame.clone()));
+                None
+            }
+        }
+    }
+
+    fn put_last(&mut self, frame: &Frame, most: usize) -> Option<usize> {
+        let oldest = if self.frames.len() >= most { self.frames.pop_front() } else { None };
+        self.frames.push_back((0, frame.clone()));
+        oldest.map(|(_, frame)| size_of_frame(&frame))
+    }
+
+    /// Candles come in the order of their times, but for those that are fetched afterwards.
+    fn put_candle(&mut self, at: u64, frame: &Frame, most: usize) -> Option<usize> {
+        let place = match self.frames.back() {
+            Some((last, _)) if *last < at => Err(self.frames.len()),
+            _ => self.frames.binary_search_by_key(&at, |(at, _)| *at),
+        };
+        match place {
+            Ok(place) => {
+                let (_, kept) = self.frames.get_mut(place)?;
+                let size = size_of_frame(kept);
+                kept.clone_from(frame);
+                Some(size)
+            }
+            // Older than all of as many as there may be.
+            Err(0) if self.frames.len() >= most => Some(size_of_frame(frame)),
+            Err(place) => {
+                self.frames.insert(place, (at, frame.clone()));
+                let oldest = if self.frames.len() > most { self.frames.pop_front() } else { None };
+                oldest.map(|(_, frame)| size_of_frame(&frame))
+            }
+        }
+    }
+}
