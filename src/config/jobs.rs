@@ -8,8 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::accounts;
 use super::problem::{Findings, quoted};
-use super::{Layers, Problem, Problems, hint};
+use super::{Accounts, Layers, Problem, Problems, hint};
 use crate::jobs::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
 use crate::venue::{Access, Endpoint, Method, VenueDef};
 
@@ -204,6 +205,7 @@ struct Around<'a> {
     market: Arc<str>,
     rest_url: Option<&'a str>,
     account: Option<&'a str>,
+    accounts: &'a Accounts,
     on_error: OnError,
     depth: usize,
 }
@@ -217,7 +219,7 @@ pub fn read(name: &str, origin: &str, text: &str) -> Result<JobPlan, Problems> {
     let job: Value =
         serde_json::from_str(text).map_err(|error| Problems(vec![problem(format!("no JSON: {error}"))]))?;
     let text = json!({"feeds": {}, "jobs": {name: job}}).to_string();
-    let layers = Layers { origin: origin.to_owned(), text, ..Layers::default() };
+    let layers = Layers { origin: origin.to_owned(), text, env: accounts::variables(), ..Layers::default() };
     let prefix = format!("jobs.{name}");
     let jobs = layers.check().map_err(|mut problems| {
         for problem in &mut problems.0 {
@@ -234,6 +236,7 @@ pub(super) fn resolve(
     name: &str,
     path: &str,
     job: &Job,
+    accounts: &Accounts,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<JobPlan> {
@@ -243,6 +246,7 @@ pub(super) fn resolve(
         market: job.market.as_str().into(),
         rest_url: job.rest_url.as_deref(),
         account: job.account.as_deref(),
+        accounts,
         on_error: job.on_error.into(),
         depth: 0,
     };
@@ -250,6 +254,7 @@ pub(super) fn resolve(
         findings.add(format!("{path}.market"), message);
         return None;
     }
+    accounts.check(around.account, around.venue, &format!("{path}.account"), findings);
     let (order, key, tasks) = order(path, job, findings)?;
     let tasks: Vec<Node> = resolve_all(&format!("{path}.{key}"), tasks, &around, findings);
     let place = |(at, node): (usize, Node)| node.placed(&(at + 1).to_string());
@@ -324,7 +329,10 @@ fn resolve_task(path: &str, task: &Task, around: &Around<'_>, findings: &mut Fin
         findings.add(format!("{path}.market"), message);
         return None;
     }
-    inner.account = task.account.as_deref().or(inner.account);
+    if task.account.is_some() {
+        inner.account = task.account.as_deref();
+        inner.accounts.check(inner.account, inner.venue, &format!("{path}.account"), findings);
+    }
     inner.on_error = task.on_error.map_or(inner.on_error, OnError::from);
     let work = match (&task.get, &task.serial, &task.gather) {
         (Some(get), None, None) => Work::Call(Box::new(resolve_call(path, get, task, &inner, findings)?)),
@@ -384,6 +392,10 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
             (endpoint.path.to_owned(), (endpoint.weight)(&params), endpoint.access)
         }
     };
+    let taken_over = around.account.filter(|_| task.account.is_none() && access == Access::Signed);
+    let known =
+        taken_over.filter(|name| around.accounts.get(name).is_some_and(|known| known.api.venue != around.venue.id));
+    around.accounts.check(known, around.venue, &format!("{path}.account"), findings);
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
     Some(CallPlan {
         venue: around.venue,

@@ -112,3 +112,6 @@ fn no_login(_call: &mut Call<'_>, _nonce: &str) -> Result<Option<Json>, SignErro
 fn no_message(_call: &mut Call<'_>, _message: &mut Json) -> Result<(), SignError> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
