@@ -52,6 +52,9 @@ pub fn feed(
     if !has_channels && !feed.symbols.is_empty() {
         findings.add("feeds.x.channels", "is empty, so that the symbols would have no data");
     }
+    if feed.account.is_some() && !texts.is_empty() {
+        findings.add("feeds.x.account", "is given beside credentials; one of them says whose data it is");
+    }
     let mut rules = Findings::default();
     let plan = streams::resolve(name, path, &feed, &environment, accounts, VENUES, &mut rules).map(|(plan, _)| plan);
     for (place, message) in rules.into_list() {
