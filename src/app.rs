@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 use self::start::Starter;
@@ -28,10 +28,12 @@ use crate::control::{
 use crate::feed::State;
 use crate::frame::{Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
+use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
-use crate::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
+use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
+use crate::jobs::{self, Caller, RestCaller};
 use crate::sink::redis::{Commands, RedisSink};
 use crate::store::StoreLimits;
 use crate::telemetry::process::raise_open_files;
@@ -39,6 +41,7 @@ use crate::telemetry::process::raise_open_files;
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
 const FEEDS_END_WITHIN: Duration = Duration::from_millis(1200);
 const SOCKETS_END_WITHIN: Duration = Duration::from_millis(500);
+
 impl FrameSink for Publisher {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         Self::publish(self, batch);
@@ -54,6 +57,8 @@ pub struct Gateway {
     admin: Option<HttpDoor>,
     state_file: Option<StateFile>,
     redis: Option<RedisSink>,
+    /// They end when it is dropped.
+    jobs: JoinSet<()>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -67,12 +72,14 @@ impl Gateway {
         let epoch = clock::wall().as_ms();
         let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
+        let (rest, rest_budget) = (RestClient::default(), Arc::<RestBudget>::default());
         let starter = Arc::new(Starter::new(
             epoch,
             encoding(config.bus.encoding),
             publisher.clone(),
             Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            rest.clone(),
+            Arc::clone(&rest_budget),
             tap,
         ));
         let running = Running {
@@ -90,6 +97,8 @@ impl Gateway {
         let token = config.security.token.clone();
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
+        // Before any feed publishes.
+        let redis = start_redis(config, &running)?;
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
         for plan in &config.feeds {
             let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
@@ -104,7 +113,6 @@ impl Gateway {
             }
             None => None,
         };
-        let redis = start_redis(config, &running)?;
         let admin = match &config.admin.listen {
             Some(listen) => {
                 let counted = Counted {
@@ -116,11 +124,14 @@ impl Gateway {
             }
             None => None,
         };
+        let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest, rest_budget));
+        let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
+        let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
+        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, jobs, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -172,6 +183,7 @@ impl Gateway {
             tasks.iter().for_each(JoinHandle::abort);
         }
         self.heartbeat.abort();
+        drop(self.jobs);
         let doors = async {
             for door in self.doors.iter() {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;
@@ -260,7 +272,7 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
     Ok(doors)
 }
 
-/// The Redis sink, if the config has one. It subscribes before any feed publishes.
+/// The Redis sink, if the config has one.
 fn start_redis(config: &Config, running: &Running) -> anyhow::Result<Option<RedisSink>> {
     let Some((options, stats)) = config.redis.clone().zip(running.redis.clone()) else { return Ok(None) };
     let commands: Arc<dyn Commands> = Arc::new(ControlPlane::new(running.clone()));

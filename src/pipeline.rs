@@ -1,6 +1,7 @@
 //! One feed from input to frames: session, books, encoder. Pure; live, replay, simulation and fuzzing all step it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Outcome, State, Status, Symbol};
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
@@ -200,6 +201,13 @@ impl Pipeline {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
         feed.unsubscribe(stream, now, &mut Intake { encoder, outbox, troubled, now })
+    }
+
+    /// The call for a stream's image has not left yet: so many are before it, and it takes about so long.
+    pub fn image_waits(&mut self, stream: StreamId, ahead: usize, wait: Duration, now: Stamp) {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.image_waits(stream, ahead, wait, now, &mut Intake { encoder, outbox, troubled, now });
     }
 
     /// Encodes the conflated books whose time has come.

@@ -16,6 +16,8 @@ struct Script {
     topics: fn(sent: &str) -> Option<Vec<String>>,
     /// Whether a message is a ping.
     is_ping: fn(sent: &str) -> bool,
+    /// The answer to one, where the venue would be given up without it for this long.
+    pong: &'static str,
     /// The answers to a request that is accepted.
     accept: fn(sent: &str) -> Vec<String>,
     /// The answers to a request with one topic that is refused.
@@ -33,7 +35,34 @@ struct Script {
     ping_within: Duration,
 }
 
-const SCRIPTS: &[Script] = &[BYBIT, OKX, Script { venue: "okj", ..OKX }, QUIK];
+const SCRIPTS: &[Script] = &[BINANCE, BYBIT, OKX, Script { venue: "okj", ..OKX }, QUIK];
+
+/// It takes any stream name; that it asks what it is sent is its ping.
+const BINANCE: Script = Script {
+    venue: "binance",
+    topics: |sent| {
+        let request: serde_json::Value = serde_json::from_str(sent).ok()?;
+        let params = request["params"].as_array()?;
+        Some(params.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    },
+    is_ping: |sent| sent.contains("LIST_SUBSCRIPTIONS"),
+    pong: r#"{"result":["btcusdt@trade"],"id":0}"#,
+    accept: |sent| {
+        let request: serde_json::Value = serde_json::from_str(sent).expect("JSON");
+        vec![format!(r#"{{"result":null,"id":{}}}"#, request["id"])]
+    },
+    refuse: |sent, topic| {
+        let request: serde_json::Value = serde_json::from_str(sent).expect("JSON");
+        vec![format!(r#"{{"code":2,"msg":"Invalid request: unknown stream {topic}","id":{}}}"#, request["id"])]
+    },
+    refuses_alone: false,
+    call: |_, _| None,
+    unknown: r#"{"stream":"nobody@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"NOBODY","U":1,"u":2,"b":[],"a":[]}}"#,
+    // The mark price of a futures ticker.
+    besides: 1,
+    topics_max: 200,
+    ping_within: Duration::from_secs(30),
+};
 
 const BYBIT: Script = Script {
     venue: "bybit",
@@ -43,6 +72,7 @@ const BYBIT: Script = Script {
         Some(args.iter().filter_map(|arg| arg.as_str().map(str::to_owned)).collect())
     },
     is_ping: |sent| sent.contains("\"op\":\"ping\""),
+    pong: "",
     accept: |sent| {
         let request: serde_json::Value = serde_json::from_str(sent).expect("JSON");
         vec![format!(r#"{{"success":true,"ret_msg":"","req_id":{},"op":{}}}"#, request["req_id"], request["op"])]
@@ -69,6 +99,7 @@ const OKX: Script = Script {
         Some(args.iter().map(ToString::to_string).collect())
     },
     is_ping: |sent| sent == "ping",
+    pong: "",
     accept: |sent| okx_answers(sent, None),
     refuse: |sent, topic| okx_answers(sent, Some(topic)),
     refuses_alone: true,
@@ -105,6 +136,7 @@ const QUIK: Script = Script {
         is_subscription.then(|| vec![request["args"]["sec_code"].as_str().unwrap_or_default().to_owned()])
     },
     is_ping: |sent| sent.contains("LASTRECORDTIME"),
+    pong: "",
     accept: |_| Vec::new(),
     refuse: |_, _| Vec::new(),
     refuses_alone: true,
@@ -257,6 +289,9 @@ impl Desk {
     fn answer(&mut self, sent: &str) {
         if (self.script.is_ping)(sent) {
             self.pings.push(self.now);
+            if !self.is_dead && !self.script.pong.is_empty() {
+                self.take(Input::Text(self.script.pong.as_bytes()));
+            }
         }
         let Some(topics) = (self.script.topics)(sent) else { return };
         assert!((1..=self.script.topics_max).contains(&topics.len()), "{sent}");

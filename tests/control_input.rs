@@ -126,3 +126,17 @@ proptest! {
         try_all(&requests);
     }
 }
+
+#[tokio::test]
+async fn strangers_learn_what_is_counted_and_not_who_subscribes() {
+    let plane = Plane::new().await;
+    let told = |answer: &[bytes::Bytes]| serde_json::from_slice::<Value>(&answer[0]).unwrap();
+    let (ours, theirs) =
+        (told(&plane.ask(br#"{"op":"stats"}"#).await), told(&plane.ask_snapshots(br#"{"op":"stats"}"#).await));
+    assert!(ours["peers"].is_array() && theirs.get("peers").is_none(), "{theirs}");
+    assert_eq!(theirs["subscribers"], 0);
+    for op in ["feeds", "get", "open", "subscribe", "shutdown"] {
+        let answer = told(&plane.ask_snapshots(json!({"op": op}).to_string().as_bytes()).await);
+        assert_eq!((&answer["ok"], &answer["code"]), (&json!(false), &json!("unknown_op")), "{answer}");
+    }
+}

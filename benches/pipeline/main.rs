@@ -212,7 +212,7 @@ fn whole_kept(recorded: &Recorded) -> u64 {
     let mut batch = Vec::new();
     let count = whole(recorded, Encoding::Json, clock::wall, |frame| {
         batch.push(Outgoing::Frame(frame.clone()));
-        store.record(&batch);
+        store.record(&mut batch);
         batch.clear();
     });
     black_box(store.stats());

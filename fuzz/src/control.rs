@@ -71,7 +71,7 @@ impl Plane {
             retain: Retain::Stream,
             seq: 1,
         };
-        feeds.find("a").unwrap().store.record(&[Outgoing::Frame(trade)]);
+        feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
         let running = Running {
             epoch: 1,
@@ -92,6 +92,11 @@ impl Plane {
         let asker = Asker { connection: 1, identity: None };
         let answer = tokio::time::timeout(Duration::from_secs(20), self.door.handle(request.to_vec().into(), &asker));
         answer.await.expect("an answer in time")
+    }
+
+    /// What the snapshot socket answers where strangers reach it.
+    pub async fn ask_snapshots(&self, request: &[u8]) -> Vec<Bytes> {
+        self.snapshot.handle(request.to_vec().into(), &Asker::default()).await
     }
 
     /// What every door makes of a request: always an answer, and a refusal with its reason.

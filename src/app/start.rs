@@ -15,6 +15,7 @@ use crate::config::{FeedPlan, TerminalPlan};
 use crate::control::{RunningFeed, StartFeed};
 use crate::feed::FeedSpec;
 use crate::frame::{EncoderSpec, Encoding, LastSeq};
+use crate::io::budget::RestBudget;
 use crate::io::command::Command;
 use crate::io::driver::{Driver, DriverLimits, DriverParts};
 use crate::io::http::RestClient;
@@ -43,6 +44,8 @@ pub(super) struct Starter {
     publisher: Publisher,
     connects: Arc<ConnectBudget>,
     rest: RestClient,
+    /// What may be asked by REST, over all feeds.
+    rest_budget: Arc<RestBudget>,
     tap: Option<Tap>,
     /// A pool for each terminal: feeds that name the same RPC endpoints and keys share it.
     pools: Mutex<Vec<(TerminalPlan, Weak<Pool>)>>,
@@ -57,9 +60,11 @@ impl Starter {
         publisher: Publisher,
         connects: Arc<ConnectBudget>,
         rest: RestClient,
+        rest_budget: Arc<RestBudget>,
         tap: Option<Tap>,
     ) -> Self {
-        Self { epoch, encoding, publisher, connects, rest, tap, pools: Mutex::default(), feed_seqs: Mutex::default() }
+        let (pools, feed_seqs) = (Mutex::default(), Mutex::default());
+        Self { epoch, encoding, publisher, connects, rest, rest_budget, tap, pools, feed_seqs }
     }
 
     fn feed_seq(&self, plan: &FeedPlan) -> Arc<AtomicU64> {
@@ -155,6 +160,7 @@ impl Starter {
             sink: self.sink(feed),
             connects: Arc::clone(&self.connects),
             rest: self.rest.clone(),
+            account: self.rest_budget.account(feed.plan.venue, &feed.plan.market, &feed.plan.endpoints.rest_url),
             commands,
             tap: self.tap.clone(),
             limits: DriverLimits { connect_pause: feed.plan.venue.connect_pause, ..DriverLimits::default() },
@@ -208,13 +214,13 @@ mod tests {
     use super::*;
     use crate::bus::PublisherOptions;
     use crate::config::Layers;
-    use crate::io::limits::{REST_CALLS, Rate, RestBudget};
+    use crate::io::limits::Rate;
 
     async fn starter() -> Arc<Starter> {
         let publisher = Publisher::bind(PublisherOptions::default()).await.unwrap();
         let connects = Arc::new(ConnectBudget::new(Rate::per_five_minutes(100)));
-        let rest = RestClient::new(Arc::new(RestBudget::new(REST_CALLS)));
-        Arc::new(Starter::new(1, Encoding::Json, publisher, connects, rest, None))
+        let rest = RestClient::default();
+        Arc::new(Starter::new(1, Encoding::Json, publisher, connects, rest, Arc::default(), None))
     }
 
     #[tokio::test]

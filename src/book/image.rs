@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use super::sync::{SyncRule, SyncUpdate};
 use crate::model::Level;
 
-/// Deltas and levels kept while an image is on its way: at 5 a second, minutes of them.
-const UPDATES_MAX: usize = 2_000;
-const LEVELS_MAX: usize = 200_000;
+/// Deltas and levels kept while an image is on its way, the newest: at 50 a second, ten seconds of them. An image may be
+/// asked for long after the first delta, when many books begin at once; older ones than the image are of no use then.
+const UPDATES_MAX: usize = 500;
+const LEVELS_MAX: usize = 20_000;
 
 /// An update that owns its levels.
 #[derive(Clone, Debug)]
@@ -92,6 +93,15 @@ impl Waiting {
         count
     }
 
+    /// Whether the image that waits says the same as this one, and nothing came since.
+    pub(super) fn is_repeated_by(&self, image: SyncUpdate<'_>) -> bool {
+        self.image.as_ref().is_some_and(|kept| kept.bids == image.bids && kept.asks == image.asks)
+    }
+
+    pub(super) const fn take_image(&mut self) -> Option<Kept> {
+        self.image.take()
+    }
+
     pub(super) fn set_image(&mut self, image: SyncUpdate<'_>) {
         self.image = Some(Kept::of(image));
     }
@@ -109,8 +119,10 @@ impl Waiting {
         let kept = Kept::of(delta);
         self.levels += kept.levels();
         self.deltas.push_back(kept);
-        if self.deltas.len() > UPDATES_MAX || self.levels > LEVELS_MAX {
-            useless += self.clear_deltas();
+        while self.deltas.len() > UPDATES_MAX || (self.levels > LEVELS_MAX && self.deltas.len() > 1) {
+            let Some(oldest) = self.deltas.pop_front() else { break };
+            self.levels -= oldest.levels();
+            useless += 1;
         }
         useless
     }
@@ -119,7 +131,9 @@ impl Waiting {
     pub(super) fn join(&mut self, rule: SyncRule) -> (Joined, u64) {
         let Some(image) = self.image.take() else { return (Joined::Waiting, 0) };
         let mut useless = 0;
-        while let Some(old) = self.deltas.front().filter(|delta| is_older(rule, delta, &image)) {
+        while let Some(old) =
+            self.deltas.front().filter(|delta| is_older(rule, delta.as_update(false), image.as_update(true)))
+        {
             useless += 1;
             self.levels -= old.levels();
             self.deltas.pop_front();
@@ -129,7 +143,7 @@ impl Waiting {
                 self.image = Some(image);
                 Joined::Waiting
             }
-            Some(first) if meets(rule, first, &image) => {
+            Some(first) if meets(rule, first.as_update(false), image.as_update(true)) => {
                 self.levels = 0;
                 Joined::Ready(image, std::mem::take(&mut self.deltas))
             }
@@ -160,7 +174,7 @@ fn order(rule: SyncRule, last: &Kept, delta: SyncUpdate<'_>) -> Order {
 }
 
 /// Whether the image contains all of the delta.
-fn is_older(rule: SyncRule, delta: &Kept, image: &Kept) -> bool {
+pub(super) fn is_older(rule: SyncRule, delta: SyncUpdate<'_>, image: SyncUpdate<'_>) -> bool {
     match rule {
         SyncRule::RangeFromImage => delta.seq <= image.seq,
         // One that ends with the image is applied again, which changes nothing: sizes are absolute.
@@ -170,7 +184,7 @@ fn is_older(rule: SyncRule, delta: &Kept, image: &Kept) -> bool {
 }
 
 /// Whether the first delta not older than the image follows on it without a hole.
-fn meets(rule: SyncRule, first: &Kept, image: &Kept) -> bool {
+pub(super) fn meets(rule: SyncRule, first: SyncUpdate<'_>, image: SyncUpdate<'_>) -> bool {
     match rule {
         SyncRule::RangeFromImage => first.first <= image.seq.wrapping_add(1),
         // Nothing of this book happened between `previous` and `first`.

@@ -3,6 +3,7 @@
 mod checksum;
 mod image;
 mod levels;
+mod reach;
 mod side;
 mod sync;
 #[cfg(test)]

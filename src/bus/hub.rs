@@ -189,6 +189,7 @@ impl Hub {
         let mut woken = Vec::new();
         for outgoing in batch.drain(..) {
             match outgoing {
+                Outgoing::Shared(frame) => self.publish_frame(&frame, &now, &mut woken),
                 Outgoing::Forget(topic) => self.catalog.forget(&topic),
                 Outgoing::Frame(frame) => self.publish_frame(&Arc::new(frame), &now, &mut woken),
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Usage;
 use super::job::run_plan;
 use crate::config::jobs;
-use crate::venue::{self, Access, Endpoint};
+use crate::venue::{self, Endpoint};
 
 /// Arguments of `tickbus call`.
 #[derive(Debug, clap::Args)]
@@ -107,9 +107,8 @@ fn list(venue: &str, market: &str) -> Result<String, Usage> {
 fn usage(endpoint: &Endpoint) -> String {
     let optional: Vec<String> = endpoint.optional.iter().map(|name| format!("[{name}=]")).collect();
     let required: Vec<String> = endpoint.required.iter().map(|name| format!("{name}=")).collect();
-    let signed = if endpoint.access == Access::Signed { " (signed)" } else { "" };
     let words: Vec<String> = [endpoint.name.to_owned()].into_iter().chain(required).chain(optional).collect();
-    format!("{}{signed}", words.join(" "))
+    words.join(" ")
 }
 
 /// A body as JSON, where it is JSON.

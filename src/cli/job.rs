@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use super::call::value_of;
 use crate::config::jobs;
 use crate::io::http::RestClient;
-use crate::io::limits::{REST_CALLS, RestBudget};
 use crate::jobs::{Boxed, JobPlan, RestCaller, Runner, Sink, TaskResult, Turns, show};
 
 /// Results that may wait to be printed.
@@ -114,9 +113,9 @@ pub(super) async fn run_plan(
     plan: JobPlan,
     take: &mut (dyn FnMut(TaskResult) -> std::io::Result<()> + Send),
 ) -> anyhow::Result<u64> {
-    let rest = RestClient::new(Arc::new(RestBudget::new(REST_CALLS)));
+    let caller = RestCaller::new(RestClient::default(), Arc::default());
     let (sender, mut results) = mpsc::channel(RESULTS);
-    let runner = Runner { caller: Arc::new(RestCaller::new(rest)), sink: Arc::new(Printed(sender)) };
+    let runner = Runner { caller: Arc::new(caller), sink: Arc::new(Printed(sender)) };
     let job = tokio::spawn(async move {
         let mut turns = Turns::new(plan.order, plan.tasks, plan.pause);
         runner.run(&mut turns, plan.on_error).await

@@ -67,7 +67,7 @@ pub enum Command {
     /// Run a simulated venue, a gateway and a printer in one, without network or account.
     Demo(demo::Args),
     /// Run a simulated venue for any client.
-    Sim(sim::SimArgs),
+    Sim(Box<sim::SimArgs>),
     /// Record what the configured venues send, byte for byte.
     Record(record::Args),
     /// Run recordings through the same code as live data.
@@ -152,7 +152,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Sim(args) => {
             log.init(&Log::default())?;
-            sim::run(args).await?;
+            sim::run(*args).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Replay(args) => {

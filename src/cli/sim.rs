@@ -14,7 +14,7 @@ use super::{Usage, print};
 use crate::bus::BindError;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
-use crate::sim::{fault, okx, quik, server};
+use crate::sim::{binance, fault, okx, quik, server};
 use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users};
 
 /// The venue that is a terminal.
@@ -52,29 +52,37 @@ pub struct SimArgs {
     )]
     pub faults: Vec<String>,
 
-    /// Symbols to list, separated by commas (QUIK: SBER or TQBR.SBER); unknown ones are made up. All of the built-in ones
-    /// by default.
+    /// Symbols to list, separated by commas (QUIK: SBER or TQBR.SBER); unknown ones are made up. Binance: a number makes
+    /// that many up on every market. All of the built-in ones by default.
     #[arg(long, value_delimiter = ',', value_name = "SYMBOL,…")]
     pub symbols: Vec<String>,
 
-    /// The account deals by itself each so many milliseconds (OKX: while somebody watches it), so that there are account
-    /// events; 0 for never; not for Bybit (default: 5000).
+    /// The account deals by itself each so many milliseconds (OKX, Binance: while somebody watches it), so that there are
+    /// account events; 0 for never; not for Bybit (default: 5000).
     #[arg(long, value_name = "MS")]
     pub deal_ms: Option<u32>,
+
+    /// What only venues with an account have.
+    #[command(flatten)]
+    pub account: AccountArgs,
 
     /// What only OKX has.
     #[command(flatten)]
     pub okx: OkxArgs,
+
+    /// What only Binance has.
+    #[command(flatten)]
+    pub binance: BinanceArgs,
 
     /// What only a terminal has.
     #[command(flatten)]
     pub quik: QuikArgs,
 }
 
-/// Arguments for `--venue okx` and `--venue okj` only.
+/// Arguments for exchanges with an account.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options for --venue okx and okj (OKX Japan)")]
-pub struct OkxArgs {
+#[command(next_help_heading = "Options for --venue okx, okj and binance")]
+pub struct AccountArgs {
     /// Key with which clients log in (default: key).
     #[arg(long, value_name = "TEXT")]
     pub key: Option<String>,
@@ -83,6 +91,69 @@ pub struct OkxArgs {
     #[arg(long, value_name = "TEXT", value_parser = secret)]
     pub secret: Option<Secret>,
 
+    /// Accept more new connections from one address than the venue does: three a second on OKX, 300 in five minutes on
+    /// Binance.
+    #[arg(long)]
+    pub no_connect_limit: bool,
+}
+
+impl AccountArgs {
+    /// The first argument that was given.
+    fn given(&self) -> Option<&'static str> {
+        first(&[
+            ("--key", self.key.is_some()),
+            ("--secret", self.secret.is_some()),
+            ("--no-connect-limit", self.no_connect_limit),
+        ])
+    }
+}
+
+/// Arguments for `--venue binance` only.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for --venue binance")]
+pub struct BinanceArgs {
+    /// Ed25519 key in PEM (`openssl pkey -pubout`) whose signatures are accepted beside those of --secret.
+    #[arg(long, value_name = "FILE", value_parser = public_key)]
+    pub public_key: Option<binance::PublicKey>,
+
+    /// Request weight an address may use in a minute, for spot and for futures alike (default: 6000 and 2400). What was
+    /// used is shown at /sim/stats.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub weight_limit: Option<u32>,
+
+    /// Depth goes out with each move of a market, not every 100, 250, 500 or 1000 ms: the rate decides the load.
+    #[arg(long)]
+    pub every_move: bool,
+}
+
+impl BinanceArgs {
+    /// The first argument that was given.
+    fn given(&self) -> Option<&'static str> {
+        first(&[
+            ("--public-key", self.public_key.is_some()),
+            ("--weight-limit", self.weight_limit.is_some()),
+            ("--every-move", self.every_move),
+        ])
+    }
+
+    fn settings(self, account: AccountArgs, deal_ms: Option<u32>) -> binance::Settings {
+        let default = binance::Settings::default();
+        binance::Settings {
+            key: account.key.unwrap_or(default.key),
+            secret: account.secret.unwrap_or(default.secret),
+            public_key: self.public_key,
+            weight_limit: self.weight_limit,
+            connect_limit: !account.no_connect_limit,
+            every_move: self.every_move,
+            deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+}
+
+/// Arguments for `--venue okx` and `--venue okj` only.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options for --venue okx and okj (OKX Japan)")]
+pub struct OkxArgs {
     /// Passphrase they show (default: phrase).
     #[arg(long, value_name = "TEXT", value_parser = secret)]
     pub passphrase: Option<Secret>,
@@ -98,10 +169,6 @@ pub struct OkxArgs {
     /// A connection on which nothing happens for so many milliseconds is closed (default: 30000).
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
     pub idle_ms: Option<u32>,
-
-    /// Accept more than three new connections a second from one address.
-    #[arg(long)]
-    pub no_connect_limit: bool,
 }
 
 /// What `--checksum` says.
@@ -119,21 +186,18 @@ impl OkxArgs {
     /// The first argument that was given.
     fn given(&self) -> Option<&'static str> {
         first(&[
-            ("--key", self.key.is_some()),
-            ("--secret", self.secret.is_some()),
             ("--passphrase", self.passphrase.is_some()),
             ("--vip", self.vip.is_some()),
             ("--checksum", self.checksum.is_some()),
             ("--idle-ms", self.idle_ms.is_some()),
-            ("--no-connect-limit", self.no_connect_limit),
         ])
     }
 
-    fn settings(self, deal_ms: Option<u32>) -> okx::Settings {
+    fn settings(self, account: AccountArgs, deal_ms: Option<u32>) -> okx::Settings {
         let default = okx::Settings::default();
         okx::Settings {
-            key: self.key.unwrap_or(default.key),
-            secret: self.secret.unwrap_or(default.secret),
+            key: account.key.unwrap_or(default.key),
+            secret: account.secret.unwrap_or(default.secret),
             passphrase: self.passphrase.unwrap_or(default.passphrase),
             vip: self.vip.unwrap_or(default.vip),
             checksum: self.checksum.map(|checksum| match checksum {
@@ -142,7 +206,7 @@ impl OkxArgs {
                 ChecksumArg::Live => okx::Checksum::Live,
             }),
             idle: self.idle_ms.map_or(default.idle, |ms| Duration::from_millis(ms.into())),
-            connect_limit: !self.no_connect_limit,
+            connect_limit: !account.no_connect_limit,
             deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
         }
     }
@@ -219,10 +283,10 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     }
     let faults = faults(&args.faults)?;
     server::check(&args.venue, &faults).map_err(|error| Usage(error.to_string()))?;
-    let SimArgs { venue, listen, seed, rate, symbols, okx, deal_ms, .. } = args;
-    let okx = okx.settings(deal_ms);
+    let SimArgs { venue, listen, seed, rate, symbols, account, okx, binance, deal_ms, .. } = args;
+    let (okx, binance) = (okx.settings(account.clone(), deal_ms), binance.settings(account, deal_ms));
     let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx };
+    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx, binance };
     let refused = |source| BindError::Refused { endpoint: listen, source };
     let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
@@ -234,14 +298,20 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
 
 /// Whether every argument is for this venue.
 fn fits(args: &SimArgs) -> Result<(), Usage> {
-    let is_okx = ["okx", okx::JAPAN].contains(&args.venue.as_str());
-    let wrong = |name: &str, venues: &str| Err(Usage(format!("{name} is for --venue {venues} only")));
-    match (args.okx.given(), args.quik.given()) {
-        (Some(name), _) if !is_okx => wrong(name, "okx and okj"),
-        (_, Some(name)) if args.venue != QUIK => wrong(name, "quik"),
-        _ if args.deal_ms.is_some() && args.venue == "bybit" => wrong("--deal-ms", "okx, okj and quik"),
-        _ => Ok(()),
+    let venue = args.venue.as_str();
+    let given: [(Option<&str>, &[&str], &str); 5] = [
+        (args.account.given(), &["okx", okx::JAPAN, "binance"], "okx, okj and binance"),
+        (args.okx.given(), &["okx", okx::JAPAN], "okx and okj"),
+        (args.binance.given(), &["binance"], "binance"),
+        (args.quik.given(), &[QUIK], QUIK),
+        (args.deal_ms.map(|_| "--deal-ms"), &["okx", okx::JAPAN, "binance", QUIK], "okx, okj, binance and quik"),
+    ];
+    for (name, venues, words) in given {
+        if let Some(name) = name.filter(|_| !venues.contains(&venue)) {
+            return Err(Usage(format!("{name} is for --venue {words} only")));
+        }
     }
+    Ok(())
 }
 
 async fn run_quik(args: SimArgs) -> anyhow::Result<()> {
@@ -304,6 +374,10 @@ fn ended() -> io::Result<impl Future<Output = ()>> {
 #[allow(clippy::unnecessary_wraps)] // What clap asks of a parser.
 fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text.to_owned()))
+}
+
+fn public_key(text: &str) -> Result<binance::PublicKey, String> {
+    binance::PublicKey::read(Path::new(text)).map_err(|error| error.to_string())
 }
 
 fn clock(text: &str) -> Result<UnixNanos, String> {

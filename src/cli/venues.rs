@@ -43,6 +43,6 @@ mod tests {
         let text = table(VENUES);
         let markets: usize = VENUES.iter().map(|venue| venue.markets.len()).sum();
         assert_eq!(text.lines().count(), 1 + markets);
-        assert!(text.lines().nth(1).unwrap().starts_with("bybit  "), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("bybit  ")), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Accounts: API keys by name. They come from the config, and from a file as topgun and pybotters read it.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -94,8 +94,8 @@ impl Accounts {
         account.credentials.as_ref().map_err(|why| format!("the account {} cannot be used: {why}", account.name))
     }
 
-    /// Notes what a feed or a job cannot have of an account; its key, if it can.
-    pub(super) fn check(
+    /// Notes what a feed cannot have of an account; its key, if it can.
+    pub(super) fn of_feed(
         &self,
         name: Option<&str>,
         venue: &VenueDef,
@@ -121,11 +121,6 @@ impl Accounts {
             None => self.known.push(account),
         }
     }
-}
-
-/// The one variable that accounts are known by without a config.
-pub(super) fn variables() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().filter(|(name, _)| name == OsStr::new(APIS_VARIABLE)).collect()
 }
 
 /// Reads all accounts. What is wrong with one makes it unusable, which matters to what uses it; only what can be no

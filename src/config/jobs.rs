@@ -8,11 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::accounts;
 use super::problem::{Findings, quoted};
-use super::{Accounts, Layers, Problem, Problems, hint};
+use super::{Layers, Problem, Problems, hint};
 use crate::jobs::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
-use crate::venue::{Access, Endpoint, Method, VenueDef};
+use crate::venue::{Endpoint, VenueDef};
 
 /// Calls of one job at most, and how deep groups may lie in one another.
 const CALLS_MAX: usize = 10_000;
@@ -49,10 +48,6 @@ pub struct Job {
     pub pause_ms: u32,
     /// What a failed task means for those after it.
     pub on_error: ErrorPolicy,
-    /// Whether it runs by itself, or one task each time it is told to (`tickbus ctl job next`).
-    pub start: Start,
-    /// The account whose key signs the calls that need one.
-    pub account: Option<String>,
 }
 
 /// A task of a job: one of `get`, `serial` and `gather`.
@@ -80,9 +75,6 @@ pub struct Task {
     /// Another market than the job's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub market: Option<String>,
-    /// Another account than the job's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
     /// Milliseconds the call may take; 10,000 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 120_000))]
@@ -97,7 +89,7 @@ pub struct Task {
     pub on_error: Option<ErrorPolicy>,
 }
 
-/// What is called: a named endpoint, or a method and a path.
+/// What is called: a named endpoint, or a path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Get {
@@ -112,7 +104,7 @@ pub enum Get {
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["path"]))]
 pub struct PathCall {
-    /// `GET`, `POST`, `PUT` or `DELETE`; `GET` if absent.
+    /// `GET`, which is also what it is if absent: jobs only read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Path, beginning with a slash and without a query.
@@ -121,8 +113,6 @@ pub struct PathCall {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 6_000))]
     pub weight: Option<u32>,
-    /// Whether it must be signed.
-    pub signed: bool,
 }
 
 impl JsonSchema for Get {
@@ -177,17 +167,6 @@ pub enum ErrorPolicy {
     Stop,
 }
 
-/// When a job's tasks run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Start {
-    /// By themselves.
-    #[default]
-    Auto,
-    /// One each time it is asked for.
-    Manual,
-}
-
 impl From<ErrorPolicy> for OnError {
     fn from(policy: ErrorPolicy) -> Self {
         match policy {
@@ -204,8 +183,6 @@ struct Around<'a> {
     venue: &'static VenueDef,
     market: Arc<str>,
     rest_url: Option<&'a str>,
-    account: Option<&'a str>,
-    accounts: &'a Accounts,
     on_error: OnError,
     depth: usize,
 }
@@ -219,7 +196,7 @@ pub fn read(name: &str, origin: &str, text: &str) -> Result<JobPlan, Problems> {
     let job: Value =
         serde_json::from_str(text).map_err(|error| Problems(vec![problem(format!("no JSON: {error}"))]))?;
     let text = json!({"feeds": {}, "jobs": {name: job}}).to_string();
-    let layers = Layers { origin: origin.to_owned(), text, env: accounts::variables(), ..Layers::default() };
+    let layers = Layers { origin: origin.to_owned(), text, ..Layers::default() };
     let prefix = format!("jobs.{name}");
     let jobs = layers.check().map_err(|mut problems| {
         for problem in &mut problems.0 {
@@ -236,7 +213,6 @@ pub(super) fn resolve(
     name: &str,
     path: &str,
     job: &Job,
-    accounts: &Accounts,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<JobPlan> {
@@ -245,8 +221,6 @@ pub(super) fn resolve(
         venue: find_venue(venues, &format!("{path}.venue"), &job.venue, findings)?,
         market: job.market.as_str().into(),
         rest_url: job.rest_url.as_deref(),
-        account: job.account.as_deref(),
-        accounts,
         on_error: job.on_error.into(),
         depth: 0,
     };
@@ -254,7 +228,6 @@ pub(super) fn resolve(
         findings.add(format!("{path}.market"), message);
         return None;
     }
-    accounts.check(around.account, around.venue, &format!("{path}.account"), findings);
     let (order, key, tasks) = order(path, job, findings)?;
     let tasks: Vec<Node> = resolve_all(&format!("{path}.{key}"), tasks, &around, findings);
     let place = |(at, node): (usize, Node)| node.placed(&(at + 1).to_string());
@@ -267,7 +240,6 @@ pub(super) fn resolve(
         order,
         pause: Duration::from_millis(job.pause_ms.into()),
         on_error: around.on_error,
-        by_hand: job.start == Start::Manual,
         tasks,
     })
 }
@@ -329,10 +301,6 @@ fn resolve_task(path: &str, task: &Task, around: &Around<'_>, findings: &mut Fin
         findings.add(format!("{path}.market"), message);
         return None;
     }
-    if task.account.is_some() {
-        inner.account = task.account.as_deref();
-        inner.accounts.check(inner.account, inner.venue, &format!("{path}.account"), findings);
-    }
     inner.on_error = task.on_error.map_or(inner.on_error, OnError::from);
     let work = match (&task.get, &task.serial, &task.gather) {
         (Some(get), None, None) => Work::Call(Box::new(resolve_call(path, get, task, &inner, findings)?)),
@@ -372,42 +340,32 @@ fn resolve_group(
 fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, findings: &mut Findings) -> Option<CallPlan> {
     let params: Vec<_> = task.params.iter().map(|(key, value)| (key.clone(), value.text())).collect();
     let found = match get {
-        Get::Named(name) => named(around, name, &params).map(|endpoint| (Method::Get, Some(endpoint))),
-        Get::Path(call) => method(call).map(|method| (method, None)),
+        Get::Named(name) => named(around, name, &params).map(Some),
+        Get::Path(call) => check_path(call).map(|()| None),
     };
-    let (method, endpoint) = match found {
+    let endpoint = match found {
         Ok(found) => found,
         Err(message) => {
             findings.add(format!("{path}.get"), message);
             return None;
         }
     };
-    let (call_path, weight, access) = match (get, endpoint) {
-        (Get::Path(call), _) => {
-            let access = if call.signed { Access::Signed } else { Access::Public };
-            (call.path.clone(), call.weight.unwrap_or(1), access)
-        }
+    let (call_path, weight) = match (get, endpoint) {
+        (Get::Path(call), _) => (call.path.clone(), call.weight.unwrap_or(1)),
         (Get::Named(_), endpoint) => {
             let endpoint = endpoint?;
-            (endpoint.path.to_owned(), (endpoint.weight)(&params), endpoint.access)
+            (endpoint.path.to_owned(), (endpoint.weight)(&params))
         }
     };
-    let taken_over = around.account.filter(|_| task.account.is_none() && access == Access::Signed);
-    let known =
-        taken_over.filter(|name| around.accounts.get(name).is_some_and(|known| known.api.venue != around.venue.id));
-    around.accounts.check(known, around.venue, &format!("{path}.account"), findings);
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
     Some(CallPlan {
         venue: around.venue,
         market: Arc::clone(&around.market),
         base: base.into(),
-        method,
         path: call_path,
         endpoint,
         params,
         weight,
-        access,
-        account: around.account.map(str::to_owned),
         timeout: Duration::from_millis(task.timeout_ms.unwrap_or(TIMEOUT).into()),
     })
 }
@@ -418,11 +376,13 @@ fn named(around: &Around<'_>, name: &str, params: &[(String, String)]) -> Result
     Ok(endpoint)
 }
 
-fn method(call: &PathCall) -> Result<Method, String> {
+fn check_path(call: &PathCall) -> Result<(), String> {
     let plain = call.path.starts_with('/') && !call.path.contains(['?', '#', ' ']) && call.path.len() <= 1024;
     if !plain || call.path.starts_with("//") {
         return Err(format!("{} is no path: it begins with one slash and has no query", quoted(&call.path)));
     }
-    let method = call.method.as_deref().unwrap_or("GET");
-    Method::parse(method).ok_or_else(|| format!("unknown method {}; allowed: GET, POST, PUT, DELETE", quoted(method)))
+    match call.method.as_deref() {
+        None | Some("GET") => Ok(()),
+        Some(other) => Err(format!("unknown method {}; allowed: GET", quoted(other))),
+    }
 }

@@ -45,7 +45,7 @@ pub struct Settings {
     /// run time.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub feeds: BTreeMap<String, Feed>,
-    /// API keys by name, for private channels and signed calls.
+    /// API keys by name, for private channels.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub accounts: BTreeMap<String, Account>,
     /// A file of API keys as topgun and pybotters read it: `{"bybit": ["KEY", "SECRET"], …}`. Each is an account that is

@@ -106,6 +106,10 @@ pub struct Okws {
     pub info: String,
     /// The venue whose feeds clients open.
     pub venue: String,
+    /// Websocket address of these feeds instead of the venue's own: a simulator, a demo host, a regional site.
+    pub url: Option<String>,
+    /// REST address of these feeds instead of the venue's own.
+    pub rest_url: Option<String>,
 }
 
 impl Default for Redis {
@@ -155,6 +159,8 @@ impl Default for Okws {
             answers: "trade-ws/info".to_owned(),
             info: "okws/info".to_owned(),
             venue: "okx".to_owned(),
+            url: None,
+            rest_url: None,
         }
     }
 }
@@ -215,6 +221,8 @@ impl Redis {
                 answers: self.okws.answers.clone(),
                 info: self.okws.info.clone(),
                 venue: self.okws.venue.clone(),
+                url: self.okws.url.clone(),
+                rest_url: self.okws.rest_url.clone(),
             }),
             queue_frames: self.queue_frames as usize,
             queue_bytes: usize::try_from(self.queue_bytes).unwrap_or(usize::MAX),

@@ -44,7 +44,7 @@ pub(super) fn resolve(
     if feed.account.is_some() && feed.credentials.is_some() {
         findings.add(format!("{path}.account"), "is given beside credentials; one of them says whose data it is");
     }
-    let account = accounts.check(feed.account.as_deref(), venue, &format!("{path}.account"), findings);
+    let account = accounts.of_feed(feed.account.as_deref(), venue, &format!("{path}.account"), findings);
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,

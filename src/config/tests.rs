@@ -12,7 +12,7 @@ use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
 use crate::model::{AccountKind, BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, Transport, VenueDef, one_route};
+use crate::venue::{ChannelSpec, Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -39,6 +39,7 @@ static ACME: VenueDef = VenueDef {
     rest: |_| &[],
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
+    rest_limit: |_| RestLimit::calls("acme", 20),
     is_mixed: false,
     silence: None,
 };

@@ -136,9 +136,10 @@ pub(super) fn stats(running: &Running, with_peers: bool) -> Value {
     });
     if with_peers {
         fields["peers"] = running.publisher.subscribers(MOST_PEERS).iter().map(peer).collect();
-    }
-    if let Some(report) = running.redis_report() {
-        fields["sinks"] = json!({"redis": redis(&report)});
+        // Why it is not connected names its address.
+        if let Some(report) = running.redis_report() {
+            fields["sinks"] = json!({"redis": redis(&report)});
+        }
     }
     fields
 }

@@ -3,16 +3,18 @@
 use super::core::{Command, Core};
 use super::event::{BookView, Event, FeedOutput, Levels, Reason, State};
 use super::stream::Check;
-use crate::book::{BookSync, Loss, SyncUpdate, Verdict};
+use std::time::Duration;
+
+use crate::book::{BookSync, Loss, SyncRule, SyncUpdate, Verdict};
 use crate::model::{Channel, Stamp, StreamId};
-use crate::venue::BookUpdate;
+use crate::venue::{BookUpdate, Route};
 
 impl Core {
     #[inline]
     pub(super) fn on_book(&mut self, update: BookUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
         let at = update.stream.0 as usize;
         let Some(stream) = self.streams.get_mut(at) else { return };
-        let cap = stream.level_cap();
+        let cap = stream.level_cap(update.rule);
         let sync = stream.book.get_or_insert_with(|| BookSync::new(update.rule, cap));
         let verdict = sync.update(SyncUpdate {
             snapshot: update.snapshot,
@@ -42,8 +44,12 @@ impl Core {
             Verdict::Confirmed => stream.heard = now.mono,
             Verdict::Ignored => {}
             Verdict::Buffered if sync.wants_image() => self.want_image(at, now),
+            Verdict::Buffered if update.snapshot => stream.image_came(now.mono),
             Verdict::Buffered => {}
-            Verdict::ImageWanted => stream.arrange_resync(now.mono),
+            Verdict::ImageWanted => {
+                stream.image_useless();
+                stream.arrange_resync(now.mono);
+            }
             Verdict::Lost(loss) => self.lost(at, loss, now, out),
         }
     }
@@ -109,13 +115,54 @@ impl Core {
         let reason = stream.status.reason;
         let detail = stream.status.detail.clone();
         let id = StreamId(at as u32);
-        let from_image = stream.book.as_ref().is_some_and(|book| book.rule().is_from_image());
-        let by_image = from_image && reason != Some(Reason::Silence);
+        let by_image = stream.needs_image();
         if by_image {
             stream.image_sent(now.mono);
+        } else {
+            stream.resubscribed();
         }
         self.commands.push_back(if by_image { Command::Image(id) } else { Command::Resync(id) });
         self.set_status(at, State::Syncing, reason, detail.as_deref(), now, out);
+    }
+
+    /// A stream whose book needs an image was confirmed.
+    pub(super) fn wants_image(&mut self, id: StreamId, rule: SyncRule, now: Stamp) {
+        let at = id.0 as usize;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        let cap = stream.level_cap(rule);
+        if stream.book.get_or_insert_with(|| BookSync::new(rule, cap)).wants_image() {
+            self.want_image(at, now);
+        }
+    }
+
+    /// Answers that were to come over a connection that goes will not.
+    pub(super) fn ask_images_again(&mut self, route: Route, now: Stamp) {
+        for at in 0..self.streams.len() {
+            let stream = &mut self.streams[at];
+            if stream.wanted && stream.route == route && stream.awaits_image() {
+                stream.image_sent(now.mono);
+                self.commands.push_back(Command::Image(StreamId(at as u32)));
+            }
+        }
+    }
+
+    /// The request of a book's image waits, behind so many others.
+    pub(super) fn image_waits(
+        &mut self,
+        id: StreamId,
+        ahead: usize,
+        wait: Duration,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+    ) {
+        let Some(stream) = self.streams.get_mut(id.0 as usize) else { return };
+        if stream.is_book_live() || !stream.is_image_under_way(now.mono) {
+            return;
+        }
+        stream.image_waits(wait, now.mono);
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("its image waits for the REST budget: {ahead} calls before it, about {seconds} s");
+        self.notice(Some(id), &detail, out);
     }
 
     /// The first deltas of a book that needs an image have come.
@@ -151,6 +198,19 @@ impl Core {
                 Check::Silent => {
                     self.counters.silences += 1;
                     self.lose(at, Reason::Silence, "no data for too long", now, out);
+                }
+                Check::Quiet => {
+                    self.streams[at].image_sent(now.mono);
+                    self.commands.push_back(Command::Image(StreamId(at as u32)));
+                }
+                Check::NearEdge if self.discover => {}
+                Check::NearEdge => {
+                    self.streams[at].refresh();
+                    self.commands.push_back(Command::Image(StreamId(at as u32)));
+                }
+                Check::BeyondEdge if self.discover => {}
+                Check::BeyondEdge => {
+                    self.lose(at, Reason::NoSnapshot, "the market has left the levels of the REST image", now, out);
                 }
                 Check::NoSnapshot => self.lose(at, Reason::NoSnapshot, "no snapshot in time", now, out),
                 Check::Resync => self.ask_anew(at, now, out),

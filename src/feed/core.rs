@@ -290,7 +290,7 @@ impl Core {
     }
 
     /// Tells a state again, with what there is to tell beside it.
-    fn notice(&mut self, stream: Option<StreamId>, detail: &str, out: &mut dyn FeedOutput) {
+    pub(super) fn notice(&mut self, stream: Option<StreamId>, detail: &str, out: &mut dyn FeedOutput) {
         let new = Some(detail.to_owned()).filter(|detail| !detail.is_empty());
         let Some(stream) = stream else {
             let state = self.feed.detail.take();
@@ -372,6 +372,7 @@ impl Core {
                     self.lose(at, Reason::NoSnapshot, detail, now, out);
                 }
             }
+            Update::WantsImage { stream, rule } => self.wants_image(stream, rule, now),
             Update::Ignored(Ignored::Control) => {}
             Update::Ignored(Ignored::UnknownTopic | Ignored::UnknownKind) => self.counters.ignored += 1,
         }
@@ -457,7 +458,9 @@ fn with_notice(state: Option<String>, notice: Option<&str>) -> Option<String> {
 fn stream_of(update: &Update<'_>) -> Option<StreamId> {
     match update {
         Update::Subscribed(stream) | Update::Unsubscribed(stream) | Update::Unchanged(stream) => Some(*stream),
-        Update::Rejected { stream, .. } | Update::ImageFailed { stream, .. } => Some(*stream),
+        Update::Rejected { stream, .. } | Update::ImageFailed { stream, .. } | Update::WantsImage { stream, .. } => {
+            Some(*stream)
+        }
         Update::Broken { stream, .. } | Update::Notice { stream, .. } => *stream,
         Update::Book(update) => Some(update.stream),
         Update::Trade(update) => Some(update.stream),

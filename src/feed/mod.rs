@@ -235,6 +235,7 @@ impl Feed {
         let missing: Vec<_> =
             self.core.streams_of(route).map(|(id, _)| id).filter(|stream| !overlap.has(*stream)).collect();
         self.core.restart(&missing, now, out);
+        self.core.ask_images_again(route, now);
         self.promote(overlap.old);
     }
 
@@ -344,6 +345,18 @@ impl Feed {
         }
         self.tell(now, out);
         Some(id)
+    }
+
+    /// The call for a stream's image has not left yet: so many are before it, and it takes about so long.
+    pub fn image_waits(
+        &mut self,
+        stream: StreamId,
+        ahead: usize,
+        wait: Duration,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+    ) {
+        self.core.image_waits(stream, ahead, wait, now, out);
     }
 
     /// Gives one symbol's book up and asks for it anew; false if there is no such book.

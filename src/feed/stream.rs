@@ -4,12 +4,22 @@ use std::time::Duration;
 
 use super::closed::Closed;
 use super::event::{Reason, State, Status};
-use crate::book::BookSync;
+use crate::book::{BookSync, SyncRule, crc25};
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
 use crate::venue::Route;
 
 /// How long a snapshot may take after it was asked for.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the answer to an image request may take once the call has left.
+const IMAGE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a first delta may take after the image; then another image shows whether the symbol is just quiet.
+const QUIET_AFTER: Duration = Duration::from_secs(30);
+/// The best levels a side that have to be known of a live book.
+const KNOWN_AT_LEAST: usize = 25;
+/// A live book's image is fetched again so often at most.
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// Levels a side of a book that knows no end.
+const LEVELS_MAX: usize = 40_000;
 /// Snapshots that may fail to come in a row before the connection is given up.
 const ATTEMPTS_MAX: u32 = 3;
 /// The longest wait between two resyncs of one stream.
@@ -39,14 +49,20 @@ pub(super) struct StreamState {
     pub(super) heard: Mono,
     live_since: Option<Mono>,
     silence_factor: u32,
-    /// The sequence the book had when it fell silent.
-    silent_at: Option<u64>,
+    /// The sequence and the digest of the book when it fell silent.
+    silent_at: Option<(u64, u32)>,
     resyncs: u32,
     unanswered: u32,
     resync_at: Option<Mono>,
     snapshot_by: Option<Mono>,
     /// Until when the answer to an image request is waited for.
     image_by: Option<Mono>,
+    /// When to fetch the image again, because nothing follows on it.
+    quiet_at: Option<Mono>,
+    /// When a live book's image may be fetched again, because the market leaves it.
+    refresh_at: Mono,
+    /// It was left and asked for anew since it was live.
+    resubscribed: bool,
 }
 
 /// What a look at the clock says about a stream.
@@ -60,6 +76,12 @@ pub(super) enum Check {
     NoSnapshot,
     /// It is time to resync.
     Resync,
+    /// Nothing follows on the image: another one is needed.
+    Quiet,
+    /// The market comes near the edge of the image: another one is needed while the book is live.
+    NearEdge,
+    /// The market is at levels that the image did not have: the book is not known any more.
+    BeyondEdge,
     /// Snapshots keep failing to come: if nothing else comes either, the connection is of no use.
     GiveUp,
 }
@@ -91,13 +113,18 @@ impl StreamState {
             resync_at: None,
             snapshot_by: None,
             image_by: None,
+            quiet_at: None,
+            refresh_at: Mono::default(),
+            resubscribed: false,
         }
     }
 
-    /// Most levels a side of this stream's book may have: four times what is subscribed to.
-    pub(super) fn level_cap(&self) -> usize {
+    /// Most levels a side of this stream's book may have: four times what is subscribed to. On an image of a part of the
+    /// venue's levels the others come by and by.
+    pub(super) fn level_cap(&self, rule: SyncRule) -> usize {
         match self.stream.channel {
-            Channel::Book(BookDepth::Full) => 40_000,
+            _ if rule.is_from_image() => LEVELS_MAX,
+            Channel::Book(BookDepth::Full) => LEVELS_MAX,
             Channel::Book(BookDepth::Levels(depth)) => usize::from(depth).max(25) * 4,
             _ => 100,
         }
@@ -139,12 +166,19 @@ impl StreamState {
         self.resync_at = None;
         self.snapshot_by = None;
         self.image_by = None;
+        self.quiet_at = None;
+    }
+
+    fn digest(&self) -> u32 {
+        self.book.as_ref().and_then(BookSync::live).map_or(0, crc25)
     }
 
     /// The book is live again. An honest silence (nothing was missed) stretches the limit.
     pub(super) fn restored(&mut self, seq: u64, now: Mono) {
-        if let Some(before) = self.silent_at.take() {
-            let honest = before == seq;
+        if let Some((before, digest)) = self.silent_at.take() {
+            // Ids that are shared with other books rise by themselves.
+            let shared = self.book.as_ref().is_some_and(|book| book.rule() == SyncRule::LinkedRangeFromImage);
+            let honest = before == seq || (shared && digest == self.digest());
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
             self.resyncs = if honest { 0 } else { self.resyncs };
         }
@@ -153,15 +187,18 @@ impl StreamState {
         self.unanswered = 0;
         self.resync_at = None;
         self.snapshot_by = None;
+        self.image_by = None;
+        self.quiet_at = None;
+        self.resubscribed = false;
     }
 
     /// The book is given up and will be asked for again: when that was arranged already, then.
     pub(super) fn lost(&mut self, reason: Reason, now: Mono) {
-        let seq = self.book.as_ref().map_or(0, BookSync::seq);
+        let (seq, digest) = (self.book.as_ref().map_or(0, BookSync::seq), self.digest());
         let arranged = self.resync_at;
         self.idle(now);
         if reason == Reason::Silence {
-            self.silent_at = Some(seq);
+            self.silent_at = Some((seq, digest));
         }
         match arranged {
             Some(at) => self.resync_at = Some(at),
@@ -186,9 +223,39 @@ impl StreamState {
         self.snapshot_by = self.has_book().then(|| now.after(SNAPSHOT_WITHIN));
     }
 
-    /// An image was asked for.
+    /// It was left and asked for anew.
+    pub(super) const fn resubscribed(&mut self) {
+        self.resubscribed = true;
+    }
+
+    /// Whether an image is what is needed to have the book again: after a silence, only once the stream was asked for
+    /// anew.
+    pub(super) fn needs_image(&self) -> bool {
+        let from_image = self.book.as_ref().is_some_and(|book| book.rule().is_from_image());
+        from_image && (self.status.reason != Some(Reason::Silence) || self.resubscribed)
+    }
+
+    /// An image was asked for: it is answered in any case.
     pub(super) fn image_sent(&mut self, now: Mono) {
-        self.image_by = Some(now.after(SNAPSHOT_WITHIN));
+        self.snapshot_by = None;
+        self.quiet_at = None;
+        self.image_by = Some(now.after(IMAGE_WITHIN));
+    }
+
+    /// The request of an image has not left yet, and will not before so long.
+    pub(super) fn image_waits(&mut self, wait: Duration, now: Mono) {
+        self.image_by = Some(now.after(wait.saturating_add(IMAGE_WITHIN)));
+    }
+
+    /// The image came, and what follows on it has not yet.
+    pub(super) fn image_came(&mut self, now: Mono) {
+        self.image_by = None;
+        self.quiet_at = Some(now.after(QUIET_AFTER));
+    }
+
+    /// The image that came is of no use.
+    pub(super) const fn image_useless(&mut self) {
+        self.image_by = None;
     }
 
     /// Whether the venue is expected to send a snapshot by itself.
@@ -207,6 +274,11 @@ impl StreamState {
         self.resync_at.is_some() || self.image_by.is_some_and(|by| now < by)
     }
 
+    /// Whether an image was asked for, is not there and is still needed.
+    pub(super) fn awaits_image(&self) -> bool {
+        self.image_by.is_some() && !self.is_book_live()
+    }
+
     /// Looks at the clock.
     pub(super) fn check(&mut self, base: Duration, now: Mono) -> Check {
         if self.resync_at.is_some_and(|at| at <= now) {
@@ -217,8 +289,46 @@ impl StreamState {
             self.unanswered = self.unanswered.saturating_add(1);
             return if self.unanswered >= ATTEMPTS_MAX { Check::GiveUp } else { Check::NoSnapshot };
         }
+        if self.image_by.is_some_and(|at| at <= now) && !self.is_book_live() {
+            self.image_by = None;
+            return Check::NoSnapshot;
+        }
+        if self.quiet_at.is_some_and(|at| at <= now) {
+            self.quiet_at = None;
+            return Check::Quiet;
+        }
+        match self.edge(now) {
+            Check::Fine => {}
+            edge => return edge,
+        }
         let limit = self.silence_limit(base).filter(|_| self.status.state == State::Live);
         if limit.is_some_and(|limit| now.since(self.heard) >= limit) { Check::Silent } else { Check::Fine }
+    }
+
+    /// How the market stands to the edge of the book's image.
+    fn edge(&mut self, now: Mono) -> Check {
+        let (Some(book), Channel::Book(BookDepth::Levels(depth))) = (&self.book, self.stream.channel) else {
+            return Check::Fine;
+        };
+        let depth = usize::from(depth);
+        if book.knows(depth / 2, depth) {
+            return Check::Fine;
+        }
+        if !book.knows(KNOWN_AT_LEAST.min(depth / 2), depth) {
+            return Check::BeyondEdge;
+        }
+        if now < self.refresh_at {
+            return Check::Fine;
+        }
+        self.refresh_at = now.after(REFRESH_EVERY);
+        Check::NearEdge
+    }
+
+    /// Another image will come while the book stays live.
+    pub(super) fn refresh(&mut self) {
+        if let Some(book) = &mut self.book {
+            book.refresh();
+        }
     }
 
     /// Whether a resync is due right now.

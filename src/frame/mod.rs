@@ -14,6 +14,8 @@ mod spec;
 mod tests;
 mod topic;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use encode::Encoder;
@@ -33,6 +35,8 @@ pub const VERSION: u64 = 1;
 pub enum Outgoing {
     /// Publish a frame.
     Frame(Frame),
+    /// Publish a frame that somebody on its way has kept too.
+    Shared(Arc<Frame>),
     /// Stop giving this topic's kept frame to joiners (its book is no longer true).
     Forget(Bytes),
 }

@@ -3,6 +3,7 @@
 use tokio::sync::{mpsc, oneshot};
 
 use super::Steps;
+use super::budget::AccountReport;
 use super::questions::refusal;
 use super::terminal::TerminalReport;
 use crate::bus::Frame;
@@ -89,6 +90,8 @@ pub struct LinkReport {
     pub last_failure: Option<String>,
     /// Recorder lines dropped since the start, by all feeds that share the tap.
     pub tap_dropped: u64,
+    /// The budget of its REST calls, shared with other feeds, where it makes such calls.
+    pub rest: Option<AccountReport>,
     /// The terminal behind it, for feeds from one.
     pub terminal: Option<TerminalReport>,
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{AbortHandle, Abortable, Aborted, join_all};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tracing::{info, warn};
 
 use super::backoff::BackoffLimits;
+use super::budget::{Account, Ticket};
 use super::command::Command;
 use super::dial::DialLimits;
 use super::engine::Engine;
@@ -27,7 +28,7 @@ use super::ws::{ConnectionLimits, End, Received};
 use super::{FrameSink, Steps};
 use crate::bus::Outgoing;
 use crate::clock;
-use crate::model::{Mono, Stamp};
+use crate::model::{Mono, Stamp, StreamId};
 use crate::venue::{HttpRequest, Input, LinkId};
 
 /// All limits of one feed's connection.
@@ -59,6 +60,8 @@ pub struct DriverParts<P> {
     pub connects: Arc<ConnectBudget>,
     /// The process's REST client.
     pub rest: RestClient,
+    /// What may be asked by REST.
+    pub account: Arc<Account>,
     /// Commands; the feed ends when all senders are gone.
     pub commands: mpsc::Receiver<Command>,
     /// Where the recorder listens.
@@ -74,7 +77,12 @@ pub struct Driver<P> {
     dialer: Dialer,
     rest_url: String,
     rest: RestClient,
+    account: Arc<Account>,
     calls: FuturesUnordered<Boxed<Call>>,
+    /// Calls for images that have not left yet.
+    waiting: Vec<WaitingCall>,
+    /// When their streams are told again how long it takes.
+    tell_at: Option<Mono>,
     call_failures: Repeats,
 }
 
@@ -88,6 +96,19 @@ struct Call {
     result: Result<Answer, HttpError>,
 }
 
+/// A call for a stream's image, before its turn.
+struct WaitingCall {
+    link: LinkId,
+    stream: StreamId,
+    ticket: Arc<Ticket>,
+    abort: AbortHandle,
+}
+
+/// How often the streams are told how long their images wait; they give up waiting a little later.
+const TELL_EVERY: Duration = Duration::from_secs(20);
+/// What takes less is not worth telling.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
 enum Event {
     Line(usize, LineEvent),
     Called(Call),
@@ -95,10 +116,19 @@ enum Event {
     Timer,
 }
 
+impl WaitingCall {
+    fn abort(&self) {
+        if !self.ticket.has_left() {
+            self.abort.abort();
+        }
+    }
+}
+
 impl<P: Steps> Driver<P> {
     /// A driver that has not connected yet.
     pub fn new(parts: DriverParts<P>) -> Self {
-        let DriverParts { feed, urls, rest_url, pipeline, sink, connects, rest, commands, tap, limits } = parts;
+        let DriverParts { feed, urls, rest_url, pipeline, sink, connects, rest, account, commands, tap, limits } =
+            parts;
         let urls = urls.into_iter().map(Arc::from).collect();
         Self {
             dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits },
@@ -106,7 +136,10 @@ impl<P: Steps> Driver<P> {
             lines: Vec::new(),
             rest_url,
             rest,
+            account,
             calls: FuturesUnordered::new(),
+            waiting: Vec::new(),
+            tell_at: None,
             call_failures: Repeats::default(),
         }
     }
@@ -120,6 +153,9 @@ impl<P: Steps> Driver<P> {
             match event {
                 Event::Command(None) => break,
                 Event::Command(Some(command)) => {
+                    if let Command::Report { .. } = command {
+                        self.engine.link_report.rest = Some(self.account.report());
+                    }
                     if !self.engine.carry_out(command, now) {
                         break;
                     }
@@ -133,6 +169,7 @@ impl<P: Steps> Driver<P> {
                 Event::Called(call) => self.take_answer(call, now),
                 Event::Timer => {}
             }
+            self.tell_of_waits(now);
             self.engine.fire_timer(now);
             self.follow_links();
             for at in 0..self.lines.len() {
@@ -157,6 +194,8 @@ impl<P: Steps> Driver<P> {
             self.lines.drain(..).partition::<Vec<_>, _>(|line| wanted.iter().any(|(id, _)| *id == line.id));
         self.lines = kept;
         self.lines.extend(new);
+        over.iter()
+            .for_each(|line| self.waiting.iter().filter(|call| call.link == line.id).for_each(WaitingCall::abort));
         over.into_iter().for_each(Line::leave);
         self.note_links(clock::now());
     }
@@ -191,7 +230,7 @@ impl<P: Steps> Driver<P> {
     }
 
     fn wake(&self) -> Option<Mono> {
-        self.lines.iter().filter_map(Line::due).chain(self.engine.timer()).min()
+        self.lines.iter().filter_map(Line::due).chain(self.engine.timer()).chain(self.tell_at).min()
     }
 
     /// Steps through a connection's burst; `Some` when the session is done with this connection.
@@ -275,7 +314,7 @@ impl<P: Steps> Driver<P> {
     /// Starts the REST calls, and hands out everything else.
     fn settle(&mut self, now: Stamp) {
         for (link, request) in std::mem::take(&mut self.engine.outbox().requests) {
-            self.call(link, request);
+            self.call(link, request, now);
         }
         for request in std::mem::take(&mut self.engine.outbox().calls) {
             let answer = Err("a feed on a websocket makes no RPC calls");
@@ -284,16 +323,45 @@ impl<P: Steps> Driver<P> {
         self.engine.settle();
     }
 
-    /// Starts a REST call. How many can be under way is bounded by the host's budget: a call that would wait there for
-    /// longer than it may take is answered at once.
-    fn call(&mut self, link: LinkId, request: HttpRequest) {
-        let HttpRequest { id, path, timeout } = request;
+    /// Starts a REST call: it stands in the line of the venue's budget from now on, which is bounded.
+    fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
+        let HttpRequest { id, path, timeout, weight, stream } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
-        let rest = self.rest.clone();
+        let Some(place) = self.account.queue(weight) else {
+            let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
+            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
+        };
+        let (rest, (abort, aborted)) = (self.rest.clone(), AbortHandle::new_pair());
+        if let Some(stream) = stream {
+            let ticket = place.ticket();
+            self.tell(stream, &ticket, now);
+            self.waiting.push(WaitingCall { link, stream, ticket, abort });
+            self.tell_at.get_or_insert(now.mono.after(TELL_EVERY));
+        }
         self.calls.push(Box::pin(async move {
-            let result = rest.get(&url, timeout).await;
+            let result = Abortable::new(rest.get(&url, timeout, place), aborted).await;
+            let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
             Call { link, id, url, result }
         }));
+    }
+
+    /// Tells a stream how long its image waits.
+    fn tell(&mut self, stream: StreamId, ticket: &Ticket, now: Stamp) {
+        if let Some((ahead, wait)) = self.account.forecast(ticket).filter(|(_, wait)| *wait >= SHORT_WAIT) {
+            self.engine.pipeline.image_waits(stream, ahead, wait, now);
+        }
+    }
+
+    fn tell_of_waits(&mut self, now: Stamp) {
+        if self.tell_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        self.waiting.retain(|call| !call.ticket.has_left());
+        for call in std::mem::take(&mut self.waiting) {
+            self.tell(call.stream, &call.ticket, now);
+            self.waiting.push(call);
+        }
+        self.tell_at = (!self.waiting.is_empty()).then(|| now.mono.after(TELL_EVERY));
     }
 
     fn dialed(&mut self, at: usize, dialed: Dialed, now: Stamp) {
@@ -318,6 +386,8 @@ impl<P: Steps> Driver<P> {
     /// Tells the pipeline at once, and leaves the connection without waiting for it.
     fn lost(&mut self, at: usize, end: End, now: Stamp) {
         let Some(link) = self.lines.get(at).map(|line| line.id) else { return };
+        // Images for books that have ended with the connection would cost the budget and be of no use.
+        self.waiting.iter().filter(|call| call.link == link).for_each(WaitingCall::abort);
         self.engine.step_on(link, Input::Disconnected, now);
         self.note_failure(end.to_string());
         // A connection that has been replaced is not dialled again.

@@ -1,4 +1,4 @@
-//! REST calls: GET with a deadline, a size limit, the host's budget, and no redirect to another host.
+//! REST calls: GET within the venue's budget, with a deadline, a size limit, and no redirect to another host.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,10 +10,12 @@ use tracing::{info, warn};
 use url::Url;
 
 use super::backoff::LONGEST_BAN;
+use super::budget::{Account, Place};
 use super::dial::{host_of, retry_after};
-use super::limits::{RestBudget, millis};
+use super::limits::millis;
 use super::tls;
 use crate::clock;
+use crate::model::UnixNanos;
 
 /// Largest body read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -21,6 +23,10 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 const MAX_REDIRECTS: usize = 3;
 /// How long a host that limits us without saying for how long is left alone.
 const LIMITED_PAUSE: Duration = Duration::from_secs(10);
+/// The same for a host that banned us: the shortest ban that Binance gives.
+const BANNED_PAUSE: Duration = Duration::from_secs(120);
+/// How long a call may wait for the budget. Its own deadline begins when it leaves.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// An answer, whatever its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +46,21 @@ pub enum HttpError {
     /// The client could not be made.
     #[error("cannot set up HTTP: {0}")]
     Setup(String),
-    /// The host's budget is used up for longer than the call may take.
-    #[error("not asked: the budget of REST calls to {host} is used up for {} s or more", .patience.as_secs_f64())]
+    /// The venue's budget is used up for longer than a call waits.
+    #[error("not asked: the budget of REST calls to {account} is used up for {} s or more", WAIT_MAX.as_secs())]
     Budget {
         /// Whose.
-        host: String,
-        /// How long the call might have waited.
-        patience: Duration,
+        account: String,
     },
+    /// Too many calls wait already.
+    #[error("not asked: too many REST calls to {account} wait for its budget")]
+    Crowded {
+        /// Whose.
+        account: String,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("not asked: the connection it was for is gone")]
+    Left,
     /// It took too long.
     #[error("no answer from {host} within {} s", .limit.as_secs_f64())]
     Deadline {
@@ -72,65 +85,32 @@ pub enum HttpError {
     },
 }
 
-/// The process's REST client. Clones share connections and budgets.
-#[derive(Clone, Debug)]
+/// The process's REST client. Clones share connections.
+#[derive(Clone, Debug, Default)]
 pub struct RestClient {
     client: Arc<OnceLock<Client>>,
-    budget: Arc<RestBudget>,
 }
 
 impl RestClient {
-    /// A client that keeps within `budget`.
-    pub fn new(budget: Arc<RestBudget>) -> Self {
-        Self { client: Arc::default(), budget }
-    }
-
-    /// Asks for `url` and reads the whole answer, waiting for the budget included within `limit`.
+    /// Waits for this place's turn, then asks for `url` and reads the whole answer within `limit`.
     ///
     /// # Errors
     /// There was no whole answer in time. A status like 404 is an answer, not an error.
-    pub async fn get(&self, url: &str, limit: Duration) -> Result<Answer, HttpError> {
+    pub async fn get(&self, url: &str, limit: Duration, place: Place) -> Result<Answer, HttpError> {
         let host = host_of(url);
         let parsed = Url::parse(url).map_err(|error| HttpError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(HttpError::Url(format!("scheme {}", parsed.scheme())));
         }
         let client = self.client(parsed.scheme() == "https")?;
-        match tokio::time::timeout(limit, self.ask(client, parsed, &host, limit)).await {
+        let account = Arc::clone(place.account());
+        let Ok(_turn) = tokio::time::timeout(WAIT_MAX, place.turn()).await else {
+            return Err(HttpError::Budget { account: account.name().to_owned() });
+        };
+        match tokio::time::timeout(limit, ask(client, parsed, &host, &account)).await {
             Ok(done) => done,
             Err(_) => Err(HttpError::Deadline { host, limit }),
         }
-    }
-
-    async fn ask(&self, client: Client, url: Url, host: &str, limit: Duration) -> Result<Answer, HttpError> {
-        if !self.budget.acquire(host, limit).await {
-            return Err(HttpError::Budget { host: host.to_owned(), patience: limit });
-        }
-        let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
-        let mut response = client.get(url).send().await.map_err(lost)?;
-        let status = response.status().as_u16();
-        self.obey(host, status, &response);
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(HttpError::TooBig { host: host.to_owned() });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, body: body.freeze() })
-    }
-
-    /// Leaves a host alone that told us to slow down.
-    fn obey(&self, host: &str, status: u16, response: &Response) {
-        let asked = response.headers().get("Retry-After").and_then(|value| value.to_str().ok());
-        let asked = asked.and_then(|value| retry_after(value, clock::wall()));
-        let pause = match (status, asked) {
-            (418 | 429, None) => LIMITED_PAUSE,
-            (418 | 429 | 503, Some(asked)) => asked.min(LONGEST_BAN),
-            _ => return,
-        };
-        info!(host, status, pause_ms = millis(pause), "the host limits our REST calls");
-        self.budget.hold(host, pause);
     }
 
     /// The client, made at the first call. Without certificate authorities only plain http can be called.
@@ -158,6 +138,55 @@ impl RestClient {
         }
         Ok(client)
     }
+}
+
+async fn ask(client: Client, url: Url, host: &str, account: &Account) -> Result<Answer, HttpError> {
+    let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
+    let mut response = client.get(url).send().await.map_err(lost)?;
+    let status = response.status().as_u16();
+    note_used(&response, account);
+    let asked = header(&response, "Retry-After").and_then(|value| retry_after(value, clock::wall()));
+    // At once, whatever becomes of the body.
+    obey(host, status, asked, None, account);
+    if matches!(status, 418 | 429) {
+        account.limited();
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(HttpError::TooBig { host: host.to_owned() });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if let Some(until) = (account.limit().banned_until)(&body).filter(|_| status == 418 || status == 429) {
+        obey(host, status, asked, Some(until), account);
+    }
+    Ok(Answer { status, body: body.freeze() })
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// Hands on what the venue says of the weight that is used.
+fn note_used(response: &Response, account: &Account) {
+    let used = account.limit().used_header.and_then(|name| header(response, name));
+    if let Some(weight) = used.and_then(|text| text.parse().ok()) {
+        account.used(weight);
+    }
+}
+
+/// Leaves a host alone that told us to slow down: for as long as it said, in a header or in words.
+fn obey(host: &str, status: u16, asked: Option<Duration>, until: Option<UnixNanos>, account: &Account) {
+    let banned = until.map(|until| Duration::from_nanos(until.0.saturating_sub(clock::wall().0)));
+    let pause = match (status, banned.max(asked)) {
+        (418, None) => BANNED_PAUSE,
+        (429, None) => LIMITED_PAUSE,
+        (418 | 429 | 503, Some(asked)) => asked.min(LONGEST_BAN),
+        _ => return,
+    };
+    info!(host, status, account = account.name(), pause_ms = millis(pause), "the host limits our REST calls");
+    account.hold(pause);
 }
 
 /// Follows a redirect only to the same scheme, host and port; otherwise the 3xx itself is the answer.

@@ -1,4 +1,5 @@
-//! What the whole process may ask of venues: new connections in all, and REST calls per host.
+//! What the whole process may ask of venues: a bucket of tokens, and the budget of new connections. REST calls have
+//! accounts of their own, in [`super::budget`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use tracing::info;
 use crate::clock;
 use crate::model::Mono;
 
-/// More hosts than any configuration names; beyond it all further ones share one bucket.
+/// Hosts whose last connection is remembered; beyond it, those whose pause is over are forgotten.
 const MAX_HOSTS: usize = 256;
 
 /// A token bucket: so many at once, so many a second in the long run.
@@ -28,9 +29,6 @@ impl Rate {
         Self { per_second: count / 300.0, burst: (count / 5.0).max(1.0) }
     }
 }
-
-/// 20 REST calls a second to one host, 40 at once.
-pub const REST_CALLS: Rate = Rate { per_second: 20.0, burst: 40.0 };
 
 /// A bucket that lends: a token taken ahead of time makes its taker, and those after it, wait their turn.
 #[derive(Clone, Debug)]
@@ -129,47 +127,6 @@ impl ConnectBudget {
     }
 }
 
-/// The process's budget of REST calls, one bucket per host.
-#[derive(Debug)]
-pub struct RestBudget {
-    rate: Rate,
-    hosts: Mutex<HashMap<String, Bucket>>,
-}
-
-impl RestBudget {
-    /// Every host starts full.
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, hosts: Mutex::new(HashMap::new()) }
-    }
-
-    /// Waits until `host` may be asked; false at once if that is longer than `patience`.
-    pub async fn acquire(&self, host: &str, patience: Duration) -> bool {
-        let now = clock::now().mono;
-        let wait = self.with(host, now, |bucket| bucket.take(now, patience));
-        match wait {
-            None => false,
-            Some(wait) if wait.is_zero() => true,
-            Some(wait) => {
-                tokio::time::sleep_until(clock::instant_of(now.after(wait))).await;
-                true
-            }
-        }
-    }
-
-    /// Asks nothing of `host` for so long: it said so.
-    pub fn hold(&self, host: &str, pause: Duration) {
-        let now = clock::now().mono;
-        self.with(host, now, |bucket| bucket.hold(now.after(pause)));
-    }
-
-    fn with<T>(&self, host: &str, now: Mono, work: impl FnOnce(&mut Bucket) -> T) -> T {
-        let mut hosts = lock(&self.hosts);
-        let name = if hosts.contains_key(host) || hosts.len() < MAX_HOSTS { host } else { "" };
-        let bucket = hosts.entry(name.to_owned()).or_insert_with(|| Bucket::new(self.rate, now));
-        work(bucket)
-    }
-}
-
 /// A bucket is whole after every statement, so a panic elsewhere while it was locked does not spoil it.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -240,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_hold_outlasts_full_buckets_and_earlier_holds() {
-        let mut bucket = Bucket::new(REST_CALLS, START);
+        let mut bucket = Bucket::new(Rate { per_second: 20.0, burst: 40.0 }, START);
         bucket.hold(after(5000));
         bucket.hold(after(2000));
         assert_eq!(bucket.take(START, PATIENT), Some(Duration::from_secs(5)));
@@ -253,24 +210,5 @@ mod tests {
         assert!(bucket.take(after(0), Duration::ZERO).is_some());
         assert!(bucket.take(after(0), Duration::ZERO).is_some());
         assert!(bucket.take(after(9_999), Duration::ZERO).is_none());
-    }
-
-    #[tokio::test]
-    async fn hosts_do_not_wait_for_each_other() {
-        let budget = RestBudget::new(Rate { per_second: 0.001, burst: 1.0 });
-        assert!(budget.acquire("a", Duration::ZERO).await);
-        assert!(!budget.acquire("a", Duration::from_secs(1)).await);
-        assert!(budget.acquire("b", Duration::ZERO).await);
-        budget.hold("c", Duration::from_secs(60));
-        assert!(!budget.acquire("c", Duration::from_secs(1)).await);
-    }
-
-    #[test]
-    fn the_table_of_hosts_is_bounded() {
-        let budget = RestBudget::new(REST_CALLS);
-        for host in 0..2 * MAX_HOSTS {
-            budget.hold(&host.to_string(), Duration::ZERO);
-        }
-        assert_eq!(lock(&budget.hosts).len(), MAX_HOSTS + 1);
     }
 }

@@ -1,11 +1,14 @@
 //! The rim: everything that owns a socket towards a venue, and the loop that steps one feed with what it reads.
 
+use std::time::Duration;
+
 use crate::bus::{Frame, Outgoing};
 use crate::model::{Stamp, Stream, StreamId};
 use crate::pipeline::{FeedReport, Outbox, Pipeline};
 use crate::venue::{Input, LinkId, Route, Timer};
 
 pub mod backoff;
+pub mod budget;
 pub mod command;
 pub mod dial;
 pub mod driver;
@@ -20,6 +23,7 @@ pub mod tap;
 pub mod terminal;
 pub mod tls;
 mod watchdog;
+pub mod weights;
 mod wire;
 mod wishes;
 pub mod ws;
@@ -50,6 +54,8 @@ pub trait Steps: Send {
     fn unsubscribe(&mut self, _stream: &Stream, _now: Stamp) -> Option<StreamId> {
         None
     }
+    /// The call for a stream's image has not left yet: so many are before it, and it takes about so long.
+    fn image_waits(&mut self, _stream: StreamId, _ahead: usize, _wait: Duration, _now: Stamp) {}
     /// What is to be done.
     fn outbox(&mut self) -> &mut Outbox;
     /// When to step with [`Input::Timeout`], if nothing else happens first.
@@ -83,6 +89,10 @@ impl Steps for Pipeline {
 
     fn unsubscribe(&mut self, stream: &Stream, now: Stamp) -> Option<StreamId> {
         self.unsubscribe(stream, now)
+    }
+
+    fn image_waits(&mut self, stream: StreamId, ahead: usize, wait: Duration, now: Stamp) {
+        self.image_waits(stream, ahead, wait, now);
     }
 
     fn outbox(&mut self) -> &mut Outbox {

@@ -1,10 +1,12 @@
 //! Makes a job's calls over HTTP, within the venue's budget.
 
+use std::sync::Arc;
+
 use super::plan::CallPlan;
 use super::result::{Answer, Failure};
 use super::run::{Boxed, Caller};
+use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
-use crate::venue::Access;
 
 /// Most characters of a refusal that are handed on.
 const DETAIL_MAX: usize = 500;
@@ -12,22 +14,22 @@ const DETAIL_MAX: usize = 500;
 /// Makes calls with the process's REST client.
 pub struct RestCaller {
     rest: RestClient,
+    budget: Arc<RestBudget>,
 }
 
 impl RestCaller {
-    /// A caller that shares the client's connections and budget.
-    pub const fn new(rest: RestClient) -> Self {
-        Self { rest }
+    /// A caller that shares the client's connections and the process's budget.
+    pub const fn new(rest: RestClient, budget: Arc<RestBudget>) -> Self {
+        Self { rest, budget }
     }
 
     async fn make(&self, call: &CallPlan) -> Result<Answer, Failure> {
         let failed = |status, detail| Failure { status, detail };
-        if call.access == Access::Signed {
-            return Err(failed(None, "signed calls need an account".to_owned()));
-        }
         let path = path_and_query(call);
         let url = format!("{}{path}", call.base);
-        let answer = self.rest.get(&url, call.timeout).await.map_err(|error| failed(None, error.to_string()))?;
+        let account = self.budget.account(call.venue, &call.market, &call.base);
+        let place = account.queue(call.weight).ok_or_else(|| failed(None, "too many calls wait".to_owned()))?;
+        let answer = self.rest.get(&url, call.timeout, place).await.map_err(|error| failed(None, error.to_string()))?;
         if !(200..300).contains(&answer.status) {
             let said = String::from_utf8_lossy(&answer.body).chars().take(DETAIL_MAX).collect::<String>();
             let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };

@@ -3,6 +3,7 @@
 //! A job is a tree: calls, and groups of tasks that run in series or at the same time. Its uppermost tasks run in the order
 //! of a queue (first in, first out), of a stack (last in, first out), or round and round as a ring.
 
+mod bus;
 mod http;
 mod plan;
 mod result;
@@ -12,6 +13,7 @@ mod show;
 mod tests;
 mod turns;
 
+pub use bus::start;
 pub use http::RestCaller;
 pub use plan::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
 pub use result::{Answer, Failure, TaskResult};

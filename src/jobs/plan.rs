@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::venue::{Access, Endpoint, Method, VenueDef};
+use crate::venue::{Endpoint, VenueDef};
 
 /// What happens to the tasks after one that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,8 +54,6 @@ pub struct JobPlan {
     pub pause: Duration,
     /// What a failure of one means for the others.
     pub on_error: OnError,
-    /// Whether it waits to be told to run each task.
-    pub by_hand: bool,
     /// The tasks, as they were given.
     pub tasks: VecDeque<Node>,
 }
@@ -74,7 +72,7 @@ pub struct Node {
 /// What a task does.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// One REST call.
+    /// One REST call; it is a `GET`.
     Call(Box<CallPlan>),
     /// Several tasks.
     Group(Group),
@@ -93,7 +91,7 @@ pub struct Group {
     pub tasks: Vec<Node>,
 }
 
-/// One REST call.
+/// One REST call; it is a `GET`.
 #[derive(Clone)]
 pub struct CallPlan {
     /// Whose.
@@ -102,8 +100,6 @@ pub struct CallPlan {
     pub market: Arc<str>,
     /// REST base address without a trailing slash.
     pub base: Arc<str>,
-    /// How it is called.
-    pub method: Method,
     /// Path without the query.
     pub path: String,
     /// The named endpoint, if it is one.
@@ -112,17 +108,13 @@ pub struct CallPlan {
     pub params: Vec<(String, String)>,
     /// What it costs of the venue's budget.
     pub weight: u32,
-    /// Whether it is signed.
-    pub access: Access,
-    /// The account whose key signs it.
-    pub account: Option<String>,
     /// How long it may take once it has left.
     pub timeout: Duration,
 }
 
 impl std::fmt::Debug for CallPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CallPlan({} {} {})", self.venue.id, self.method.as_str(), self.path)
+        write!(f, "CallPlan({} {})", self.venue.id, self.path)
     }
 }
 

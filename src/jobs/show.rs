@@ -3,8 +3,6 @@
 use std::fmt::Write;
 
 use super::plan::{CallPlan, JobPlan, Node, OnError, Order, Work};
-use crate::venue::Access;
-
 /// The tree: one line a task, in the order they run.
 pub fn show(job: &JobPlan) -> String {
     let mut out = String::new();
@@ -17,8 +15,7 @@ pub fn show(job: &JobPlan) -> String {
         }
     };
     let pause = pause(job.pause.as_millis());
-    let by_hand = if job.by_hand { ", task by task as asked for" } else { "" };
-    line(&mut out, &format!("{}: {order}{pause}{}{by_hand}", job.name, on_error(job.on_error)));
+    line(&mut out, &format!("{}: {order}{pause}{}", job.name, on_error(job.on_error)));
     let last_first = job.order == Order::Stack;
     let tasks: Vec<&Node> = if last_first { job.tasks.iter().rev().collect() } else { job.tasks.iter().collect() };
     branches(&mut out, &tasks, "");
@@ -46,13 +43,8 @@ fn branches(out: &mut String, tasks: &[&Node], indent: &str) {
 fn shown(call: &CallPlan) -> String {
     let params: Vec<String> = call.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let query = if params.is_empty() { String::new() } else { format!("?{}", params.join("&")) };
-    let account = match (call.access, &call.account) {
-        (Access::Signed, Some(account)) => format!(", signed by {account}"),
-        (Access::Signed, None) => ", signed".to_owned(),
-        (Access::Public, _) => String::new(),
-    };
-    let (method, base, path) = (call.method.as_str(), &call.base, &call.path);
-    format!("{} {method} {base}{path}{query} (weight {}{account})", call.label(), call.weight)
+    let (base, path) = (&call.base, &call.path);
+    format!("{} GET {base}{path}{query} (weight {})", call.label(), call.weight)
 }
 
 fn pause(millis: u128) -> String {

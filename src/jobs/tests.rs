@@ -9,20 +9,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Mono;
-use crate::venue::{Access, Method, bybit};
+use crate::venue::bybit;
 
 fn call(name: &str) -> Node {
     let call = CallPlan {
         venue: &bybit::VENUE,
         market: "spot".into(),
         base: "http://127.0.0.1:1".into(),
-        method: Method::Get,
         path: format!("/{name}"),
         endpoint: None,
         params: vec![("a".to_owned(), "1".to_owned())],
         weight: 2,
-        access: Access::Public,
-        account: None,
         timeout: Duration::from_secs(1),
     };
     Node { place: String::new(), name: Some(name.to_owned()), work: Work::Call(Box::new(call)) }
@@ -252,7 +249,6 @@ fn a_tree_is_shown_as_it_will_run() {
         order: Order::Ring { rounds: Some(2), interval: Duration::from_secs(1) },
         pause: Duration::from_millis(50),
         on_error: OnError::Continue,
-        by_hand: false,
         tasks: tasks(nodes),
     };
     let shown = show(&job);

@@ -33,7 +33,7 @@ const NONE: Hosts = Hosts { rest: &[], login: &[], messages: &[] };
 pub struct Api {
     /// Its name in accounts.
     pub name: &'static str,
-    /// The venue whose feeds and jobs its accounts fit.
+    /// The venue whose feeds its accounts fit.
     pub venue: &'static str,
     /// What an account needs.
     pub needs: Needs,

@@ -10,7 +10,7 @@ use crate::sim::market::{Fill, Shape};
 const KEPT: usize = 3_000;
 
 /// One candle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Candle {
     /// Its first ms.
     pub start_ms: u64,
@@ -26,6 +26,12 @@ pub struct Candle {
     pub lots: i64,
     /// Volume times price, in the units the venue's catalogue counts it in.
     pub turnover: i128,
+    /// How many fills.
+    pub fills: u64,
+    /// What of the volume takers bought, in lots.
+    pub bought_lots: i64,
+    /// What of the turnover takers bought.
+    pub bought_turnover: i128,
     /// When the last fill was.
     pub last_ms: u64,
 }
@@ -58,6 +64,9 @@ impl Candles {
                 close,
                 lots,
                 turnover: turnover(close, lots),
+                fills: if lots == 0 { 0 } else { 1 + lots.unsigned_abs() % 97 },
+                bought_lots: lots / 2,
+                bought_turnover: turnover(close, lots / 2),
                 last_ms: start_ms + length_ms - 1,
             });
             close = open;
@@ -90,6 +99,11 @@ impl Candles {
         candle.close = fill.ticks;
         candle.lots += fill.lots;
         candle.turnover += turnover;
+        candle.fills += 1;
+        if fill.buy {
+            candle.bought_lots += fill.lots;
+            candle.bought_turnover += turnover;
+        }
         candle.last_ms = now_ms;
     }
 
@@ -106,6 +120,9 @@ impl Candles {
             out.close = bar.close;
             out.lots += bar.lots;
             out.turnover += bar.turnover;
+            out.fills += bar.fills;
+            out.bought_lots += bar.bought_lots;
+            out.bought_turnover += bar.bought_turnover;
             out.last_ms = bar.last_ms;
         }
         Some(out)
@@ -138,7 +155,19 @@ impl Candles {
 }
 
 const fn flat(price: i64, start_ms: u64) -> Candle {
-    Candle { start_ms, open: price, high: price, low: price, close: price, lots: 0, turnover: 0, last_ms: start_ms }
+    Candle {
+        start_ms,
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        lots: 0,
+        turnover: 0,
+        fills: 0,
+        bought_lots: 0,
+        bought_turnover: 0,
+        last_ms: start_ms,
+    }
 }
 
 #[cfg(test)]

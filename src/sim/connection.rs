@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::injector::{Effect, Injector};
 use super::server::Shared;
-use super::venue::{Published, Reply, Session as _, Venue};
+use super::venue::{Beat, Published, Reply, Session as _, Venue};
 use crate::clock;
 use crate::model::Mono;
 
@@ -63,7 +63,8 @@ pub(super) async fn run<V: Venue>(
     let ws = WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config)).await;
     let place = session.place();
     tracing::info!(connection = number, place, "client connected");
-    let mut connection = Connection { ws, session, injector, shared, closes: None, unflushed: false };
+    let closes = injector.lifetime().map(|ms| clock::now().mono.after(Duration::from_millis(ms)));
+    let mut connection = Connection { ws, session, injector, shared, closes, unflushed: false };
     let end = connection.work(&mut feed).await;
     connection.shared.with_venue(|venue, _| connection.session.close(venue));
     tracing::info!(connection = number, place, "client disconnected");
@@ -75,12 +76,14 @@ impl<V: Venue> Connection<V> {
     async fn work(&mut self, feed: &mut broadcast::Receiver<Published>) -> End {
         loop {
             let (idle, code, reason) = self.session.idle();
-            let closes = self.closes.unwrap_or(Mono(u64::MAX));
+            let (alarm, closes) = (self.session.alarm(), self.closes.unwrap_or(Mono(u64::MAX)));
             let step = tokio::select! {
                 request = self.ws.next() => match request {
                     Some(Ok(Message::Text(text))) => self.answer(&text).await,
                     Some(Err(Error::Capacity(_))) => Err(End::Close(1009, "message too long")),
                     Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
+                    Some(Ok(Message::Ping(_))) => self.beat(Beat::Ping).await,
+                    Some(Ok(Message::Pong(payload))) => self.beat(Beat::Pong(&payload)).await,
                     Some(Ok(_)) => {
                         self.session.touch(clock::now().mono);
                         Ok(())
@@ -94,6 +97,10 @@ impl<V: Venue> Connection<V> {
                     }
                     Err(RecvError::Closed) => Err(End::Eof),
                 },
+                () = tokio::time::sleep_until(clock::instant_of(alarm)), if alarm < Mono(u64::MAX) => {
+                    let replies = self.session.on_alarm(clock::now());
+                    self.reply(replies).await
+                }
                 () = tokio::time::sleep_until(clock::instant_of(idle)) => Err(End::Close(code, reason)),
                 () = tokio::time::sleep_until(clock::instant_of(closes)), if self.closes.is_some() => {
                     Err(End::Close(1001, "service upgrade"))
@@ -111,8 +118,18 @@ impl<V: Venue> Connection<V> {
         let (session, injector) = (&mut self.session, &mut self.injector);
         let replies =
             self.shared.with_venue(|venue, _| session.on_text(text, now, venue, &mut |topic| injector.refuses(topic)));
+        self.reply(replies).await
+    }
+
+    async fn beat(&mut self, beat: Beat<'_>) -> Result<(), End> {
+        let replies = self.session.on_beat(beat, clock::now());
+        self.reply(replies).await
+    }
+
+    async fn reply(&mut self, replies: Vec<Reply>) -> Result<(), End> {
         for reply in replies {
             match reply {
+                Reply::Ping(payload) => self.write(Message::Ping(payload.into())).await?,
                 Reply::Pong(_) if self.injector.mutes_pongs() => {}
                 Reply::Pong(text) | Reply::Control(text) => self.write(Message::text(text)).await?,
                 Reply::Data(message) => self.pass(message).await?,
@@ -129,7 +146,7 @@ impl<V: Venue> Connection<V> {
     async fn pass(&mut self, message: Published) -> Result<(), End> {
         let now = clock::now();
         let mut effects = Vec::with_capacity(1);
-        self.injector.pass(message, now.mono, &mut effects);
+        self.injector.pass(self.session.framed(message), now.mono, &mut effects);
         for effect in effects {
             self.session.touch(now.mono);
             self.apply(effect).await?;
@@ -162,7 +179,7 @@ impl<V: Venue> Connection<V> {
             }
             Effect::Notice(ms) => {
                 self.closes = Some(now.mono.after(Duration::from_millis(ms)));
-                if let Some(text) = session.notice() {
+                if let Some(text) = session.notice(now) {
                     return self.write(Message::text(text)).await;
                 }
             }

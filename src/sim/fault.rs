@@ -57,6 +57,16 @@ pub enum FaultKind {
     Checksum,
     /// The venue announces that the connection will be closed, and closes it after this many ms.
     Notice(u64),
+    /// Every connection is closed this many ms after it was opened.
+    Lifetime(u64),
+    /// A REST answer comes this many ms late.
+    RestSlow(u64),
+    /// The image of a book is from before its first subscription.
+    RestStale,
+    /// A REST request is answered with this status, of the venue's own failures.
+    RestError(u16),
+    /// The client's address is banned for this many seconds.
+    RestBan(u64),
 }
 
 /// A fault and when it happens.
@@ -65,7 +75,8 @@ pub struct Fault {
     /// What.
     pub kind: FaultKind,
     /// At which book or trade message of each connection, from 1 (`refuse`: connection attempt of the server;
-    /// `reject`: subscribe request it could hit). `None`: a seeded random one (`refuse`, `reject`, `nopong`: at once).
+    /// `reject`: subscribe request it could hit; `rest-…`: REST request of the server). `None`: a seeded random one
+    /// (`refuse`, `reject`, `nopong`, `rest-…`: at once).
     pub at: Option<u64>,
     /// How many messages later it happens again.
     pub every: Option<u64>,
@@ -82,8 +93,9 @@ pub enum FaultSpec {
 
 /// Every spelling that is allowed, for help and error texts.
 pub const ALLOWED: &str = "drop, dup, swap, crossed, garbage, truncated, badutf8, huge[:BYTES], stall[:MS], \
-    silence[:TOPIC], close[:CODE], reset, eof, half-open, fragmented, reject[:TOPIC], nopong, restart, snapshot, \
-    newfield, unknown-topic, refuse[:STATUS], checksum (OKX), notice[:MS] (OKX), each with [@N[+EVERY]]; or random[:PERCENT]";
+    silence[:TOPIC], close[:CODE], reset, eof, half-open, fragmented, reject[:TOPIC], nopong (not Binance), \
+    restart (not Binance), snapshot (not Binance), newfield, unknown-topic, refuse[:STATUS], checksum (OKX), notice[:MS] (not Bybit), lifetime[:MS], rest-slow[:MS], \
+    rest-stale (Binance), rest-5xx[:STATUS], rest-ban[:SECONDS] (Binance), each with [@N[+EVERY]]; or random[:PERCENT]";
 
 /// Why a `--fault` was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -155,7 +167,17 @@ impl FaultKind {
             Self::Refuse(_) => "refuse",
             Self::Checksum => "checksum",
             Self::Notice(_) => "notice",
+            Self::Lifetime(_) => "lifetime",
+            Self::RestSlow(_) => "rest-slow",
+            Self::RestStale => "rest-stale",
+            Self::RestError(_) => "rest-5xx",
+            Self::RestBan(_) => "rest-ban",
         }
+    }
+
+    /// Whether it happens to a REST request.
+    pub const fn is_rest(&self) -> bool {
+        matches!(self, Self::RestSlow(_) | Self::RestStale | Self::RestError(_) | Self::RestBan(_))
     }
 
     fn parse(name: &str, arg: Option<&str>) -> Result<Self, FaultError> {
@@ -165,6 +187,16 @@ impl FaultKind {
             "close" => return Ok(Self::Close(number("close", arg, 1_012, 1_000..=4_999, "a close code, 1000..4999")?)),
             "refuse" => return Ok(Self::Refuse(number("refuse", arg, 503, 400..=599, "an HTTP status, 400..599")?)),
             "notice" => return Ok(Self::Notice(number("notice", arg, 60_000, 1..=3_600_000, "1..3600000 ms")?)),
+            "lifetime" => {
+                return Ok(Self::Lifetime(number("lifetime", arg, 30_000, 1..=86_400_000, "1..86400000 ms")?));
+            }
+            "rest-slow" => return Ok(Self::RestSlow(number("rest-slow", arg, 3_000, 1..=600_000, "1..600000 ms")?)),
+            "rest-5xx" => {
+                return Ok(Self::RestError(number("rest-5xx", arg, 503, 500..=599, "an HTTP status, 500..599")?));
+            }
+            "rest-ban" => {
+                return Ok(Self::RestBan(number("rest-ban", arg, 120, 1..=259_200, "1..259200 seconds")?));
+            }
             "silence" => return Ok(Self::Silence(arg.map(str::to_owned))),
             "reject" => return Ok(Self::Reject(arg.map(str::to_owned))),
             "drop" => Self::Drop,
@@ -184,6 +216,7 @@ impl FaultKind {
             "newfield" => Self::NewField,
             "unknown-topic" => Self::UnknownTopic,
             "checksum" => Self::Checksum,
+            "rest-stale" => Self::RestStale,
             _ => return Err(FaultError::Kind { name: name.to_owned(), allowed: ALLOWED }),
         };
         if arg.is_some() { Err(FaultError::NoArgument { name: kind.name(), allowed: ALLOWED }) } else { Ok(kind) }
@@ -214,12 +247,19 @@ type Place = (u64, Option<u64>);
 
 /// Splits `KIND[:ARG][@N[+EVERY]]` into name, argument and place.
 pub(super) fn split(text: &str) -> Result<(&str, Option<&str>, Option<Place>), FaultError> {
-    let (what, place) = match text.split_once('@') {
-        Some((what, at)) => (what, Some(place(at)?)),
-        None => (text, None),
+    let Some((name, rest)) = text.split_once(':') else {
+        let (name, place) = match text.split_once('@') {
+            Some((name, at)) => (name, Some(place(at)?)),
+            None => (text, None),
+        };
+        return Ok((name, None, place));
     };
-    let (name, arg) = what.split_once(':').map_or((what, None), |(name, arg)| (name, Some(arg)));
-    Ok((name, arg, place))
+    // An argument may be a topic with an @ of its own: `btcusdt@depth`.
+    match rest.rsplit_once('@').filter(|(_, at)| !at.is_empty() && at.bytes().all(|b| b.is_ascii_digit() || b == b'+'))
+    {
+        Some((arg, at)) => Ok((name, Some(arg), Some(place(at)?))),
+        None => Ok((name, Some(rest), None)),
+    }
 }
 
 fn place(text: &str) -> Result<Place, FaultError> {
@@ -263,6 +303,9 @@ mod tests {
         assert_eq!("huge".parse(), one(FaultKind::Huge(20_000_000), None, None));
         let topic = Some("orderbook.50.BTCUSDT".to_owned());
         assert_eq!("silence:orderbook.50.BTCUSDT@3".parse(), one(FaultKind::Silence(topic), Some(3), None));
+        let topic = || Some("btcusdt@depth@100ms".to_owned());
+        assert_eq!("silence:btcusdt@depth@100ms".parse(), one(FaultKind::Silence(topic()), None, None));
+        assert_eq!("silence:btcusdt@depth@100ms@7+2".parse(), one(FaultKind::Silence(topic()), Some(7), Some(2)));
         assert_eq!("random:20".parse(), Ok(FaultSpec::Random(20)));
     }
 
@@ -282,6 +325,8 @@ mod tests {
         assert!(error("drop:3").contains("no argument"));
         assert!(error("close:99").contains("1000..4999"));
         assert!(error("drop@0").contains("@N+EVERY"));
+        assert!(error("close:1008@0").contains("@N+EVERY"));
+        assert!(error("close:1008@x").contains("1000..4999"));
         assert!(error("drop@1+x").contains("@N+EVERY"));
         assert!(error("random:0").contains("1..100"));
         assert!(error("random@4").contains("random has none"));

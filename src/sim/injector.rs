@@ -62,6 +62,7 @@ pub struct Injector {
     held: Option<Published>,
     stalled_until: Option<Mono>,
     mutes_pongs: bool,
+    lifetime: Option<u64>,
 }
 
 impl Injector {
@@ -69,15 +70,17 @@ impl Injector {
     pub fn new(specs: &[FaultSpec], seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut planned = Vec::new();
-        let mut percent = 0;
+        let (mut percent, mut lifetime) = (0, None);
         for spec in specs {
             match spec {
+                FaultSpec::One(Fault { kind: FaultKind::Lifetime(ms), .. }) => lifetime = Some(*ms),
+                FaultSpec::One(fault) if fault.kind.is_rest() => {}
                 FaultSpec::Random(p) => percent = *p,
                 FaultSpec::One(fault) => planned.push(plan(fault.clone(), &mut rng)),
             }
         }
         let mut injector =
-            Self { planned, percent, rng, messages: 0, held: None, stalled_until: None, mutes_pongs: false };
+            Self { planned, percent, rng, messages: 0, held: None, stalled_until: None, mutes_pongs: false, lifetime };
         injector.mutes_pongs = injector.take(|kind| *kind == FaultKind::NoPong).is_some();
         injector
     }
@@ -85,6 +88,11 @@ impl Injector {
     /// Whether pings go unanswered.
     pub const fn mutes_pongs(&self) -> bool {
         self.mutes_pongs
+    }
+
+    /// How many ms the connection lives.
+    pub const fn lifetime(&self) -> Option<u64> {
+        self.lifetime
     }
 
     /// Whether a subscription to this topic is to be refused. Asked for every topic of a request, in order.
@@ -189,39 +197,15 @@ impl Injector {
                 self.mutes_pongs = true;
                 out.push(Effect::Send(message.text));
             }
-            // Not of the message's making: they happen at subscriptions and connection attempts.
-            FaultKind::Reject(_) | FaultKind::Refuse(_) => out.push(Effect::Send(message.text)),
+            // Not of the message's making: they happen at subscriptions, connection attempts and REST requests.
+            FaultKind::Reject(_)
+            | FaultKind::Refuse(_)
+            | FaultKind::Lifetime(_)
+            | FaultKind::RestSlow(_)
+            | FaultKind::RestStale
+            | FaultKind::RestError(_)
+            | FaultKind::RestBan(_) => out.push(Effect::Send(message.text)),
         }
-    }
-}
-
-/// Counts `refuse` faults over all connection attempts of a server.
-#[derive(Debug)]
-pub struct Doorman {
-    planned: Vec<Planned>,
-    attempts: u64,
-}
-
-impl Doorman {
-    /// Takes the `refuse` faults out of the list.
-    pub fn new(specs: &[FaultSpec]) -> Self {
-        let refusals = specs.iter().filter_map(|spec| match spec {
-            FaultSpec::One(fault) if matches!(fault.kind, FaultKind::Refuse(_)) => Some(fault.clone()),
-            _ => None,
-        });
-        let planned = refusals.map(|fault| Planned { next: Some(fault.at.unwrap_or(1)), fault }).collect();
-        Self { planned, attempts: 0 }
-    }
-
-    /// The HTTP status this connection attempt is answered with, if it is refused.
-    pub fn refuses(&mut self) -> Option<u16> {
-        self.attempts += 1;
-        let attempts = self.attempts;
-        let plan = self.planned.iter_mut().find(|plan| plan.next.is_some_and(|next| next <= attempts))?;
-        plan.next = plan.fault.every.map(|every| attempts + every);
-        let FaultKind::Refuse(status) = plan.fault.kind else { return None };
-        tracing::info!(fault = "refuse", status, attempt = attempts, "fault injected");
-        Some(status)
     }
 }
 
@@ -422,14 +406,10 @@ mod tests {
     }
 
     #[test]
-    fn refusals_count_subscriptions_and_attempts() {
+    fn refusals_count_subscriptions() {
         let mut injector = injector(&["reject@2", "reject:orderbook.50.B"], 0);
         let asked = ["a", "b", "c", "orderbook.50.B", "orderbook.50.B"].map(|topic| injector.refuses(topic));
         assert_eq!(asked, [false, true, false, true, true]);
-        let specs: Vec<FaultSpec> = ["refuse:429@2+3".parse().unwrap()].to_vec();
-        let mut doorman = Doorman::new(&specs);
-        let statuses: Vec<_> = (0..6).map(|_| doorman.refuses()).collect();
-        assert_eq!(statuses, [None, Some(429), None, None, Some(429), None]);
     }
 
     #[test]

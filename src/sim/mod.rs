@@ -1,8 +1,10 @@
 //! Simulated venues with faults: true markets, the venue's protocol, the sockets in front of them, and a generated
 //! stream for benchmarks.
 
+pub mod binance;
 pub mod bybit;
 pub mod candles;
+pub mod doorman;
 pub mod fault;
 pub mod injector;
 pub mod market;
@@ -13,6 +15,7 @@ pub mod stream;
 pub mod venue;
 
 mod connection;
+mod http;
 mod pace;
 
 pub use fault::{FaultError, FaultKind, FaultSpec};

@@ -1,46 +1,38 @@
 //! The socket side of a simulated venue: websocket and REST on one TCP port, all connections on the same true markets.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::doorman::Doorman;
 use super::fault::{FaultError, FaultKind, FaultSpec};
-use super::injector::{Doorman, Injector};
-use super::venue::{Asked, Depth, Published, TrueBook, Venue};
-use super::{bybit, connection, okx};
+use super::http::serve;
+use super::venue::{Depth, Published, TrueBook, Venue};
+use super::{binance, bybit, okx};
 use crate::clock;
 
 /// Open connections at most: what the venue allows one address.
 const MOST_CONNECTIONS: usize = 1_000;
 /// Messages a connection may lag behind before it is dropped.
 const LAG: usize = 8_192;
-/// How long a client may take to send a request head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Markets move in batches of at least this length.
 const BATCH: Duration = Duration::from_millis(1);
 
 /// Every venue that can be simulated behind these sockets.
-const VENUES: [Simulated; 3] =
-    [simulated::<bybit::Venue>("bybit"), simulated::<okx::Venue>("okx"), simulated::<okx::Venue>(okx::JAPAN)];
+const VENUES: [Simulated; 4] = [
+    simulated::<bybit::Venue>("bybit"),
+    simulated::<okx::Venue>("okx"),
+    simulated::<okx::Venue>(okx::JAPAN),
+    simulated::<binance::Venue>("binance"),
+];
 
 /// A line of the table of venues.
 #[derive(Clone, Copy)]
@@ -98,6 +90,8 @@ pub struct Options {
     pub symbols: Vec<String>,
     /// What only OKX has.
     pub okx: okx::Settings,
+    /// What only Binance has.
+    pub binance: binance::Settings,
 }
 
 impl Default for Options {
@@ -110,6 +104,7 @@ impl Default for Options {
             faults: Vec::new(),
             symbols: Vec::new(),
             okx: okx::Settings::default(),
+            binance: binance::Settings::default(),
         }
     }
 }
@@ -117,11 +112,11 @@ impl Default for Options {
 /// What all connections share.
 pub(super) struct Shared<V> {
     venue: Mutex<V>,
-    doorman: Mutex<Doorman>,
-    feed: broadcast::Sender<Published>,
-    faults: Vec<FaultSpec>,
-    seed: u64,
-    connections: AtomicU64,
+    pub(super) doorman: Mutex<Doorman>,
+    pub(super) feed: broadcast::Sender<Published>,
+    pub(super) faults: Vec<FaultSpec>,
+    pub(super) seed: u64,
+    pub(super) connections: AtomicU64,
 }
 
 impl<V: Venue> Shared<V> {
@@ -139,7 +134,7 @@ impl<V: Venue> Shared<V> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -151,6 +146,7 @@ trait Host: Send + Sync {
     fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32>;
     fn step(&self, moves: usize);
     fn connections(&self) -> u64;
+    fn stats(&self) -> serde_json::Value;
 }
 
 impl<V: Venue> Host for Shared<V> {
@@ -178,6 +174,10 @@ impl<V: Venue> Host for Shared<V> {
     fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
+
+    fn stats(&self) -> serde_json::Value {
+        lock(&self.venue).stats(clock::now())
+    }
 }
 
 fn open<V: Venue>(options: Options) -> Arc<dyn Host> {
@@ -202,7 +202,7 @@ impl Truth {
         self.0.book(market, symbol, depth)
     }
 
-    /// The [digest](super::venue::digest) of the book that had this id (Bybit's `u`, OKX's `seqId`); the last 2,000 of
+    /// The [digest](super::venue::digest) of the book that had this id (Bybit's and Binance's `u`, OKX's `seqId`); the last 2,000 of
     /// each depth are known.
     pub fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
         self.0.digest(market, symbol, depth, id)
@@ -216,6 +216,11 @@ impl Truth {
     /// Websocket connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.0.connections()
+    }
+
+    /// What the venue counted of its clients, as `GET /sim/stats` shows it; null where it counts nothing.
+    pub fn stats(&self) -> serde_json::Value {
+        self.0.stats()
     }
 }
 
@@ -290,7 +295,8 @@ impl Running {
         &self.truth
     }
 
-    /// The websocket address of a product (Bybit: `linear` …) or path (OKX: `public`, `business`, `private`).
+    /// The websocket address of a product (Bybit: `linear` …) or path (OKX: `public`, `business`, `private`;
+    /// Binance: whatever comes behind the first slash, or a market for the address that serves all of them).
     pub fn url(&self, place: &str) -> String {
         format!("ws://{}{}", self.address, (self.simulated.path)(place))
     }
@@ -338,99 +344,4 @@ async fn accept<V: Venue>(listener: &TcpListener, shared: &Arc<Shared<V>>) {
             Some(_) = tasks.join_next() => {}
         }
     }
-}
-
-type Upgraded<S> = mpsc::Sender<(OnUpgrade, u64, S)>;
-
-/// One TCP connection: HTTP requests, until one of them turns it into a websocket.
-async fn serve<V: Venue>(stream: TcpStream, peer: IpAddr, shared: Arc<Shared<V>>) {
-    let _ = stream.set_nodelay(true);
-    let (upgraded, mut upgrades) = mpsc::channel(1);
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(request, peer, &shared, &upgraded);
-        async { Ok::<_, Infallible>(response) }
-    });
-    let http = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    if let Err(error) = http.await {
-        tracing::debug!(%error, "http connection ended");
-    }
-    let Ok((upgrade, number, session)) = upgrades.try_recv() else { return };
-    let Ok(parts) = upgrade.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<TcpStream>>) else { return };
-    if let Ok(parts) = parts {
-        let injector = Injector::new(&shared.faults, shared.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let feed = shared.feed.subscribe();
-        connection::run(parts.io.into_inner(), parts.read_buf, number, session, injector, feed, shared).await;
-    }
-}
-
-fn respond<V: Venue>(
-    mut request: Request<Incoming>,
-    peer: IpAddr,
-    shared: &Shared<V>,
-    upgraded: &Upgraded<V::Session>,
-) -> Response<Full<Bytes>> {
-    if request.headers().contains_key(UPGRADE) {
-        return match handshake(&request, peer, shared) {
-            Ok((number, session, accept)) => {
-                // One websocket per TCP connection: there is always room.
-                let _ = upgraded.try_send((hyper::upgrade::on(&mut request), number, session));
-                switching(accept)
-            }
-            Err(status) => plain(status, ""),
-        };
-    }
-    if request.method() != Method::GET {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "");
-    }
-    let asked = asked(&request, peer);
-    let (status, body) = shared.with_venue(|venue, _| venue.answer(&asked, clock::now()));
-    plain(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
-}
-
-fn asked(request: &Request<Incoming>, peer: IpAddr) -> Asked<'_> {
-    Asked { path: request.uri().path(), query: request.uri().query().unwrap_or(""), peer }
-}
-
-/// The session a websocket handshake opens, its number, and the key that accepts it; or the status that refuses it.
-fn handshake<V: Venue>(
-    request: &Request<Incoming>,
-    peer: IpAddr,
-    shared: &Shared<V>,
-) -> Result<(u64, V::Session, HeaderValue), StatusCode> {
-    let refusal = |status| StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    if let Some(status) = lock(&shared.doorman).refuses() {
-        return Err(refusal(status));
-    }
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).ok_or(StatusCode::BAD_REQUEST)?;
-    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| StatusCode::BAD_REQUEST)?;
-    // Behind everything that may refuse: a session that is never run would never be closed.
-    let session = shared.with_venue(|venue, _| {
-        let number = shared.connections.load(Ordering::Relaxed) + 1;
-        let session = venue.connect(&asked(request, peer), number, clock::now())?;
-        shared.connections.store(number, Ordering::Relaxed);
-        Ok((number, session))
-    });
-    let (number, session) = session.map_err(refusal)?;
-    Ok((number, session, accept))
-}
-
-fn switching(accept: HeaderValue) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    response
-}
-
-fn plain(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(Bytes::copy_from_slice(body.as_bytes())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    response
 }

@@ -67,6 +67,15 @@ impl Published {
     }
 }
 
+/// A ping or pong frame of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beat<'a> {
+    /// A ping. The socket has answered it.
+    Ping,
+    /// A pong with this payload.
+    Pong(&'a [u8]),
+}
+
 /// What a request is answered with.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -74,6 +83,8 @@ pub enum Reply {
     Control(String),
     /// The answer to a ping.
     Pong(String),
+    /// A ping frame with this payload.
+    Ping(Vec<u8>),
     /// The first state of a topic just subscribed.
     Data(Published),
     /// The connection is closed with this code and reason.
@@ -116,12 +127,44 @@ pub fn digest(sides: [&mut dyn Iterator<Item = (Decimal, Decimal)>; 2]) -> u32 {
 /// Who asks for something over HTTP, a websocket included.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
+    /// The method: `GET`, `POST` …
+    pub method: &'a str,
     /// The path.
     pub path: &'a str,
     /// What follows the question mark.
     pub query: &'a str,
+    /// What came as the body; empty for a websocket.
+    pub body: &'a str,
+    /// The header `X-MBX-APIKEY`.
+    pub api_key: Option<&'a str>,
     /// The client's address.
     pub peer: IpAddr,
+    /// What is to go wrong with the answer.
+    pub fault: Option<&'a FaultKind>,
+}
+
+impl<'a> Asked<'a> {
+    /// A `GET` without headers.
+    pub const fn get(path: &'a str, query: &'a str, peer: IpAddr) -> Self {
+        Self { method: "GET", path, query, body: "", api_key: None, peer, fault: None }
+    }
+}
+
+/// What an HTTP request is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers of the venue's own.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+impl From<(u16, String)> for Answer {
+    fn from((status, body): (u16, String)) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
 }
 
 /// All symbols behind one simulated address.
@@ -149,8 +192,24 @@ pub trait Venue: Send + Sized + 'static {
     /// # Errors
     /// The HTTP status that refuses it.
     fn connect(&mut self, asked: &Asked<'_>, number: u64, now: Stamp) -> Result<Self::Session, u16>;
-    /// Answers a REST request with an HTTP status and a JSON body.
-    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> (u16, String);
+    /// Whether REST requests may have this method.
+    fn takes(method: &str) -> bool {
+        method == "GET"
+    }
+    /// Whether a REST request with this path is for the image of a book.
+    fn is_image(_path: &str) -> bool {
+        false
+    }
+    /// Answers a REST request.
+    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer;
+    /// What it says with this status when something is wrong with itself.
+    fn broken(_status: u16) -> String {
+        String::new()
+    }
+    /// What it counted of its clients, for those who check them.
+    fn stats(&self, _now: Stamp) -> serde_json::Value {
+        serde_json::Value::Null
+    }
     /// The order book service of a topic starts anew, for all its subscribers.
     fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>);
     /// A book change with one more bid, above the best ask.
@@ -177,6 +236,23 @@ pub trait Session: Send {
         venue: &mut Self::Venue,
         refuses: &mut dyn FnMut(&str) -> bool,
     ) -> Vec<Reply>;
+    /// Answers a ping or pong frame.
+    fn on_beat(&mut self, _beat: Beat<'_>, now: Stamp) -> Vec<Reply> {
+        self.touch(now.mono);
+        Vec::new()
+    }
+    /// When to call [`Self::on_alarm`] next.
+    fn alarm(&self) -> Mono {
+        Mono(u64::MAX)
+    }
+    /// Sends what goes out by the connection's own clock.
+    fn on_alarm(&mut self, _now: Stamp) -> Vec<Reply> {
+        Vec::new()
+    }
+    /// A message in the form in which this connection gets it.
+    fn framed(&self, message: Published) -> Published {
+        message
+    }
     /// Whether this connection gets a message, now that the venue published it.
     fn wants(&self, message: &Published) -> bool;
     /// The topic falls silent until it is subscribed to anew.
@@ -184,7 +260,7 @@ pub trait Session: Send {
     /// The present state of a subscribed topic, as a snapshot nobody asked for; older messages no longer count.
     fn snapshot(&mut self, topic: &str, now: Stamp, venue: &mut Self::Venue) -> Vec<Published>;
     /// Says that the connection will be closed soon; `None` where the venue has no words for it.
-    fn notice(&self) -> Option<String>;
+    fn notice(&self, now: Stamp) -> Option<String>;
     /// Something came in or went out.
     fn touch(&mut self, now: Mono);
     /// When the connection is to be closed unless something happens before, with which code and reason.

@@ -1,6 +1,7 @@
 //! What a store keeps, by topic. Pure.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -28,7 +29,7 @@ enum Kind {
 struct Topic {
     kind: Kind,
     /// In order; each with its candle's time.
-    frames: VecDeque<(u64, Frame)>,
+    frames: VecDeque<(u64, Arc<Frame>)>,
 }
 
 /// See the module.
@@ -72,6 +73,20 @@ fn open_time(payload: &[u8]) -> Option<u64> {
     rmp::decode::read_int(&mut payload.get(at..)?).ok()
 }
 
+/// The frame to be published, shared from now on.
+fn share(outgoing: &mut Outgoing) -> Option<Arc<Frame>> {
+    let frame = match std::mem::replace(outgoing, Outgoing::Forget(Bytes::new())) {
+        Outgoing::Frame(frame) => Arc::new(frame),
+        Outgoing::Shared(frame) => frame,
+        forget @ Outgoing::Forget(_) => {
+            *outgoing = forget;
+            return None;
+        }
+    };
+    *outgoing = Outgoing::Shared(Arc::clone(&frame));
+    Some(frame)
+}
+
 const fn size_of_frame(frame: &Frame) -> usize {
     frame.payload.len() + FRAME_BYTES
 }
@@ -81,17 +96,23 @@ impl Kept {
         Self { limits, places: HashMap::new(), topics: Vec::new(), cursor: 0, frames: 0, bytes: 0 }
     }
 
-    /// Takes note of what is published; how many frames had to go for want of room.
-    pub(super) fn record(&mut self, batch: &[Outgoing]) -> u64 {
+    /// Takes note of what is published; how many frames had to go for want of room. The bus would put each frame behind a
+    /// count of its own: that is done here, so that keeping takes no memory besides.
+    pub(super) fn record(&mut self, batch: &mut [Outgoing]) -> u64 {
         let mut evicted = 0;
         for outgoing in batch {
-            match outgoing {
-                Outgoing::Forget(topic) => self.empty(topic),
-                Outgoing::Frame(frame) => {
-                    if let Some(kind) = kind_of(frame) {
-                        evicted += u64::from(!self.keep(frame, kind));
-                    }
+            let kind = match outgoing {
+                Outgoing::Forget(topic) => {
+                    self.empty(topic);
+                    None
                 }
+                Outgoing::Frame(frame) => kind_of(frame),
+                Outgoing::Shared(frame) => kind_of(frame),
+            };
+            if let Some(kind) = kind
+                && let Some(frame) = share(outgoing)
+            {
+                evicted += u64::from(!self.keep(frame, kind));
             }
             while self.bytes > self.limits.bytes && self.make_room() {
                 evicted += 1;
@@ -101,7 +122,7 @@ impl Kept {
     }
 
     /// False for a topic that would be one too many.
-    fn keep(&mut self, frame: &Frame, kind: Kind) -> bool {
+    fn keep(&mut self, frame: Arc<Frame>, kind: Kind) -> bool {
         let place = match self.places.get(&frame.topic) {
             Some(place) => *place,
             None if self.topics.len() >= TOPICS_MAX => return false,
@@ -112,7 +133,7 @@ impl Kept {
             }
         };
         let Some(topic) = self.topics.get_mut(place) else { return false };
-        let added = size_of_frame(frame);
+        let added = size_of_frame(&frame);
         let removed = match topic.kind {
             Kind::Latest => topic.put_latest(frame),
             Kind::Last => topic.put_last(frame, self.limits.trades),
@@ -150,14 +171,14 @@ impl Kept {
         self.topics.get(*self.places.get(topic)?)
     }
 
-    pub(super) fn latest(&self, topic: &[u8]) -> Option<Frame> {
-        self.topic(topic)?.frames.back().map(|(_, frame)| frame.clone())
+    pub(super) fn latest(&self, topic: &[u8]) -> Option<Arc<Frame>> {
+        self.topic(topic)?.frames.back().map(|(_, frame)| Arc::clone(frame))
     }
 
-    pub(super) fn recent(&self, topic: &[u8], n: usize) -> Vec<Frame> {
+    pub(super) fn recent(&self, topic: &[u8], n: usize) -> Vec<Arc<Frame>> {
         let Some(topic) = self.topic(topic) else { return Vec::new() };
         let skipped = topic.frames.len().saturating_sub(n);
-        topic.frames.iter().skip(skipped).map(|(_, frame)| frame.clone()).collect()
+        topic.frames.iter().skip(skipped).map(|(_, frame)| Arc::clone(frame)).collect()
     }
 
     pub(super) fn topics(&self) -> Vec<Bytes> {
@@ -189,28 +210,28 @@ impl Kept {
 
 impl Topic {
     /// The size of the frame that went for this one.
-    fn put_latest(&mut self, frame: &Frame) -> Option<usize> {
+    fn put_latest(&mut self, frame: Arc<Frame>) -> Option<usize> {
         match self.frames.back_mut() {
             Some((_, kept)) => {
                 let size = size_of_frame(kept);
-                kept.clone_from(frame);
+                *kept = frame;
                 Some(size)
             }
             None => {
-                self.frames.push_back((0, frame.clone()));
+                self.frames.push_back((0, frame));
                 None
             }
         }
     }
 
-    fn put_last(&mut self, frame: &Frame, most: usize) -> Option<usize> {
+    fn put_last(&mut self, frame: Arc<Frame>, most: usize) -> Option<usize> {
         let oldest = if self.frames.len() >= most { self.frames.pop_front() } else { None };
-        self.frames.push_back((0, frame.clone()));
+        self.frames.push_back((0, frame));
         oldest.map(|(_, frame)| size_of_frame(&frame))
     }
 
     /// Candles come in the order of their times, but for those that are fetched afterwards.
-    fn put_candle(&mut self, at: u64, frame: &Frame, most: usize) -> Option<usize> {
+    fn put_candle(&mut self, at: u64, frame: Arc<Frame>, most: usize) -> Option<usize> {
         let place = match self.frames.back() {
             Some((last, _)) if *last < at => Err(self.frames.len()),
             _ => self.frames.binary_search_by_key(&at, |(at, _)| *at),
@@ -219,13 +240,13 @@ impl Topic {
             Ok(place) => {
                 let (_, kept) = self.frames.get_mut(place)?;
                 let size = size_of_frame(kept);
-                kept.clone_from(frame);
+                *kept = frame;
                 Some(size)
             }
             // Older than all of as many as there may be.
-            Err(0) if self.frames.len() >= most => Some(size_of_frame(frame)),
+            Err(0) if self.frames.len() >= most => Some(size_of_frame(&frame)),
             Err(place) => {
-                self.frames.insert(place, (at, frame.clone()));
+                self.frames.insert(place, (at, frame));
                 let oldest = if self.frames.len() > most { self.frames.pop_front() } else { None };
                 oldest.map(|(_, frame)| size_of_frame(&frame))
             }

@@ -1,6 +1,6 @@
 //! The latest values of one feed: the last book, ticker and so on of each symbol, and the last few trades and candles.
 //!
-//! It is kept by the feed's own task, on the way of its frames to the bus, behind a lock of its own; the bytes are those
+//! It is kept by the feed's own task, on the way of its frames to the bus, behind a lock of its own; the frames are those
 //! that subscribers get. Whoever asks holds the lock for as long as it takes to copy some references.
 
 mod kept;
@@ -61,8 +61,8 @@ impl Store {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of what is published.
-    pub fn record(&self, batch: &[Outgoing]) {
+    /// Takes note of what is published. Frames that are kept are shared from then on.
+    pub fn record(&self, batch: &mut [Outgoing]) {
         let evicted = self.kept().record(batch);
         if evicted > 0 {
             self.evicted.fetch_add(evicted, Ordering::Relaxed);
@@ -71,12 +71,13 @@ impl Store {
 
     /// The newest frame of a topic; of a book, `bbo` or ticker only while it holds.
     pub fn latest(&self, topic: &[u8]) -> Option<Frame> {
-        self.kept().latest(topic)
+        self.kept().latest(topic).map(|frame| Frame::clone(&frame))
     }
 
     /// Up to `n` frames of a topic, the newest last.
     pub fn recent(&self, topic: &[u8], n: usize) -> Vec<Frame> {
-        self.kept().recent(topic, n)
+        let frames = self.kept().recent(topic, n);
+        frames.iter().map(|frame| Frame::clone(frame)).collect()
     }
 
     /// All candles kept of a topic, by their times, the newest last.

@@ -10,7 +10,7 @@ fn frame(topic: &str, payload: &str, retain: Retain, seq: u64) -> Frame {
 }
 
 fn published(store: &Store, frame: Frame) {
-    store.record(&[Outgoing::Frame(frame)]);
+    store.record(&mut [Outgoing::Frame(frame)]);
 }
 
 fn seqs(frames: &[Frame]) -> Vec<u64> {
@@ -31,7 +31,7 @@ fn the_latest_is_kept_until_it_no_longer_holds() {
     published(&store, frame("delta.v.m.A.", "3", Retain::Stream, 1));
     assert_eq!(store.latest(&topic).map(|frame| frame.seq), Some(2));
     assert_eq!((store.stats().frames, store.stats().topics), (1, 1), "deltas are not kept");
-    store.record(&[Outgoing::Forget(topic.clone())]);
+    store.record(&mut [Outgoing::Forget(topic.clone())]);
     assert_eq!((store.latest(&topic), store.stats()), (None, StoreStats::default()));
 }
 
@@ -105,7 +105,7 @@ proptest! {
             let payload = format!("{{\"open_time\":{at},\"x\":\"{}\"}}", "x".repeat(length));
             let retain = if which == 0 { Retain::Latest } else { Retain::Stream };
             match topics[which] {
-                "" => store.record(&[Outgoing::Forget(Bytes::from_static(b"trade.v.m.A."))]),
+                "" => store.record(&mut [Outgoing::Forget(Bytes::from_static(b"trade.v.m.A."))]),
                 topic => published(&store, frame(topic, &payload, retain, at)),
             }
             let all: Vec<Frame> = store.topics().iter().flat_map(|topic| store.recent(topic, 99)).collect();

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Store, Terminal, TerminalHost,
-    Version,
+    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Rest, Store, Terminal,
+    TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
 use crate::feed::State;
+use crate::io::budget::AccountReport;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
 use crate::sink::redis::SinkReport;
@@ -102,6 +103,8 @@ enum Source {
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
     Events(fn(&EventsReport) -> u64),
+    /// One value a budget of REST calls, shared by feeds.
+    Rest(fn(&AccountReport) -> u64),
     /// One value a terminal, shared by its feeds.
     Terminal(fn(&PoolReport) -> u64),
     /// One value an RPC host of a terminal.
@@ -121,6 +124,7 @@ impl Source {
             RequestRefused => &["socket", "reason"],
             Redis(_) => &["sink"],
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Rest(_) => &["budget"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -172,6 +176,15 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
     metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
     metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
+    metric("tickbus_rest_limit_weight", Gauge, Rest(|a| a.limit), "Weight of REST calls that may leave in a minute."),
+    metric("tickbus_rest_used_weight", Gauge, Rest(|a| a.used), "Weight of REST calls that left in the last minute, with what others are known to have used of the same address."),
+    metric("tickbus_rest_waiting_calls", Gauge, Rest(|a| a.waiting), "REST calls that wait for the budget."),
+    metric("tickbus_rest_under_way_calls", Gauge, Rest(|a| a.under_way), "REST calls on their way."),
+    metric("tickbus_rest_held", Gauge, Rest(|a| a.held.into()), "1 while the venue has told us to make no REST calls."),
+    metric("tickbus_rest_calls_total", Counter, Rest(|a| a.calls), "REST calls that left."),
+    metric("tickbus_rest_weight_total", Counter, Rest(|a| a.weight), "Weight of the REST calls that left."),
+    metric("tickbus_rest_others_weight_total", Counter, Rest(|a| a.others), "Weight that others used of the same address, so far as the venue's answers showed it."),
+    metric("tickbus_rest_limited_total", Counter, Rest(|a| a.limited), "REST calls the venue refused because there were too many."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -241,6 +254,13 @@ fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
     pools.into_values()
 }
 
+/// The budgets of REST calls, each once.
+fn accounts(readings: &Readings) -> impl Iterator<Item = &AccountReport> {
+    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
+    let accounts: BTreeMap<_, _> = reports.map(|account| (&account.name, account)).collect();
+    accounts.into_values()
+}
+
 /// The metrics as Prometheus text 0.0.4.
 pub fn text(readings: &Readings) -> String {
     let mut out = String::with_capacity(16 * 1024);
@@ -270,6 +290,7 @@ impl Metric {
             Answers | Store(_) | Feed(_) | Events(_) | Book => {
                 readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
             }
+            Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {

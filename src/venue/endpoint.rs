@@ -1,16 +1,5 @@
 //! REST endpoints that have a name: what jobs and `tickbus call` may ask a venue for.
 
-pub use crate::sign::Method;
-
-/// How a call proves who makes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// Anyone may call it.
-    Public,
-    /// It is signed with an account's key.
-    Signed,
-}
-
 /// A REST endpoint of one market.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint {
@@ -24,8 +13,6 @@ pub struct Endpoint {
     pub required: &'static [&'static str],
     /// Parameters that may be given.
     pub optional: &'static [&'static str],
-    /// Who may call it.
-    pub access: Access,
     /// What a call with these parameters costs of the venue's budget.
     pub weight: fn(params: &[(String, String)]) -> u32,
 }

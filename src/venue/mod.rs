@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
-use crate::model::{Channel, Mono, Stamp, Stream, StreamId};
+use crate::model::{Channel, Mono, Stamp, Stream, StreamId, UnixNanos};
 use crate::secret::Secret;
 
 mod account;
+pub mod binance;
 pub mod bybit;
 mod bybit_v2;
 mod endpoint;
@@ -20,14 +21,14 @@ mod update;
 
 pub use crate::sign::Credentials;
 pub use account::{AccountKind, AccountUpdate, FieldValue};
-pub use endpoint::{Access, Endpoint, Method};
+pub use endpoint::Endpoint;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
+pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -74,6 +75,30 @@ pub struct VenueDef {
     /// How long a book may be without a message where the config does not say, if not the usual time: for venues that send
     /// nothing while nothing changes.
     pub silence: Option<Duration>,
+    /// How much may be asked of its REST hosts.
+    pub rest_limit: fn(market: &str) -> RestLimit,
+}
+
+/// How much may be asked of a venue's REST hosts.
+#[derive(Clone, Copy, Debug)]
+pub struct RestLimit {
+    /// Markets that the venue counts together share a name.
+    pub name: &'static str,
+    /// Weight that may leave in any minute: some less than the venue allows.
+    pub per_minute: u32,
+    /// Weight that may leave at once after a pause.
+    pub burst: u32,
+    /// The header of an answer that tells the weight used in this minute, in lower case.
+    pub used_header: Option<&'static str>,
+    /// Until when we are banned, from the body of a refusal that says so.
+    pub banned_until: fn(body: &[u8]) -> Option<UnixNanos>,
+}
+
+impl RestLimit {
+    /// [`VenueDef::rest_limit`] of venues that count calls and say nothing: so many a second, twice as many at once.
+    pub const fn calls(name: &'static str, per_second: u32) -> Self {
+        Self { name, per_minute: per_second * 60, burst: per_second * 2, used_header: None, banned_until: |_| None }
+    }
 }
 
 /// What a feed is connected through.
@@ -320,6 +345,10 @@ pub struct HttpRequest {
     pub id: u64,
     /// Path and query, to be put behind the feed's REST address.
     pub path: String,
-    /// How long the whole call may take.
+    /// How long the whole call may take once it has left; before, it may have to wait for the venue's budget.
     pub timeout: Duration,
+    /// What it costs of the venue's [`RestLimit`]; 1 where calls are counted.
+    pub weight: u32,
+    /// The stream whose image it is, so that its state can tell that it waits.
+    pub stream: Option<StreamId>,
 }

@@ -32,6 +32,14 @@ pub enum Update<'a> {
         /// What went wrong.
         detail: &'a str,
     },
+    /// The venue confirmed a stream whose book is put together from a REST image, which is to be asked for if the book
+    /// is not live.
+    WantsImage {
+        /// Which stream.
+        stream: StreamId,
+        /// How its updates are ordered.
+        rule: SyncRule,
+    },
     /// A message that carries nothing for us was skipped.
     Ignored(Ignored),
     /// Levels of a book.

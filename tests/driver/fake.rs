@@ -6,17 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tickbus::bus::{Frame, Outgoing, Retain};
 use tickbus::io::backoff::BackoffLimits;
+use tickbus::io::budget::{Account, RestBudget};
 use tickbus::io::command::{Command, DriverReport};
 use tickbus::io::dial::DialLimits;
 use tickbus::io::driver::{Driver, DriverLimits, DriverParts};
 use tickbus::io::http::RestClient;
-use tickbus::io::limits::{ConnectBudget, REST_CALLS, Rate, RestBudget};
+use tickbus::io::limits::{ConnectBudget, Rate};
 use tickbus::io::tap::Tap;
 use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
-use tickbus::model::{Mono, Stamp};
+use tickbus::model::{Mono, Stamp, StreamId};
 use tickbus::pipeline::{FeedReport, Outbox};
-use tickbus::venue::{HttpRequest, Input, LinkId, Route, Timer};
+use tickbus::venue::{HttpRequest, Input, LinkId, RestLimit, Route, Timer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 /// No test waits longer for anything that should happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `timer MS`, `send TEXT`, `big`,
+/// Publishes each text as a frame; some texts are orders: `reconnect`, `get PATH`, `image PATH`, `timer MS`, `send TEXT`, `big`,
 /// `links LINK:ROUTE …`. Inputs of other connections than the first are told with their number.
 struct Fake {
     outbox: Outbox,
@@ -41,9 +42,14 @@ impl Fake {
     fn obey(&mut self, text: &str, now: Stamp) {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("reconnect", why) => self.outbox.reconnects.push((self.link, why.to_owned())),
+            // As a session asks for a stream's image.
+            ("image", path) => {
+                let (path, timeout, stream) = (path.to_owned(), Duration::from_secs(5), Some(StreamId(3)));
+                self.outbox.requests.push((LinkId(0), HttpRequest { id: 8, path, timeout, weight: 1, stream }));
+            }
             ("get", path) => {
                 let (path, timeout) = (path.to_owned(), Duration::from_secs(5));
-                self.outbox.requests.push((LinkId(0), HttpRequest { id: 7, path, timeout }));
+                self.outbox.requests.push((LinkId(0), HttpRequest { id: 7, path, timeout, weight: 1, stream: None }));
             }
             ("timer", ms) => self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap()))),
             ("send", what) => self.outbox.sends.push((self.link, what.to_owned())),
@@ -99,6 +105,10 @@ impl Steps for Fake {
         &self.links
     }
 
+    fn image_waits(&mut self, stream: StreamId, ahead: usize, wait: Duration, _: Stamp) {
+        let _ = self.steps.try_send(format!("waits {} behind {ahead} for {} s", stream.0, wait.as_secs()));
+    }
+
     fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -141,6 +151,7 @@ impl FrameSink for Remember {
     fn publish(&self, batch: &mut Vec<Outgoing>) {
         let texts = batch.drain(..).map(|work| match work {
             Outgoing::Frame(frame) => String::from_utf8(frame.payload.to_vec()).unwrap(),
+            Outgoing::Shared(frame) => String::from_utf8(frame.payload.to_vec()).unwrap(),
             Outgoing::Forget(topic) => format!("forget {topic:?}"),
         });
         self.0.try_send(texts.collect()).unwrap();
@@ -160,7 +171,13 @@ pub(crate) struct Setup {
     pub(crate) limits: DriverLimits,
     pub(crate) connects: Rate,
     pub(crate) rest_url: String,
+    pub(crate) account: Arc<Account>,
     pub(crate) tap: Option<Tap>,
+}
+
+/// An account of its own.
+pub(crate) fn account(limit: RestLimit) -> Arc<Account> {
+    RestBudget::default().open("test".to_owned(), limit)
 }
 
 impl Default for Setup {
@@ -172,7 +189,13 @@ impl Default for Setup {
             connection: ConnectionLimits::default(),
             connect_pause: Duration::ZERO,
         };
-        Self { limits, connects: Rate::per_five_minutes(100), rest_url: "http://127.0.0.1:1".to_owned(), tap: None }
+        Self {
+            limits,
+            connects: Rate::per_five_minutes(100),
+            rest_url: "http://127.0.0.1:1".to_owned(),
+            account: account(RestLimit::calls("test", 20)),
+            tap: None,
+        }
     }
 }
 
@@ -199,7 +222,8 @@ impl Setup {
             },
             sink: Arc::new(Remember(batch_sender)),
             connects: Arc::new(ConnectBudget::new(self.connects)),
-            rest: RestClient::new(Arc::new(RestBudget::new(REST_CALLS))),
+            rest: RestClient::default(),
+            account: self.account,
             commands: command_receiver,
             tap: self.tap,
             limits: self.limits,

@@ -4,16 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::SinkExt;
-use tickbus::io::http::{HttpError, RestClient};
-use tickbus::io::limits::{REST_CALLS, Rate, RestBudget};
+use tickbus::io::budget::Account;
+use tickbus::io::http::{Answer, HttpError, RestClient};
+use tickbus::venue::RestLimit;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::fake::{PATIENCE, Setup, accept, accept_ws, listen};
+use crate::fake::{PATIENCE, Setup, accept, accept_ws, account, listen};
 
-fn client() -> RestClient {
-    RestClient::new(Arc::new(RestBudget::new(REST_CALLS)))
+/// A client and its account.
+struct Caller {
+    rest: RestClient,
+    account: Arc<Account>,
+}
+
+impl Caller {
+    async fn get(&self, url: &str, limit: Duration) -> Result<Answer, HttpError> {
+        self.rest.get(url, limit, self.account.queue(10).expect("a place")).await
+    }
+}
+
+fn client() -> Caller {
+    client_with(RestLimit::calls("test", 20))
+}
+
+fn client_with(limit: RestLimit) -> Caller {
+    Caller { rest: RestClient::default(), account: account(limit) }
 }
 
 /// Answers one request with this; gives the request's first line.
@@ -117,15 +135,71 @@ async fn a_host_that_limits_us_is_left_alone() {
     let client = client();
     let (got, _) = tokio::join!(client.get(&url, PATIENCE), answer(&listener, limited));
     assert_eq!(got.unwrap().status, 429);
-    let again = client.get(&url, Duration::from_secs(5)).await;
-    assert!(matches!(again, Err(HttpError::Budget { .. })), "{again:?}");
+    let again = timeout(Duration::from_millis(200), client.get(&url, PATIENCE)).await;
+    assert!(again.is_err(), "it waits, and longer than it may take once it has left");
+    let report = client.account.report();
+    assert_eq!((report.held, report.limited, report.calls, report.waiting), (true, 1, 1, 0));
 }
 
 #[tokio::test]
-async fn calls_keep_within_the_budget_and_say_when_they_cannot() {
-    let client = RestClient::new(Arc::new(RestBudget::new(Rate { per_second: 0.001, burst: 0.0 })));
-    let got = client.get("http://127.0.0.1:1/", Duration::from_secs(1)).await;
-    assert!(matches!(got, Err(HttpError::Budget { .. })), "{got:?}");
+async fn a_ban_in_words_is_obeyed_too() {
+    let (listener, url) = http().await;
+    let client = client_with((tickbus::venue::binance::VENUE.rest_limit)("spot"));
+    let until = tickbus::clock::wall().as_ms() + 700;
+    let body = format!(r#"{{"code":-1003,"msg":"Way too many requests; IP(1.2.3.4) banned until {until}. Be good."}}"#);
+    let banned = format!(
+        "HTTP/1.1 418 I'm a teapot\r\nRetry-After: 0\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let (got, _) = tokio::join!(client.get(&url, PATIENCE), answer(&listener, banned));
+    assert_eq!(got.unwrap().status, 418);
+    assert!(client.account.report().held);
+    let again = async {
+        answer(&listener, ok("free")).await;
+        tickbus::clock::wall().as_ms()
+    };
+    let (got, asked_at) = tokio::join!(client.get(&url, PATIENCE), again);
+    assert_eq!(&got.unwrap().body[..], b"free");
+    assert!(asked_at >= until, "asked {} ms too early", until - asked_at);
+}
+
+#[tokio::test]
+async fn what_others_use_is_read_from_the_answers() {
+    let (listener, url) = http().await;
+    let client = client_with((tickbus::venue::binance::VENUE.rest_limit)("usdm"));
+    let used = "HTTP/1.1 200 OK\r\nX-MBX-USED-WEIGHT-1M: 1915\r\nContent-Length: 0\r\n\r\n".to_owned();
+    let (got, _) = tokio::join!(client.get(&url, PATIENCE), answer(&listener, used));
+    assert_eq!(got.unwrap().status, 200);
+    let report = client.account.report();
+    assert_eq!((report.limit, report.used, report.weight, report.others), (1_920, 1_915, 10, 1_905));
+    assert!(timeout(Duration::from_millis(100), client.get(&url, PATIENCE)).await.is_err(), "there is no room left");
+}
+
+#[tokio::test]
+async fn an_image_that_waits_is_told_of_and_given_up_with_its_connection() {
+    let (rest, _) = http().await;
+    let rest_url = format!("http://{}", rest.local_addr().unwrap());
+    let (listener, url) = listen().await;
+    let slow = account(RestLimit { per_minute: 1, burst: 1, ..RestLimit::calls("test", 1) });
+    let mut running = Setup { rest_url, account: Arc::clone(&slow), ..Setup::default() }.start(url);
+    let mut server = accept_ws(&listener).await;
+    server.send(Message::text("image /depth")).await.unwrap();
+    assert_eq!(answer(&rest, ok("first")).await, "GET /depth HTTP/1.1");
+    for _ in 0..2 {
+        server.send(Message::text("image /depth")).await.unwrap();
+    }
+    let told = running.step("waits").await;
+    assert!(told == "waits 3 behind 0 for 59 s" || told == "waits 3 behind 0 for 60 s", "{told}");
+    assert!(running.step("waits").await.starts_with("waits 3 behind 1 for 1"), "a minute more");
+    let waiting = slow.report();
+    assert_eq!((waiting.waiting, waiting.calls), (2, 1));
+    assert_eq!(running.report().await.link.rest, Some(slow.report()));
+    drop(server);
+    for _ in 0..2 {
+        let given_up = running.step("http 8 None").await;
+        assert_eq!(given_up, "http 8 None not asked: the connection it was for is gone");
+    }
+    assert_eq!(slow.report().waiting, 0);
 }
 
 #[tokio::test]

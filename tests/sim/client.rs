@@ -38,13 +38,20 @@ pub(crate) async fn connect(server: &Running, place: &str) -> Result<Client, Err
 
 /// The status line and the body that a path is answered with.
 pub(crate) async fn get(server: &Running, path: &str) -> (String, Value) {
+    let (head, body) = ask(server, "GET", path, "").await;
+    (head.lines().next().unwrap().to_owned(), serde_json::from_str(&body).unwrap())
+}
+
+/// The head and the body that a request with this header is answered with.
+pub(crate) async fn ask(server: &Running, method: &str, path: &str, header: &str) -> (String, String) {
     let mut http = TcpStream::connect(server.local_addr()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n");
+    let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: sim\r\n{header}Connection: close\r\n\r\n");
     http.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     http.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
+    (head.to_owned(), body.to_owned())
 }
 
 impl Client {

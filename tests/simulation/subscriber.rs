@@ -51,6 +51,7 @@ impl Subscriber {
         match outgoing {
             Outgoing::Forget(topic) => drop(self.retained.remove(&topic[..])),
             Outgoing::Frame(frame) => self.frame(frame),
+            Outgoing::Shared(frame) => self.frame(frame),
         }
     }
 

@@ -146,30 +146,24 @@ fn an_account_of_the_config_goes_before_one_of_the_file() {
 }
 
 #[test]
-fn feeds_and_jobs_name_accounts_that_exist_and_fit() {
+fn feeds_name_accounts_that_exist_and_fit() {
     let accounts = json!({
         "good": {"api": "okx", "key": {"env": "K"}, "secret": {"env": "K"}, "passphrase": {"env": "K"}},
         "broken": {"api": "okx", "key": {"env": "K"}, "secret": {"env": "K"}},
         "other": {"api": "bybit", "key": {"env": "K"}, "secret": {"env": "K"}},
     });
-    let feed = |account: &str| json!({"venue": "okx", "market": "spot", "symbols": ["BTC-USDT"], "channels": ["trade"], "account": account});
-    let job =
-        |account: &str, task: Value| json!({"venue": "okx", "market": "spot", "account": account, "queue": [task]});
-    let signed = || json!({"get": {"path": "/x", "signed": true}});
-    let good =
-        json!({"accounts": accounts.clone(), "feeds": {"a": feed("good")}, "jobs": {"j": job("good", signed())}});
+    let feed = |account: &str| {
+        let (symbols, channels) = (["BTC-USDT"], ["trade"]);
+        json!({"venue": "okx", "market": "spot", "symbols": symbols, "channels": channels, "account": account})
+    };
+    let good = json!({"accounts": accounts.clone(), "feeds": {"a": feed("good")}});
     let config = load(good, &[("K", "x")]);
     assert_eq!(config.feeds[0].credentials.as_ref().unwrap().key.reveal(), "x");
     let mut both = feed("good");
     both["credentials"] = json!({"key": {"env": "K"}, "secret": {"env": "K"}});
-    let mut of_task = signed();
-    of_task["account"] = json!("other");
-    let mut elsewhere = signed();
-    (elsewhere["venue"], elsewhere["market"]) = (json!("bybit"), json!("linear"));
     let bad = json!({
         "accounts": accounts,
         "feeds": {"a": feed("goood"), "b": feed("broken"), "c": feed("other"), "d": both},
-        "jobs": {"k": job("nobody", signed()), "l": job("good", of_task), "m": job("good", elsewhere)},
     });
     let found = problems(bad, &[("K", "x")]);
     for wanted in [
@@ -177,9 +171,6 @@ fn feeds_and_jobs_name_accounts_that_exist_and_fit() {
         "feeds.b.account: the account broken cannot be used: okx needs a passphrase",
         "feeds.c.account: the account other is of bybit, whose keys okx does not know",
         "feeds.d.account: is given beside credentials; one of them says whose data it is",
-        "jobs.k.account: there is no account \"nobody\"; known: broken, good, other",
-        "jobs.l.queue[0].account: the account other is of bybit, whose keys okx does not know",
-        "jobs.m.queue[0].account: the account good is of okx, whose keys bybit does not know",
     ] {
         assert!(found.iter().any(|found| found == wanted), "{wanted}\n{found:#?}");
     }

@@ -7,7 +7,8 @@ use super::*;
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
 use crate::venue::{
-    BookUpdate, ChannelSpec, Endpoints, Input, Output, Route, Session, Timer, TradeUpdate, Transport, Update, VenueDef,
+    BookUpdate, ChannelSpec, Endpoints, Input, Output, RestLimit, Route, Session, Timer, TradeUpdate, Transport,
+    Update, VenueDef,
 };
 
 static ACME: VenueDef = VenueDef {
@@ -24,6 +25,7 @@ static ACME: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
+    rest_limit: |_| RestLimit::calls("acme", 20),
     is_mixed: false,
     silence: None,
 };

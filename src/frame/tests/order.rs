@@ -141,6 +141,7 @@ fn forgotten(
     out.iter()
         .map(|item| match item {
             Outgoing::Frame(frame) => format!("frame {}", text(&frame.topic)),
+            Outgoing::Shared(frame) => format!("frame {}", text(&frame.topic)),
             Outgoing::Forget(topic) => format!("forget {}", text(topic)),
         })
         .collect()

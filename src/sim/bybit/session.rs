@@ -217,7 +217,7 @@ impl venue::Session for Session {
         venue.snapshot(subscription.stream, &subscription.places, now)
     }
 
-    fn notice(&self) -> Option<String> {
+    fn notice(&self, _: Stamp) -> Option<String> {
         None
     }
 

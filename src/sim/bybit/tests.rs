@@ -35,6 +35,7 @@ impl Bench {
             Reply::Control(text) | Reply::Pong(text) => serde_json::from_str(&text).unwrap(),
             Reply::Data(message) => serde_json::from_slice(&message.text).unwrap(),
             Reply::Close(code, _) => panic!("closed with {code}"),
+            Reply::Ping(_) => panic!("a ping frame"),
         };
         replies.into_iter().map(json).collect()
     }

@@ -33,16 +33,8 @@ pub(super) fn rest_fields(listed: &Listed, now_ms: u64) -> Fields {
 
 fn day(listed: &Listed) -> Candle {
     let price = listed.market.last().ticks;
-    listed.candles.recent(1_440).unwrap_or(Candle {
-        start_ms: 0,
-        open: price,
-        high: price,
-        low: price,
-        close: price,
-        lots: 0,
-        turnover: 0,
-        last_ms: 0,
-    })
+    let flat = Candle { open: price, high: price, low: price, close: price, ..Candle::default() };
+    listed.candles.recent(1_440).unwrap_or(flat)
 }
 
 /// `(now - before) / before` with six decimal places.

@@ -9,7 +9,7 @@ use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
 use crate::sim::pace::Pace;
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Asked, Depth, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Published, TrueBook};
 
 use super::catalog::{Category, instruments};
 use super::listed::Listed;
@@ -117,9 +117,9 @@ impl venue::Venue for Venue {
         format!("{PUBLIC}{place}")
     }
 
-    /// It sends no checksums and announces nothing.
+    /// It sends no checksums, announces nothing, and its books do not need images.
     fn can(kind: &FaultKind) -> bool {
-        !matches!(kind, FaultKind::Checksum | FaultKind::Notice(_))
+        !matches!(kind, FaultKind::Checksum | FaultKind::Notice(_) | FaultKind::RestStale | FaultKind::RestBan(_))
     }
 
     fn next_due(&self) -> Mono {
@@ -157,8 +157,8 @@ impl venue::Venue for Venue {
         Ok(Session::new(category, format!("sim-{number:08x}-{category}"), now.mono))
     }
 
-    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> (u16, String) {
-        rest::answer(self, asked.path, asked.query, now)
+    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
+        rest::answer(self, asked.path, asked.query, now).into()
     }
 
     /// Nothing happens when it is no book topic.

@@ -372,7 +372,7 @@ impl venue::Session for Session {
         venue.snapshot(&subscription.feed, now)
     }
 
-    fn notice(&self) -> Option<String> {
+    fn notice(&self, _: Stamp) -> Option<String> {
         let text = "The connection will soon be closed for a service upgrade. Please reconnect.";
         Some(format!(r#"{{"event":"notice","code":"64008","msg":"{text}","connId":"{}"}}"#, self.conn_id))
     }

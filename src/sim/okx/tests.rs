@@ -44,7 +44,7 @@ impl Bench {
         let options = Options { venue: venue.to_owned(), seed: 9, rate: 100, okx, ..Options::default() };
         let mut venue = Venue::open(&options, at(0));
         let path = Venue::path(path);
-        let asked = Asked { path: &path, query: "", peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let asked = Asked::get(&path, "", IpAddr::V4(Ipv4Addr::LOCALHOST));
         let session = venue.connect(&asked, 1, at(0)).unwrap();
         Self { venue, session, ms: 0, refused: "", closed: None }
     }
@@ -63,6 +63,7 @@ impl Bench {
                 Reply::Pong(text) => out.push(Value::from(text)),
                 Reply::Data(message) => out.push(serde_json::from_slice(&message.text).unwrap()),
                 Reply::Close(code, _) => self.closed = Some(code),
+                Reply::Ping(_) => panic!("a ping frame"),
             }
         }
         out
@@ -107,9 +108,9 @@ impl Bench {
     /// A REST answer: HTTP status and body.
     fn get(&mut self, path: &str, query: &str) -> (u16, Value) {
         let path = format!("/api/v5{path}");
-        let asked = Asked { path: &path, query, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let (status, body) = self.venue.answer(&asked, self.now());
-        (status, serde_json::from_str(&body).unwrap())
+        let asked = Asked::get(&path, query, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let answer = self.venue.answer(&asked, self.now());
+        (answer.status, serde_json::from_str(&answer.body).unwrap())
     }
 
     /// The rows of a REST answer.

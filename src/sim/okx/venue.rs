@@ -10,7 +10,7 @@ use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
 use crate::sim::pace::Pace;
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Asked, Depth, Kind, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Published, TrueBook};
 
 use super::account::Account;
 use super::book::Channel;
@@ -238,8 +238,9 @@ impl venue::Venue for Venue {
         format!("{PATH}{place}")
     }
 
-    fn can(_: &FaultKind) -> bool {
-        true
+    /// Its books do not need images, and it bans nobody.
+    fn can(kind: &FaultKind) -> bool {
+        !matches!(kind, FaultKind::RestStale | FaultKind::RestBan(_))
     }
 
     fn next_due(&self) -> Mono {
@@ -283,8 +284,8 @@ impl venue::Venue for Venue {
         Ok(Session::new(path, number, &self.settings, self.japan, now.mono))
     }
 
-    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> (u16, String) {
-        rest::answer(self, asked, now)
+    fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
+        rest::answer(self, asked, now).into()
     }
 
     /// Nothing happens when it is no book topic.

@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::Commands;
 use super::layout::batch::{Batch, json_text};
@@ -22,14 +20,14 @@ use super::options::OkwsOptions;
 const FIRST_MARKET: &str = "spot";
 /// Accounts remembered for markets that are opened later.
 const MOST_ACCOUNTS: usize = 1000;
-/// How long the control plane may take: it waits for the venue's own answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// The error that OKEx's v3 sent for a channel that it had not.
 const NO_SUCH_CHANNEL: u32 = 30_040;
 
 /// See the module.
 pub(super) struct Desk {
     okws: OkwsOptions,
+    /// Levels a side that opened feeds publish: what is stored is cut from them.
+    book_depth: usize,
     commands: Arc<dyn Commands>,
     tell: mpsc::Sender<Told>,
     accounts: Mutex<HashMap<String, Credentials>>,
@@ -42,21 +40,33 @@ struct Feed {
     market: String,
 }
 
-/// Channels that one command to the control plane is for: of one market, and of one kind.
-#[derive(Debug, Default)]
-struct Part {
-    symbols: Vec<String>,
-    asked: Vec<Asked>,
-    /// As the client wrote them.
-    names: Vec<String>,
+/// A v3 channel that a client names.
+#[derive(Debug)]
+struct Wish {
+    /// As the client wrote it.
+    channel: String,
+    asked: Asked,
+    refused: Option<Reply>,
 }
 
-/// By market and, if it is to be asked for, channel.
-type Parts = BTreeMap<(String, Option<String>), Part>;
+/// By v3 channel with its market: the market, our channel if it is to be asked for, and the wishes.
+type Parts = BTreeMap<String, Part>;
+
+#[derive(Debug)]
+struct Part {
+    market: String,
+    channel: Option<String>,
+    wishes: Vec<Wish>,
+}
 
 impl Desk {
-    pub(super) fn new(okws: OkwsOptions, commands: Arc<dyn Commands>, tell: mpsc::Sender<Told>) -> Self {
-        Self { okws, commands, tell, accounts: Mutex::default() }
+    pub(super) fn new(
+        okws: OkwsOptions,
+        book_depth: usize,
+        commands: Arc<dyn Commands>,
+        tell: mpsc::Sender<Told>,
+    ) -> Self {
+        Self { okws, book_depth, commands, tell, accounts: Mutex::default() }
     }
 
     /// Carries out a request and has the answer written.
@@ -85,17 +95,8 @@ impl Desk {
 
     /// A command of the control plane; its refusal as the client is told it.
     async fn done(&self, request: Value) -> Result<Value, Reply> {
-        let answer = timeout(ANSWER_WITHIN, self.commands.execute(request)).await;
-        let answer = answer.unwrap_or_else(|_| json!({"error": "the gateway did not answer in time"}));
-        if answer["ok"] == true {
-            return Ok(answer);
-        }
-        let code = match answer["code"].as_str() {
-            Some("exists") => Code::Exists,
-            Some("unknown_feed") => Code::NoConnection,
-            _ => Code::Bad,
-        };
-        Err(Reply::refused(code, answer["error"].as_str().unwrap_or("refused")))
+        let answer = self.commands.execute(request).await;
+        if answer["ok"] == true { Ok(answer) } else { Err(refusal(&answer)) }
     }
 
     /// Every feed of the gateway.
@@ -150,7 +151,14 @@ impl Desk {
 
     async fn open_market(&self, name: &str, market: &str) -> Result<String, Reply> {
         let feed = feed_of(name, market);
-        let mut request = json!({"op": "open", "name": feed, "venue": self.okws.venue, "market": market});
+        let publish = json!({"book_depth": self.book_depth});
+        let mut request =
+            json!({"op": "open", "name": feed, "venue": self.okws.venue, "market": market, "publish": publish});
+        for (key, url) in [("url", &self.okws.url), ("rest_url", &self.okws.rest_url)] {
+            if let Some(url) = url {
+                request[key] = json!(url);
+            }
+        }
         {
             let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(credentials) = accounts.get(name) {
@@ -178,23 +186,26 @@ impl Desk {
     /// Subscribes or unsubscribes: one command a market and kind. Done if any channel could be; each is told of as the venue
     /// once did, on the name's event channel.
     async fn subscribe(&self, name: &str, channels: &[String], op: &str) -> Reply {
-        let feeds = match self.feeds_of(name).await {
+        let mut feeds = match self.feeds_of(name).await {
             Ok(feeds) => feeds,
             Err(refused) => return refused,
         };
         let mut events = Batch::default();
         let (parts, mut refusal) = self.parts(name, channels, &mut events);
         let mut any = false;
-        for ((market, channel), part) in parts {
-            match self.subscribe_part(name, &feeds, &market, channel.as_deref(), &part, op).await {
-                Ok(()) => {
-                    any = true;
-                    part.names.iter().for_each(|channel| self.event(name, op, channel, &mut events));
-                }
-                Err(refused) => {
-                    let why = refused.message.as_str().unwrap_or_default();
-                    part.names.iter().for_each(|channel| self.error(name, &format!("{channel}: {why}"), &mut events));
-                    refusal = refusal.or(Some(refused));
+        for (table, part) in parts {
+            let wishes = self.subscribe_part(name, &mut feeds, &table, part, op).await;
+            for Wish { channel, refused, .. } in wishes {
+                match refused {
+                    None => {
+                        any = true;
+                        self.event(name, op, &channel, &mut events);
+                    }
+                    Some(reply) => {
+                        let why = reply.message.as_str().unwrap_or_default();
+                        self.error(name, &format!("{channel}: {why}"), &mut events);
+                        refusal = refusal.or(Some(reply));
+                    }
                 }
             }
         }
@@ -218,67 +229,73 @@ impl Desk {
                 refusal.get_or_insert(Reply::refused(Code::Bad, why));
                 continue;
             };
-            let part = parts.entry((v3.market.to_owned(), wanted.channel)).or_default();
             // Rows of an account come together, whatever they are of.
             let symbol = if v3.is_of_account() { "" } else { v3.argument };
-            if !symbol.is_empty() {
-                part.symbols.push(symbol.to_owned());
-            }
-            part.names.push(channel.clone());
-            part.asked.push(Asked {
+            let asked = Asked {
                 name: name.to_owned(),
                 venue: self.okws.venue.clone(),
                 market: v3.market.to_owned(),
                 symbol: symbol.to_owned(),
                 topic: wanted.topic,
                 table: v3.table.to_owned(),
+            };
+            let part = parts.entry(v3.table.to_owned()).or_insert_with(|| Part {
+                market: v3.market.to_owned(),
+                channel: wanted.channel,
+                wishes: Vec::new(),
             });
+            part.wishes.push(Wish { channel: channel.clone(), asked, refused: None });
         }
         (parts, refusal)
     }
 
+    /// Subscribes to one v3 channel of any number of symbols, or unsubscribes, and marks what was refused.
     async fn subscribe_part(
         &self,
         name: &str,
-        feeds: &[Feed],
-        market: &str,
-        channel: Option<&str>,
-        part: &Part,
+        feeds: &mut Vec<Feed>,
+        table: &str,
+        Part { market, channel, mut wishes }: Part,
         op: &str,
-    ) -> Result<(), Reply> {
+    ) -> Vec<Wish> {
         let open = feeds.iter().find(|feed| feed.market == market).map(|feed| feed.feed.clone());
         let feed = match open {
             Some(feed) => feed,
-            None if op == "subscribe" => match self.open_market(name, market).await {
-                Ok(feed) => feed,
-                // Another of this name's parts opened it a moment ago.
-                Err(Reply { code: Code::Exists, .. }) => feed_of(name, market),
-                Err(refused) => return Err(refused),
+            // What is not open is not subscribed to.
+            None if op != "subscribe" => return wishes,
+            None => match self.open_market(name, &market).await {
+                Ok(feed) => {
+                    feeds.push(Feed { feed: feed.clone(), market });
+                    feed
+                }
+                Err(refused) => {
+                    wishes.iter_mut().for_each(|wish| wish.refused = Some(refused.clone()));
+                    return wishes;
+                }
             },
-            None => return Ok(()),
         };
         if op == "subscribe" {
             // Before it is asked for, so that the first frame is stored already.
-            for asked in &part.asked {
-                self.tell(Told::Asked(asked.clone())).await;
+            for wish in &wishes {
+                self.tell(Told::Asked(wish.asked.clone())).await;
             }
         }
-        let subscribed = match channel {
-            // It comes with any other channel.
-            None => Ok(()),
-            Some(channel) => {
-                let client = format!("okws:{name}");
-                let request =
-                    json!({"op": op, "feed": feed, "channels": [channel], "symbols": part.symbols, "client": client});
-                self.done(request).await.map(drop)
-            }
-        };
-        if (op == "subscribe") != subscribed.is_ok() {
-            for asked in &part.asked {
-                self.tell(Told::Unasked(asked.clone())).await;
+        // Without a channel it comes with any other.
+        if let Some(channel) = channel {
+            let symbols: BTreeSet<_> =
+                wishes.iter().map(|wish| &*wish.asked.symbol).filter(|symbol| !symbol.is_empty()).collect();
+            // Several v3 channels are served by one of ours: each is a wish of its own.
+            let client = format!("okws:{name}:{table}");
+            let request = json!({"op": op, "feed": feed, "channels": [channel], "symbols": symbols, "client": client});
+            let answer = self.commands.execute(request).await;
+            wishes.iter_mut().for_each(|wish| wish.refused = refused(&answer, &wish.asked.symbol));
+        }
+        for wish in &wishes {
+            if (op == "subscribe") != wish.refused.is_none() {
+                self.tell(Told::Unasked(wish.asked.clone())).await;
             }
         }
-        subscribed
+        wishes
     }
 
     /// What the venue once said of a subscription.
@@ -293,6 +310,25 @@ impl Desk {
         let event = json!({"event": "error", "message": message, "errorCode": NO_SUCH_CHANNEL}).to_string();
         out.simple("PUBLISH", &[&format!("{}/{name}/event", self.okws.root), &event]);
     }
+}
+
+/// Whether a symbol was refused: by itself, or with everything.
+fn refused(answer: &Value, symbol: &str) -> Option<Reply> {
+    let Some(streams) = answer["streams"].as_array() else {
+        return (answer["ok"] != true).then(|| refusal(answer));
+    };
+    let of_symbol = |stream: &&Value| symbol.is_empty() || stream["symbol"] == symbol;
+    let rejected = streams.iter().filter(of_symbol).find(|stream| stream["state"] == "rejected")?;
+    Some(Reply::refused(Code::Bad, rejected["detail"].as_str().unwrap_or("the venue refused it")))
+}
+
+fn refusal(answer: &Value) -> Reply {
+    let code = match answer["code"].as_str() {
+        Some("exists") => Code::Exists,
+        Some("unknown_feed") => Code::NoConnection,
+        _ => Code::Bad,
+    };
+    Reply::refused(code, answer["error"].as_str().unwrap_or("refused"))
 }
 
 #[cfg(test)]

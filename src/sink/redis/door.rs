@@ -55,7 +55,7 @@ impl Door {
         stats: Arc<RedisStats>,
     ) -> Self {
         Self {
-            desk: Arc::new(Desk::new(okws.clone(), commands, tell.clone())),
+            desk: Arc::new(Desk::new(okws.clone(), options.layout.book_depth, commands, tell.clone())),
             options,
             okws,
             tell,

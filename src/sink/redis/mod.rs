@@ -32,7 +32,7 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Value> + Send + 'a>>;
 
 /// The gateway's command set: what the control socket takes and answers, one JSON object each.
 pub trait Commands: Send + Sync {
-    /// Carries out a request such as `{"op":"feeds"}`.
+    /// Carries out a request such as `{"op":"feeds"}`, within a bounded time. The future is to be run to its end.
     fn execute(&self, request: Value) -> Answer<'_>;
 }
 

@@ -93,6 +93,10 @@ pub struct OkwsOptions {
     pub info: String,
     /// The venue that is opened: `okx`.
     pub venue: String,
+    /// The websocket address of feeds that clients open, instead of the venue's own.
+    pub url: Option<String>,
+    /// The same of REST.
+    pub rest_url: Option<String>,
 }
 
 /// A checked configuration of the sink.

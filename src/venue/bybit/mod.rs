@@ -13,7 +13,7 @@ pub(super) mod wire;
 
 use std::time::Duration;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef, bybit_v2, one_route};
+use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, bybit_v2, one_route};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
@@ -30,6 +30,8 @@ pub const VENUE: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
+    // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
+    rest_limit: |_| RestLimit::calls("bybit", 20),
     is_mixed: false,
     silence: None,
 };

@@ -65,6 +65,7 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::Rejected { stream, detail } => format!("rejected {}: {detail}", stream.0),
         Update::Broken { stream, .. } => format!("broken {:?}", stream.map(|stream| stream.0)),
         Update::ImageFailed { stream, detail } => format!("image failed {}: {detail}", stream.0),
+        Update::WantsImage { stream, rule } => format!("wants image {} by {rule:?}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
         Update::Terminal(state) => format!("terminal {state:?}"),
         Update::Raw(event) => format!("raw {}", event.name),
@@ -79,6 +80,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
             let kind = if book.snapshot { "snapshot" } else { "delta" };
             let (bids, asks) = (levels(book.bids), levels(book.asks));
             let mut text = format!("{kind} {} {}/{} [{bids}] [{asks}]", book.stream.0, book.seq, book.cross_seq);
+            if book.first > 0 {
+                text = format!("{text} from {}", book.first);
+            }
             if book.previous > 0 {
                 text = format!("{text} after {}", book.previous);
             }

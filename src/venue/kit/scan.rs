@@ -80,6 +80,12 @@ impl<'a> Scan<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// How many bytes are read.
+    #[inline]
+    pub const fn position(&self) -> usize {
+        self.at
+    }
+
     /// The next byte, which stays unread.
     #[inline]
     pub fn peek(&self) -> Option<u8> {

@@ -134,6 +134,9 @@ pub struct Subscriptions {
     topics: Vec<Topic>,
     places: HashMap<Box<str>, usize>,
     characters: usize,
+    /// Most topics of a connection, and how many there are.
+    topics_max: usize,
+    topic_count: usize,
     connected: bool,
     queue: VecDeque<(Op, Vec<usize>)>,
     pending: VecDeque<Pending>,
@@ -156,6 +159,8 @@ impl Subscriptions {
             topics: Vec::new(),
             places: HashMap::new(),
             characters: 0,
+            topics_max: usize::MAX,
+            topic_count: 0,
             connected: false,
             queue: VecDeque::new(),
             pending: VecDeque::new(),
@@ -165,6 +170,12 @@ impl Subscriptions {
             budget: Budget::new(limits.per_hour),
             next_retry: None,
         }
+    }
+
+    /// The same for a venue that counts topics.
+    pub const fn with_topics_max(mut self, topics_max: usize) -> Self {
+        self.topics_max = topics_max;
+        self
     }
 
     /// Adds a stream under the venue's topic; several streams may share one topic.
@@ -188,10 +199,11 @@ impl Subscriptions {
 
     /// Whether one more topic is to be asked for, or is beyond the limit.
     const fn admitted(&mut self, name: &str) -> State {
-        if self.characters + name.len() > self.limits.characters {
+        if self.characters + name.len() > self.limits.characters || self.topic_count >= self.topics_max {
             return State::Beyond;
         }
         self.characters += name.len();
+        self.topic_count += 1;
         State::Wished
     }
 
@@ -234,6 +246,7 @@ impl Subscriptions {
         }
         if topic.state != State::Beyond {
             self.characters = self.characters.saturating_sub(topic.name.len());
+            self.topic_count = self.topic_count.saturating_sub(1);
         }
         match topic.state {
             _ if self.connected && topic.asked => {
@@ -274,15 +287,15 @@ impl Subscriptions {
         self.connected = true;
         self.next_send = now;
         self.budget.clear();
-        self.characters = 0;
+        (self.characters, self.topic_count) = (0, 0);
         let (mut out, mut wished) = (Vec::new(), Vec::new());
         for (place, topic) in self.topics.iter_mut().enumerate().filter(|(_, topic)| topic.state != State::Gone) {
-            self.characters += topic.name.len();
-            if self.characters > self.limits.characters {
-                self.characters -= topic.name.len();
+            let characters = self.characters + topic.name.len();
+            if characters > self.limits.characters || self.topic_count >= self.topics_max {
                 topic.state = State::Beyond;
                 out.push(place);
             } else {
+                (self.characters, self.topic_count) = (characters, self.topic_count + 1);
                 topic.state = State::Wished;
                 wished.push(place);
             }

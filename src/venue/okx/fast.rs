@@ -79,7 +79,8 @@ fn book_row(scan: &mut Scan<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -
             b"ts" => once(&mut ts, quoted(scan)?)?,
             b"checksum" => once(&mut checksum, signed(scan)?)?,
             b"seqId" => once(&mut seq, scan.integer()?)?,
-            b"prevSeqId" => once(&mut previous, signed(scan)?)?,
+            // No id is negative but -1, which says that there is none: anything else is for the slow path to judge.
+            b"prevSeqId" => once(&mut previous, signed(scan).filter(|id| *id >= -1)?)?,
             b"instId" => once(&mut symbol, scan.bytes()?)?,
             _ => return None,
         }
@@ -129,6 +130,10 @@ fn signed(scan: &mut Scan<'_>) -> Option<i64> {
         scan.byte(b'-')?;
     }
     let value = i64::try_from(scan.integer()?).ok()?;
+    // JSON has a minus before zero; what it is to mean is for the slow path to say.
+    if negative && value == 0 {
+        return None;
+    }
     Some(if negative { -value } else { value })
 }
 

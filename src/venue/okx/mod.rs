@@ -20,7 +20,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, Route, Transport, VenueDef};
+use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
 
 /// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
 const CONNECT_PAUSE: Duration = Duration::from_millis(350);
@@ -42,6 +42,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     is_mixed: true,
     silence: Some(SILENCE),
+    rest_limit: |_| RestLimit::calls("okx", 20),
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
@@ -50,6 +51,7 @@ pub const VENUE_OKJ: VenueDef = VenueDef {
     markets: OKJ_MARKETS,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKJ, url, rest_url),
     is_mixed: false,
+    rest_limit: |_| RestLimit::calls("okj", 20),
     ..VENUE
 };
 

@@ -30,7 +30,7 @@ mod trades;
 
 use std::time::Duration;
 
-use crate::venue::{Endpoints, Market, Transport, VenueDef, one_route};
+use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
 
 /// QUIK.
 pub const VENUE: VenueDef = VenueDef {
@@ -47,6 +47,7 @@ pub const VENUE: VenueDef = VenueDef {
     rest: |_| &[],
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
+    rest_limit: |_| RestLimit::calls("quik", 1),
     is_mixed: false,
     silence: None,
 };

@@ -350,7 +350,7 @@ fn thirty_connections_a_private_channel() {
     let mut sessions = Vec::new();
     for number in 2..=31 {
         let path = Venue::path("private");
-        let asked = Asked { path: &path, query: "", peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let asked = Asked::get(&path, "", IpAddr::V4(Ipv4Addr::LOCALHOST));
         let session = bench.venue.connect(&asked, number, at(0)).unwrap();
         sessions.push(std::mem::replace(&mut bench.session, session));
         bench.log_in();

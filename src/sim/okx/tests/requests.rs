@@ -152,7 +152,7 @@ fn three_connections_a_second() {
     let mut bench = Bench::new("public");
     let mut connect = |limit: bool, path: &str, ms: u64| {
         bench.venue.settings.connect_limit = limit;
-        let asked = Asked { path, query: "", peer: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let asked = Asked::get(path, "", IpAddr::V4(Ipv4Addr::LOCALHOST));
         bench.venue.connect(&asked, 2, at(ms)).err()
     };
     let path = "/ws/v5/public";

@@ -76,7 +76,7 @@ impl Row {
     pub(super) fn ticker(fields: &Fields<'_>, market: &str, channel: &str) -> Self {
         let mut row = Self::of_instrument(fields);
         let params = fields.json("params").and_then(|json| Fields::read(json).ok());
-        let mut more = |row: &mut Self, names| params.iter().for_each(|params| row.take(params, names));
+        let more = |row: &mut Self, names| params.iter().for_each(|params| row.take(params, names));
         match channel {
             "funding_rate" => {
                 row.take(fields, FUNDING);

@@ -1,0 +1,98 @@
+//! Binance public streams: spot, USD-M futures, COIN-M futures
+//! (`https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams` and
+//! `https://developers.binance.com/docs/derivatives`, as of 2026-08).
+
+mod channels;
+mod data;
+mod endpoints;
+mod events;
+mod fast;
+mod instruments;
+mod listing;
+mod market;
+mod pulse;
+mod rest;
+mod session;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::time::Duration;
+
+use self::market::Segment;
+use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+
+/// Binance.
+pub const VENUE: VenueDef = VenueDef {
+    id: "binance",
+    markets: MARKETS,
+    other_markets: None,
+    transport: Transport::WebSocket,
+    channels: channels::list,
+    parse_channel: channels::parse,
+    route_of: |market, stream| if channels::is_public(market, stream) { Route(0) } else { Route(1) },
+    check_symbol,
+    endpoints: endpoints::endpoints,
+    rest: |_| &[],
+    open: |spec| Box::new(session::BinanceSession::new(spec)),
+    market_of: market::market_of,
+    is_mixed: false,
+    connect_pause: Duration::ZERO,
+    // Streams that are usually quiet are asked for; see `pulse`.
+    silence: None,
+    rest_limit,
+};
+
+const MARKETS: &[Market] = &[
+    Market {
+        id: "spot",
+        url: "wss://stream.binance.com:9443/stream",
+        rest_url: "https://api.binance.com",
+        example: "BTCUSDT",
+    },
+    Market {
+        id: "usdm",
+        url: "wss://fstream.binance.com/public/stream",
+        rest_url: "https://fapi.binance.com",
+        example: "BTCUSDT",
+    },
+    Market {
+        id: "coinm",
+        url: "wss://dstream.binance.com/stream",
+        rest_url: "https://dapi.binance.com",
+        example: "BTCUSD_PERP",
+    },
+];
+
+/// Of the 6,000 (spot) and 2,400 (futures) that the venue allows an address in a minute, four fifths: what left at the end
+/// of one minute may arrive in the next. Both futures hosts count together since they were merged on 2026-06-30.
+fn rest_limit(market: &str) -> RestLimit {
+    let (name, per_minute) = if market == "spot" { ("binance_spot", 4_800) } else { ("binance_futures", 1_920) };
+    RestLimit { name, per_minute, burst: per_minute / 10, used_header: Some("x-mbx-used-weight-1m"), banned_until }
+}
+
+/// When a ban ends, from the text of a refusal: `… IP(1.2.3.4) banned until 1573770680000. …`.
+fn banned_until(body: &[u8]) -> Option<crate::model::UnixNanos> {
+    let text = body.get(memchr::memmem::find(body, b"banned until ")? + 13..)?;
+    let digits = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    std::str::from_utf8(text.get(..digits)?).ok()?.parse().ok().map(crate::model::UnixNanos::from_ms)
+}
+
+/// Symbols are upper case; some have letters beyond ASCII.
+fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
+    let allowed = |c: char| match c.is_ascii() {
+        true => c.is_ascii_uppercase() || c.is_ascii_digit() || "_-.".contains(c),
+        false => c.is_alphanumeric(),
+    };
+    let is_symbol = |text: &str| !text.is_empty() && text.len() <= 64 && text.chars().all(allowed);
+    if is_symbol(symbol) {
+        return Ok(());
+    }
+    let upper = symbol.to_ascii_uppercase();
+    let hint = if upper != symbol && is_symbol(&upper) {
+        format!("did you mean {upper:?}?")
+    } else {
+        format!("for example {:?}", Segment::of(market).example())
+    };
+    Err(format!("{symbol:?} is no Binance symbol: upper-case letters, digits and underscores; {hint}"))
+}
