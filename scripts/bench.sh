@@ -19,12 +19,15 @@ if ! has_libzmq && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get install -y gcc libzmq3-dev || { apt-get update && apt-get install -y gcc libzmq3-dev; }; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --bins --bench pipeline --bench depth --bench bus --bench end_to_end --bench terminal --bench redis
+cargo build --release --locked --bins --bench pipeline --bench depth --bench bus --bench end_to_end --bench terminal --bench redis --bench sign
 echo "== pipeline, in process"
 cargo bench --locked --bench pipeline -- "$@"
 echo
 echo "== depth of Binance, in process"
 cargo bench --locked --bench depth -- "$@"
+echo
+echo "== signing"
+cargo bench --locked --bench sign -- "$@"
 echo
 echo "== a terminal's calls and events"
 cargo bench --locked --bench terminal -- "$@"

@@ -85,7 +85,7 @@ impl Gateway {
         let running = Running {
             epoch,
             publisher,
-            feeds: Arc::new(Registry::new(Arc::new(starter), store_limits(config))),
+            feeds: Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone())),
             applied: Arc::new(tokio::sync::Mutex::new(Applied {
                 settings: config.settings.clone(),
                 source: config.source.clone(),
@@ -128,7 +128,7 @@ impl Gateway {
         let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
         let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
-        for note in &config.security.notes {
+        for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }
         let gateway = Self { running, heartbeat, doors, admin, state_file, redis, jobs, stop_requested };

@@ -35,6 +35,11 @@ fn okx_session() {
 }
 
 #[test]
+fn signing_vectors() {
+    replay("signing_vectors", targets::signing_vectors);
+}
+
+#[test]
 fn quik_session() {
     replay("quik_session", targets::quik_session);
 }

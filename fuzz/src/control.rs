@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 use tickbus::bus::{Asker, Outgoing, Publisher, PublisherOptions, RequestHandler, Retain};
-use tickbus::config::Layers;
+use tickbus::config::{Accounts, Layers};
 use tickbus::control::wished::Owner;
 use tickbus::control::{
     Applied, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
@@ -60,7 +60,7 @@ impl Plane {
         let publisher = Publisher::bind(PublisherOptions::default()).await.unwrap();
         let feed = r#"{"venue":"bybit","market":"linear","symbols":["BTCUSDT"],"channels":["book","trade"]}"#;
         let config = Layers { text: format!("{{\"feeds\":{{\"a\":{feed}}}}}"), ..Layers::default() }.check().unwrap();
-        let feeds = Arc::new(Registry::new(Arc::new(Agreeing), StoreLimits::default()));
+        let feeds = Arc::new(Registry::new(Arc::new(Agreeing), StoreLimits::default(), Accounts::default()));
         for plan in &config.feeds {
             let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
             assert!(feeds.add(plan.clone(), true, &wishes).unwrap().is_ok());

@@ -8,6 +8,7 @@ use tickbus::book::{BookSync, SyncRule, SyncUpdate};
 use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
+use tickbus::sign::Json;
 use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, bybit, okx, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
@@ -339,5 +340,18 @@ pub fn zmtp(data: &[u8]) {
         if !bytes.chunks(usize::from(*chunk).max(1)).all(|bytes| tried.hear(bytes)) {
             return;
         }
+    }
+}
+
+/// A file of signing vectors: it is none, or every vector is checked; and what differs says so without the file's secret.
+pub fn signing_vectors(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(report) = tickbus::sign::vectors::check(text) else { return };
+    let secret =
+        Json::parse(text).ok().and_then(|json| json.get("credentials")?.get("secret")?.as_text().map(str::to_owned));
+    // A short one may be part of any word.
+    if let Some(secret) = secret.filter(|secret| secret.len() >= 12) {
+        let shown = |text: &String| !text.contains(&secret);
+        assert!(report.mismatches.iter().all(|mismatch| shown(&mismatch.expected) && shown(&mismatch.got)));
     }
 }

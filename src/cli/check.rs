@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use super::ConfigArgs;
 use crate::bus::Policy;
-use crate::config::Config;
 use crate::config::schema::{Bind, Bus, Encoding};
+use crate::config::{Config, KnownAccount};
 
 /// Arguments of `tickbus check`.
 #[derive(Debug, clap::Args)]
@@ -53,6 +53,12 @@ fn summary(config: &Config) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "note       {note}");
     }
+    for note in &config.accounts.notes {
+        let _ = writeln!(text, "note       {note}");
+    }
+    for account in config.accounts.iter() {
+        let _ = writeln!(text, "{}", account_line(account));
+    }
     for feed in &config.feeds {
         let (symbols, streams) = (feed.symbol_count(), feed.streams.len());
         // Writing to a String cannot fail.
@@ -71,6 +77,21 @@ fn summary(config: &Config) -> String {
         }
     }
     text
+}
+
+/// Whether an account can be used, and for what.
+fn account_line(account: &KnownAccount) -> String {
+    let KnownAccount { name, api, origin, credentials } = account;
+    let hosts = api.hosts();
+    let more = match hosts.len().saturating_sub(2) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let verdict = match credentials {
+        Ok(_) => format!("usable, for {}{more}", hosts[..hosts.len().min(2)].join(", ")),
+        Err(why) => format!("not usable: {why}"),
+    };
+    format!("account {name}: {} (from {origin}), {verdict}", api.name)
 }
 
 /// The bus's endpoints, each with its policy if that is not the usual one.

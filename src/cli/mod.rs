@@ -23,6 +23,7 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod sign;
 pub mod sim;
 pub mod venues;
 
@@ -77,6 +78,8 @@ pub enum Command {
     Call(call::Args),
     /// Run or show a job of REST calls.
     Job(job::Args),
+    /// Check how requests are signed against files of signing vectors.
+    Sign(sign::Args),
     /// Make a key pair for CURVE.
     Keygen(keygen::Args),
     /// List the venues, their markets and channels.
@@ -169,6 +172,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             job::run(args).await
         }
         Command::Check(args) => check::run(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Venues => venues::run(),
         Command::Schema(args) => schema::run(args),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::credentials::{GivenTexts, SecretSources};
 use super::problem::Findings;
 use super::schema::Feed;
-use super::{FeedPlan, shape, streams, validate};
+use super::{Accounts, FeedPlan, shape, streams, validate};
 use crate::model::Stream;
 use crate::venue::VENUES;
 
@@ -19,7 +19,12 @@ pub type Problem = (String, String);
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn feed(name: &str, mut settings: Map<String, Value>, texts: GivenTexts) -> Result<FeedPlan, Vec<Problem>> {
+pub fn feed(
+    name: &str,
+    mut settings: Map<String, Value>,
+    texts: GivenTexts,
+    accounts: &Accounts,
+) -> Result<FeedPlan, Vec<Problem>> {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let mut findings = Findings::default();
     if !validate::is_feed_name(name) {
@@ -47,8 +52,11 @@ pub fn feed(name: &str, mut settings: Map<String, Value>, texts: GivenTexts) -> 
     if !has_channels && !feed.symbols.is_empty() {
         findings.add("feeds.x.channels", "is empty, so that the symbols would have no data");
     }
+    if feed.account.is_some() && !texts.is_empty() {
+        findings.add("feeds.x.account", "is given beside credentials; one of them says whose data it is");
+    }
     let mut rules = Findings::default();
-    let plan = streams::resolve(name, path, &feed, &environment, VENUES, &mut rules).map(|(plan, _)| plan);
+    let plan = streams::resolve(name, path, &feed, &environment, accounts, VENUES, &mut rules).map(|(plan, _)| plan);
     for (place, message) in rules.into_list() {
         if !findings.has(&place) {
             findings.add(place, message);

@@ -3,6 +3,7 @@
 //! Later layers win: `config.json` < `TICKBUS__SECTION__KEY` < `--set section.key=value`. Every problem is reported
 //! at once, each with where it comes from and its path.
 
+pub mod accounts;
 pub mod at_run_time;
 pub mod auth;
 mod client_keys;
@@ -25,6 +26,7 @@ mod terminal_auth;
 mod tests;
 mod validate;
 
+pub use accounts::{Accounts, KnownAccount};
 pub use auth::Security;
 pub use client_keys::{KeyList, KeyListChange, reload};
 pub use load::{Layers, Source, load};

@@ -130,7 +130,7 @@ mod tests {
     fn keys_that_do_not_exist_are_refused_with_what_does() {
         let refused = [
             ("bus.encodng=json", "--set bus.encodng: unknown key \"encodng\"; allowed: auth, bind, encoding, "),
-            ("buz.bind=x", "--set buz.bind: unknown key \"buz\"; allowed: $schema, admin, bus, "),
+            ("buz.bind=x", "--set buz.bind: unknown key \"buz\"; allowed: $schema, accounts, admin, apis, bus, "),
             ("bus.bind.0=x", "--set bus.bind.0: bus.bind is a list: give all of it, with commas"),
             ("bus.public.x=1", "--set bus.public.x: bus.public has no keys"),
             ("bus", "--set \"bus\": has no value; "),

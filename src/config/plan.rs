@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accounts::Accounts;
 use super::auth::Security;
 use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
@@ -33,6 +34,8 @@ pub struct Config {
     pub security: Security,
     /// The Redis sink, if there is one.
     pub redis: Option<RedisOptions>,
+    /// The accounts.
+    pub accounts: Accounts,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::bus::Policy;
 
+use super::accounts::Account;
 use super::auth::Auth;
 use super::credentials::CredentialSources;
 use super::jobs::Job;
@@ -44,6 +45,13 @@ pub struct Settings {
     /// run time.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub feeds: BTreeMap<String, Feed>,
+    /// API keys by name, for private channels.
+    #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
+    pub accounts: BTreeMap<String, Account>,
+    /// A file of API keys as topgun and pybotters read it: `{"bybit": ["KEY", "SECRET"], …}`. Each is an account that is
+    /// called as its API. If absent, the file that the environment variable `PYBOTTERS_APIS` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apis: Option<String>,
     /// REST jobs by name, whose results are published as `job.NAME.`. Names are as those of feeds.
     #[schemars(extend("maxProperties" = 100, "propertyNames" = {"pattern": "^[a-z0-9]+(_[a-z0-9]+)*$"}))]
     pub jobs: BTreeMap<String, Job>,
@@ -339,6 +347,9 @@ pub struct Feed {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CredentialSources")]
     pub credentials: Option<CredentialSources>,
+    /// An account of `accounts` or `apis`, instead of `credentials`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Milliseconds without data after which a stream counts as stale. `null` leaves it to the venue's default.
     #[schemars(range(min = 1_000, max = 86_400_000))]
     pub silence_ms: Option<u64>,

@@ -8,7 +8,7 @@ use url::Url;
 use super::problem::{Findings, quoted};
 use super::schema::Feed;
 use super::secret::Environment;
-use super::{FeedPlan, hint, terminal};
+use super::{Accounts, FeedPlan, hint, terminal};
 use crate::model::{Channel, Stream};
 use crate::venue::{ChannelSpec, VenueDef};
 
@@ -21,6 +21,7 @@ pub(super) fn resolve(
     path: &str,
     feed: &Feed,
     environment: &Environment,
+    accounts: &Accounts,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<(FeedPlan, Vec<usize>)> {
@@ -40,6 +41,10 @@ pub(super) fn resolve(
         .credentials
         .as_ref()
         .and_then(|sources| sources.resolve(&format!("{path}.credentials"), environment, findings));
+    if feed.account.is_some() && feed.credentials.is_some() {
+        findings.add(format!("{path}.account"), "is given beside credentials; one of them says whose data it is");
+    }
+    let account = accounts.of_feed(feed.account.as_deref(), venue, &format!("{path}.account"), findings);
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
@@ -50,7 +55,7 @@ pub(super) fn resolve(
         book_depths: table.book_depths,
         silence: feed.silence_ms.map(Duration::from_millis).or(venue.silence),
         terminal,
-        credentials,
+        credentials: credentials.or(account),
         notes: table.notes,
         settings: feed.clone(),
     };

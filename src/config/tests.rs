@@ -1,5 +1,6 @@
 //! The whole of loading, against a made-up venue.
 
+mod accounts;
 mod auth;
 mod terminal;
 

@@ -8,7 +8,7 @@ use super::auth::{Of, Security, note_if_open};
 use super::problem::{Findings, member, quoted};
 use super::schema::{Bind, Settings};
 use super::secret::Environment;
-use super::{Config, FeedPlan, jobs, streams};
+use super::{Config, FeedPlan, accounts, jobs, streams};
 use crate::bus::Endpoint;
 use crate::model::Stream;
 use crate::venue::VenueDef;
@@ -28,24 +28,22 @@ pub(super) fn check(
     security.bus = settings.bus.auth.resolve(Of::Bus, environment, &mut security, findings);
     security.control = settings.control.auth.resolve(Of::Control, environment, &mut security, findings);
     let redis = settings.sinks.resolve(environment, findings);
+    check_names("accounts", "an account", settings.accounts.keys(), findings);
+    let accounts = accounts::resolve(&settings.accounts, settings.apis.as_deref(), environment, findings);
+    check_names("feeds", "a feed", settings.feeds.keys(), findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
     for (name, feed) in &settings.feeds {
         let path = member("feeds", name);
-        if !is_feed_name(name) {
-            findings.add(&path, "is not a feed name; allowed: lower case letters, digits and single underscores");
-        }
-        if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, venues, findings) {
+        if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, &accounts, venues, findings) {
             check_owners(&plan, &entries, &path, &mut owners, findings);
             feeds.push(plan);
         }
     }
+    check_names("jobs", "a job", settings.jobs.keys(), findings);
     let mut jobs = Vec::new();
     for (name, job) in &settings.jobs {
         let path = member("jobs", name);
-        if !is_feed_name(name) {
-            findings.add(&path, "is not a job name; allowed: lower case letters, digits and single underscores");
-        }
         jobs.extend(jobs::resolve(name, &path, job, venues, findings));
     }
     if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
@@ -55,7 +53,7 @@ pub(super) fn check(
     check_token(&settings, environment, &mut security, findings);
     check_state_file(&settings, findings);
     let Settings { bus, control, admin, log, connect, store, .. } = settings.clone();
-    Config { bus, control, admin, log, connect, store, security, redis, feeds, jobs, settings, source: None }
+    Config { bus, control, admin, log, connect, store, security, redis, accounts, feeds, jobs, settings, source: None }
 }
 
 /// Reads the secret that requests to the control socket must carry, if there is to be one.
@@ -85,6 +83,13 @@ fn check_state_file(settings: &Settings, findings: &mut Findings) {
 pub(super) fn is_feed_name(name: &str) -> bool {
     let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     name.split('_').all(word)
+}
+
+fn check_names<'s>(section: &str, what: &str, names: impl Iterator<Item = &'s String>, findings: &mut Findings) {
+    for name in names.filter(|name| !is_feed_name(name)) {
+        let message = format!("is not {what} name; allowed: lower case letters, digits and single underscores");
+        findings.add(member(section, name), message);
+    }
 }
 
 fn check_sockets(settings: &Settings, findings: &mut Findings) {

@@ -32,8 +32,8 @@ pub(super) async fn open(running: &Running, mut settings: Map<String, Value>, ow
     let texts = GivenTexts::take(&mut settings);
     // Secrets may be in files, and files may be slow.
     let plan = tokio::task::spawn_blocking({
-        let name = name.clone();
-        move || at_run_time::feed(&name, settings, texts)
+        let (name, feeds) = (name.clone(), Arc::clone(&running.feeds));
+        move || at_run_time::feed(&name, settings, texts, feeds.accounts())
     });
     let plan = plan.await.map_err(|error| Failure::new(Code::Failed, error.to_string()))?;
     let plan = plan.map_err(|problems| Failure::problems(&problems))?;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::FeedHandle;
 use super::wished::{Owner, Refusal, Wished};
 use crate::bus::Frame;
-use crate::config::FeedPlan;
+use crate::config::{Accounts, FeedPlan};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
 use crate::model::{Channel, Stream};
@@ -141,14 +141,21 @@ pub struct Registry {
     inner: Mutex<Inner>,
     starter: Arc<dyn StartFeed>,
     limits: StoreLimits,
+    /// What feeds that are opened at run time may name.
+    accounts: Accounts,
     /// Counts what changed: feeds, and wishes.
     changes: watch::Sender<u64>,
 }
 
 impl Registry {
     /// No feeds yet.
-    pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits) -> Self {
-        Self { inner: Mutex::default(), starter, limits, changes: watch::Sender::new(0) }
+    pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits, accounts: Accounts) -> Self {
+        Self { inner: Mutex::default(), starter, limits, accounts, changes: watch::Sender::new(0) }
+    }
+
+    /// The accounts of the config that the gateway was started with.
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
     }
 
     /// All feeds.

@@ -203,7 +203,7 @@ fn reopen(registry: &Registry, Opened { name, settings, credentials_not_kept }: 
         Value::Object(settings) => settings,
         _ => serde_json::Map::new(),
     };
-    let opened = match at_run_time::feed(&name, settings, GivenTexts::default()) {
+    let opened = match at_run_time::feed(&name, settings, GivenTexts::default(), registry.accounts()) {
         Ok(plan) => registry.add(plan, false, &[]).map(|_| ()),
         Err(problems) => Err(super::reply::Failure::problems(&problems).message),
     };

@@ -2,13 +2,49 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 
+use super::call::{self, Call};
+use super::json::Json;
+use super::{Scheme, SignError, no_message};
 use crate::secret::Secret;
+
+pub(super) const SCHEME: Scheme = Scheme { rest, login: login_if_private, message: no_message };
 
 /// The path that a socket's login signs.
 const LOGIN_PATH: &str = "/users/self/verify";
+
+pub(super) fn rest(call: &mut Call<'_>) -> Result<(), SignError> {
+    call.json_body()?;
+    let (time, target, body) = (call.iso()?, call.url.target(), call.body().to_owned());
+    let sign = call.base64(&[&time, call.method.as_str(), &target, &body]);
+    call.set_key("OK-ACCESS-KEY");
+    call.set("OK-ACCESS-SIGN", sign);
+    call.set("OK-ACCESS-TIMESTAMP", time);
+    call.set("OK-ACCESS-PASSPHRASE", call.passphrase());
+    call.set_json_type();
+    Ok(())
+}
+
+/// Public paths need none; the reference client logs in there too.
+fn login_if_private(call: &mut Call<'_>, _nonce: &str) -> Result<Option<Json>, SignError> {
+    if !call.is_reference() && call.url.has_segment("public") {
+        return Ok(None);
+    }
+    let seconds = call.seconds();
+    Ok(Some(login_frame(call, seconds, Json::Text(seconds.to_string()))))
+}
+
+/// A login's message, which shows the time as `timestamp`.
+pub(super) fn login_frame(call: &mut Call<'_>, seconds: u64, timestamp: Json) -> Json {
+    let sign = call.base64(&[&seconds.to_string(), "GET", LOGIN_PATH]);
+    let args = Json::map([
+        ("apiKey", Json::text(call.credentials.key.reveal())),
+        ("passphrase", Json::text(call.passphrase())),
+        ("timestamp", timestamp),
+        ("sign", Json::Text(sign)),
+    ]);
+    Json::map([("op", Json::text("login")), ("args", Json::List(vec![args]))])
+}
 
 /// The signature of a socket's login; `seconds` since 1970 is also sent with it, and holds for 30 s.
 pub fn login(secret: &Secret, seconds: u64) -> String {
@@ -18,16 +54,7 @@ pub fn login(secret: &Secret, seconds: u64) -> String {
 /// The signature of a REST request. `timestamp` is what the header `OK-ACCESS-TIMESTAMP` says (`2023-11-14T22:13:20.000Z`),
 /// `path` has its query, `body` is empty where there is none.
 pub fn request(secret: &Secret, timestamp: &str, method: &str, path: &str, body: &str) -> String {
-    sign(secret, &[timestamp, method, path, body])
-}
-
-fn sign(secret: &Secret, parts: &[&str]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()) else {
-        // HMAC takes keys of any length.
-        return String::new();
-    };
-    parts.iter().for_each(|part| mac.update(part.as_bytes()));
-    STANDARD.encode(mac.finalize().into_bytes())
+    STANDARD.encode(call::hmac(secret, &[timestamp, method, path, body].concat()))
 }
 
 #[cfg(test)]

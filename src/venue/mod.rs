@@ -12,7 +12,6 @@ mod account;
 pub mod binance;
 pub mod bybit;
 mod bybit_v2;
-mod credentials;
 mod endpoint;
 pub mod kit;
 pub mod okx;
@@ -20,8 +19,8 @@ pub mod quik;
 mod terminal;
 mod update;
 
+pub use crate::sign::Credentials;
 pub use account::{AccountKind, AccountUpdate, FieldValue};
-pub use credentials::Credentials;
 pub use endpoint::Endpoint;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{

@@ -1,0 +1,259 @@
+//! Accounts: API keys by name. They come from the config, and from a file as topgun and pybotters read it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::hint;
+use super::problem::{Findings, member, quoted};
+use super::secret::{Environment, SecretSource};
+use crate::secret::Secret;
+use crate::sign::{self, Api, Credentials};
+use crate::venue::VenueDef;
+
+/// The environment variable that names a file of API keys, as topgun and pybotters know it.
+const APIS_VARIABLE: &str = "PYBOTTERS_APIS";
+/// The longest file of API keys, in bytes, and the most keys of one.
+const LONGEST_FILE: u64 = 1024 * 1024;
+const KEYS_MAX: usize = 1_000;
+
+/// An account: an API key of a venue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["api", "key"]))]
+pub struct Account {
+    /// The API that the key is of: `binance`, `bybit_testnet`, `okx_demo` and so on.
+    pub api: String,
+    /// The key's name at the venue; for Hyperliquid, the wallet's private key.
+    pub key: SecretSource,
+    /// What requests are signed with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
+    pub secret: Option<SecretSource>,
+    /// The key's passphrase, for OKX, OKJ, Bitget and KuCoin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretSource")]
+    pub passphrase: Option<SecretSource>,
+}
+
+/// All accounts, usable or not. Nothing of a key can be printed.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    known: Vec<KnownAccount>,
+    /// What had better be otherwise: files that others may read, names that mean nothing.
+    pub notes: Vec<String>,
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+pub struct KnownAccount {
+    /// Its name.
+    pub name: String,
+    /// The API that its key is of.
+    pub api: &'static Api,
+    /// Where it stands: `config`, or the path of a file of API keys.
+    pub origin: String,
+    /// Its key, or why it cannot be used.
+    pub credentials: Result<Credentials, String>,
+}
+
+impl Accounts {
+    /// The account of this name.
+    pub fn get(&self, name: &str) -> Option<&KnownAccount> {
+        self.known.iter().find(|account| account.name == name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &KnownAccount> {
+        self.known.iter()
+    }
+
+    /// The key of an account that is to be used at a venue.
+    ///
+    /// # Errors
+    /// There is none of that name, it is of another venue, or it cannot be used: with what to do.
+    pub fn of_venue(&self, name: &str, venue: &VenueDef) -> Result<&Credentials, String> {
+        let Some(account) = self.get(name) else {
+            let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
+            let known =
+                if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
+            let hint = hint::suffix(name, names.iter().copied());
+            return Err(format!("there is no account {}; {known}{hint}", quoted(name)));
+        };
+        if account.api.venue != venue.id {
+            let KnownAccount { name, api, .. } = account;
+            return Err(format!("the account {name} is of {}, whose keys {} does not know", api.name, venue.id));
+        }
+        account.credentials.as_ref().map_err(|why| format!("the account {} cannot be used: {why}", account.name))
+    }
+
+    /// Notes what a feed cannot have of an account; its key, if it can.
+    pub(super) fn of_feed(
+        &self,
+        name: Option<&str>,
+        venue: &VenueDef,
+        path: &str,
+        findings: &mut Findings,
+    ) -> Option<Credentials> {
+        match self.of_venue(name?, venue) {
+            Ok(credentials) => Some(credentials.clone()),
+            Err(why) => {
+                findings.add(path, why);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, account: KnownAccount) {
+        match self.get(&account.name) {
+            Some(known) => {
+                let note =
+                    format!("account {}: that of {} holds, not that of {}", known.name, known.origin, account.origin);
+                self.notes.push(note);
+            }
+            None => self.known.push(account),
+        }
+    }
+}
+
+/// Reads all accounts. What is wrong with one makes it unusable, which matters to what uses it; only what can be no
+/// account at all is a finding.
+pub(super) fn resolve(
+    accounts: &BTreeMap<String, Account>,
+    apis: Option<&str>,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> Accounts {
+    let mut all = Accounts::default();
+    for (name, account) in accounts {
+        let path = member("accounts", name);
+        let Some(api) = sign::find(&account.api) else {
+            let names = sign::APIS.iter().map(|api| api.name);
+            let allowed = names.clone().collect::<Vec<_>>().join(", ");
+            let hint = hint::suffix(&account.api, names);
+            findings
+                .add(format!("{path}.api"), format!("unknown API {}; allowed: {allowed}{hint}", quoted(&account.api)));
+            continue;
+        };
+        all.notes.extend(account.sources().filter_map(|(part, source)| {
+            loose(Path::new(source.file.as_ref()?)).map(|what| format!("{path}.{part}: {what}"))
+        }));
+        let credentials = account.read(environment).and_then(|credentials| usable(api, credentials));
+        all.add(KnownAccount { name: name.clone(), api, origin: "config".to_owned(), credentials });
+    }
+    let variable = environment.iter().find(|(name, _)| name == OsStr::new(APIS_VARIABLE));
+    match (apis, variable) {
+        (Some(path), _) => {
+            if let Err(what) = all.read_file(path) {
+                findings.add("apis", format!("{} {what}", quoted(path)));
+            }
+        }
+        (None, Some((_, path))) if !path.is_empty() => {
+            let path = path.to_string_lossy();
+            if let Err(what) = all.read_file(&path) {
+                all.notes.push(format!("{APIS_VARIABLE}: {} {what}", quoted(&path)));
+            }
+        }
+        _ => {}
+    }
+    all.known.sort_by(|one, other| one.name.cmp(&other.name));
+    all
+}
+
+fn usable(api: &'static Api, credentials: Credentials) -> Result<Credentials, String> {
+    api.check(&credentials).map(|()| credentials).map_err(|error| error.to_string())
+}
+
+impl Account {
+    fn sources(&self) -> impl Iterator<Item = (&'static str, &SecretSource)> {
+        let parts =
+            [("key", Some(&self.key)), ("secret", self.secret.as_ref()), ("passphrase", self.passphrase.as_ref())];
+        parts.into_iter().filter_map(|(part, source)| Some((part, source?)))
+    }
+
+    fn read(&self, environment: &Environment) -> Result<Credentials, String> {
+        let read =
+            |part: &str, source: &SecretSource| source.read(environment).map_err(|what| format!("{part}: {what}"));
+        let secret = self.secret.as_ref().map(|source| read("secret", source)).transpose()?;
+        let passphrase = self.passphrase.as_ref().map(|source| read("passphrase", source)).transpose()?;
+        let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
+        Ok(Credentials { key: read("key", &self.key)?, secret, passphrase })
+    }
+}
+
+impl Accounts {
+    /// Takes over a file of API keys: `{"bybit": ["KEY", "SECRET"], "okx": ["KEY", "SECRET", "PASSPHRASE"], …}`.
+    fn read_file(&mut self, path: &str) -> Result<(), String> {
+        let text = read_text(Path::new(path))?;
+        // The parser's own words would repeat the text.
+        let no_object = |error: serde_json::Error| {
+            format!("is no object of lists of texts: see line {}, column {}", error.line(), error.column())
+        };
+        let keys: BTreeMap<String, &RawValue> = serde_json::from_str(&text).map_err(no_object)?;
+        if keys.len() > KEYS_MAX {
+            return Err(format!("has {} keys; at most {KEYS_MAX} are possible", keys.len()));
+        }
+        self.notes.extend(loose(Path::new(path)));
+        for (name, parts) in keys {
+            let Some(api) = sign::find(&name) else {
+                self.notes.push(format!("{path}: {} is no known API", quoted(&name)));
+                continue;
+            };
+            let parts: Result<Vec<Part>, _> = serde_json::from_str(parts.get());
+            let credentials = parts.ok().and_then(credentials_of);
+            let credentials = credentials.ok_or_else(|| "must be a list of one to three texts".to_owned());
+            let credentials = credentials.and_then(|credentials| usable(api, credentials));
+            self.add(KnownAccount { name, api, origin: path.to_owned(), credentials });
+        }
+        Ok(())
+    }
+}
+
+/// A text of such a file.
+struct Part(Secret);
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+fn credentials_of(parts: Vec<Part>) -> Option<Credentials> {
+    let count = parts.len();
+    let mut parts = parts.into_iter().map(|Part(secret)| secret);
+    let (key, secret, passphrase) = (parts.next()?, parts.next(), parts.next());
+    let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
+    (count <= 3).then_some(Credentials { key, secret, passphrase })
+}
+
+fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
+    let mut text = Zeroizing::new(String::new());
+    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    file.take(LONGEST_FILE + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > LONGEST_FILE {
+        return Err(format!("is longer than {LONGEST_FILE} bytes"));
+    }
+    Ok(text)
+}
+
+/// What is wrong with the permissions of a file that holds a secret, if something is.
+#[cfg(unix)]
+fn loose(path: &Path) -> Option<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let what = || format!("others than its owner may reach {path:?} (mode {mode:o}); let only its owner: chmod 600");
+    (mode & 0o077 != 0).then(what)
+}
+
+/// Elsewhere there are no modes.
+#[cfg(not(unix))]
+fn loose(_path: &Path) -> Option<String> {
+    None
+}

@@ -1,0 +1,177 @@
+//! Accounts: from the config, from a file as topgun and pybotters read it, and what may use them.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const CANARY: &str = "canary-5d1c";
+
+fn layers(config: Value, env: &[(&str, &str)]) -> Layers {
+    let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Layers { origin: "config.json".to_owned(), text: config.to_string(), env, set: Vec::new() }
+}
+
+fn load(config: Value, env: &[(&str, &str)]) -> Config {
+    layers(config, env).check().unwrap()
+}
+
+fn problems(config: Value, env: &[(&str, &str)]) -> Vec<String> {
+    let Err(Problems(problems)) = layers(config, env).check() else { return Vec::new() };
+    problems.into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+}
+
+fn with_accounts(accounts: Value) -> Value {
+    json!({"feeds": {}, "accounts": accounts})
+}
+
+/// Each account with what is wrong with it.
+fn states(config: &Config) -> Vec<String> {
+    let why = |account: &KnownAccount| account.credentials.as_ref().err().cloned().unwrap_or_else(|| "ok".to_owned());
+    config.accounts.iter().map(|account| format!("{} {}: {}", account.name, account.api.name, why(account))).collect()
+}
+
+fn file(text: &str, mode: u32) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    file
+}
+
+#[test]
+fn several_accounts_of_a_venue_have_names_and_nothing_of_them_is_printed() {
+    let secret = file(CANARY, 0o600);
+    let config = load(
+        with_accounts(json!({
+            "main": {"api": "bybit", "key": {"env": "K"}, "secret": {"file": secret.path()}},
+            "second": {"api": "bybit_testnet", "key": {"env": "K"}, "secret": {"env": "S"}},
+            "third": {"api": "okx", "key": {"env": "K"}, "secret": {"env": "S"}},
+            "fourth": {"api": "bybit", "key": {"env": "K"}, "secret": {"env": "NOT_SET"}},
+            "fifth": {"api": "hyperliquid", "key": {"env": "S"}},
+        })),
+        &[("K", "key-of-ours"), ("S", CANARY)],
+    );
+    assert_eq!(
+        states(&config),
+        [
+            "fifth hyperliquid: the key must be a wallet's private key: 0x and 64 hexadecimal digits",
+            "fourth bybit: secret: the environment variable NOT_SET is not set",
+            "main bybit: ok",
+            "second bybit_testnet: ok",
+            "third okx: okx needs a passphrase",
+        ]
+    );
+    let main = config.accounts.get("main").unwrap().credentials.as_ref().unwrap();
+    assert_eq!((main.key.reveal(), main.secret.reveal()), ("key-of-ours", CANARY));
+    assert!(config.accounts.notes.is_empty(), "{:?}", config.accounts.notes);
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(CANARY) && !shown.contains("key-of-ours"), "{shown}");
+}
+
+#[test]
+fn what_can_be_no_account_is_a_problem() {
+    let found = problems(
+        with_accounts(json!({
+            "Main": {"api": "bybit", "key": {"env": "K"}},
+            "a": {"api": "bybitt", "key": {"env": "K"}},
+            "b": {"api": "okx"},
+            "c": {"api": "okx", "key": {"text": "x"}},
+        })),
+        &[("K", "x")],
+    );
+    let begins = [
+        "accounts.b.key: missing",
+        "accounts.c.key.text: unknown key",
+        "accounts.Main: is not an account name",
+        "accounts.a.api: unknown API \"bybitt\"; allowed: binance, ",
+    ];
+    for (found, begin) in found.iter().zip(begins) {
+        assert!(found.starts_with(begin), "{found}");
+    }
+    assert!(found.len() == begins.len() && found[3].ends_with("did you mean \"bybit\"?"), "{found:#?}");
+}
+
+#[test]
+fn a_file_of_keys_makes_an_account_of_each_api() {
+    let keys = json!({
+        "bybit": ["K", CANARY], "okx": ["K", CANARY, "P"], "kucoin": ["K", CANARY], "binance": [CANARY, 7], "phemex": [],
+        "gmocoin": ["a", "b", "c", "d"], "okx_demo": CANARY, "nowhere": ["K", CANARY],
+    });
+    let keys = file(&keys.to_string(), 0o640);
+    let path = keys.path().to_str().unwrap();
+    let wrong = "must be a list of one to three texts";
+    let wanted = [
+        format!("binance binance: {wrong}"),
+        "bybit bybit: ok".to_owned(),
+        format!("gmocoin gmocoin: {wrong}"),
+        "kucoin kucoin: kucoin needs a passphrase".to_owned(),
+        "okx okx: ok".to_owned(),
+        format!("okx_demo okx_demo: {wrong}"),
+        format!("phemex phemex: {wrong}"),
+    ];
+    let of_config = load(json!({"feeds": {}, "apis": path}), &[("PYBOTTERS_APIS", "/nowhere")]);
+    let of_variable = load(json!({"feeds": {}}), &[("PYBOTTERS_APIS", path)]);
+    for config in [of_config, of_variable] {
+        assert_eq!(states(&config), wanted);
+        let notes = &config.accounts.notes;
+        assert!(notes[0].contains("mode 640") && notes[0].ends_with("chmod 600"), "{notes:?}");
+        assert!(notes[1].ends_with("\"nowhere\" is no known API") && notes.len() == 2, "{notes:?}");
+        assert!(!format!("{config:?}").contains(CANARY));
+    }
+}
+
+#[test]
+fn a_file_of_keys_that_cannot_be_read_says_why_and_shows_nothing() {
+    let broken = file(&format!("{{\"bybit\": [\"{CANARY}\""), 0o600);
+    for (path, wanted) in [
+        (broken.path().to_str().unwrap(), "is no object of lists of texts: see line 1, column"),
+        ("/nowhere/apis.json", "cannot be opened"),
+    ] {
+        let found = problems(json!({"feeds": {}, "apis": path}), &[]);
+        assert!(found.len() == 1 && found[0].contains(wanted) && !found[0].contains(CANARY), "{found:?}");
+        // Whoever set the variable may not have meant tickbus.
+        let config = load(json!({"feeds": {}}), &[("PYBOTTERS_APIS", path)]);
+        assert!(config.accounts.notes[0].contains(wanted), "{:?}", config.accounts.notes);
+    }
+}
+
+#[test]
+fn an_account_of_the_config_goes_before_one_of_the_file() {
+    let keys = file(r#"{"bybit": ["file", "s"]}"#, 0o600);
+    let accounts = json!({"bybit": {"api": "bybit", "key": {"env": "K"}, "secret": {"env": "K"}}});
+    let config = load(json!({"feeds": {}, "apis": keys.path(), "accounts": accounts}), &[("K", "config")]);
+    assert_eq!(config.accounts.get("bybit").unwrap().credentials.as_ref().unwrap().key.reveal(), "config");
+    assert!(config.accounts.notes[0].starts_with("account bybit: that of config holds"), "{:?}", config.accounts.notes);
+}
+
+#[test]
+fn feeds_name_accounts_that_exist_and_fit() {
+    let accounts = json!({
+        "good": {"api": "okx", "key": {"env": "K"}, "secret": {"env": "K"}, "passphrase": {"env": "K"}},
+        "broken": {"api": "okx", "key": {"env": "K"}, "secret": {"env": "K"}},
+        "other": {"api": "bybit", "key": {"env": "K"}, "secret": {"env": "K"}},
+    });
+    let feed = |account: &str| {
+        let (symbols, channels) = (["BTC-USDT"], ["trade"]);
+        json!({"venue": "okx", "market": "spot", "symbols": symbols, "channels": channels, "account": account})
+    };
+    let good = json!({"accounts": accounts.clone(), "feeds": {"a": feed("good")}});
+    let config = load(good, &[("K", "x")]);
+    assert_eq!(config.feeds[0].credentials.as_ref().unwrap().key.reveal(), "x");
+    let mut both = feed("good");
+    both["credentials"] = json!({"key": {"env": "K"}, "secret": {"env": "K"}});
+    let bad = json!({
+        "accounts": accounts,
+        "feeds": {"a": feed("goood"), "b": feed("broken"), "c": feed("other"), "d": both},
+    });
+    let found = problems(bad, &[("K", "x")]);
+    for wanted in [
+        "feeds.a.account: there is no account \"goood\"; known: broken, good, other; did you mean \"good\"?",
+        "feeds.b.account: the account broken cannot be used: okx needs a passphrase",
+        "feeds.c.account: the account other is of bybit, whose keys okx does not know",
+        "feeds.d.account: is given beside credentials; one of them says whose data it is",
+    ] {
+        assert!(found.iter().any(|found| found == wanted), "{wanted}\n{found:#?}");
+    }
+}
