@@ -15,6 +15,7 @@ mod faults;
 mod gateway;
 mod hostile;
 mod interop;
+mod jobs;
 mod joining;
 mod joins;
 mod live;
