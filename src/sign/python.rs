@@ -74,7 +74,11 @@ pub(super) fn repr_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let scientific = format!("{value:e}");
+    let shortest = format!("{value:e}");
+    // Of two texts as short and as near Python takes the even one. Of what is nearest, one reads as the value too.
+    let digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let nearest = format!("{value:.*e}", digits.saturating_sub(1));
+    let scientific = if nearest.parse() == Ok(value) { nearest } else { shortest };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
@@ -141,6 +145,9 @@ mod tests {
             ("-0", "0"),
             ("1e999", "Infinity"),
             ("0.30000000000000004", "0.30000000000000004"),
+            ("685644328791886.25", "685644328791886.2"),
+            ("685644328791886.75", "685644328791886.8"),
+            ("9007199254740993.0", "9007199254740992.0"),
         ] {
             assert_eq!(json_number(number), wanted, "{number}");
         }
