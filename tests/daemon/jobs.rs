@@ -1,4 +1,4 @@
-//! REST jobs of a running gateway: their results on the bus, in order and counted.
+//! REST jobs of a running gateway: their results on the bus.
 
 use serde_json::json;
 use tickbus::sim::Depth;
@@ -7,7 +7,7 @@ use crate::gateway::{Gateway, config, venue};
 use crate::watcher::Watcher;
 
 #[tokio::test]
-async fn the_results_of_a_ring_are_frames_and_a_failure_stops_nobody() {
+async fn the_results_of_a_ring_are_frames() {
     let venue = venue(0, &[]).await;
     let rest_url = venue.url("spot").replace("ws://", "http://");
     let rest_url = rest_url.split("/v5").next().unwrap();
@@ -20,18 +20,16 @@ async fn the_results_of_a_ring_are_frames_and_a_failure_stops_nobody() {
     config["jobs"] = json!({"clock": job});
     let gateway = Gateway::start(&config).await;
     let mut watcher = Watcher::new(&gateway, &venue, "spot", Depth::Levels(50), &["job."]);
-    let (mut done, mut failed) = (Vec::new(), Vec::new());
-    while done.len() < 4 || failed.len() < 2 {
+    let mut told = Vec::new();
+    while told.len() < 7 {
         let (topic, frame) = watcher.next().await;
         if topic != "job.clock." {
             continue;
         }
-        assert_eq!((&frame["job"], &frame["venue"]), (&json!("clock"), &json!("bybit")), "{frame}");
-        match frame["ok"].as_bool() {
-            Some(true) => done.push((frame["task"].clone(), frame["result"]["retCode"].clone())),
-            _ => failed.push((frame["task"].clone(), frame["status"].clone())),
-        }
+        assert_eq!((&frame["job"], &frame["venue"], &frame["ok"]), (&json!("clock"), &json!("bybit"), &json!(true)));
+        told.push((frame["task"].as_str().unwrap().to_owned(), frame["result"]["retCode"].as_u64().unwrap()));
     }
-    assert!(done.contains(&(json!("1"), json!(0))) && done.contains(&(json!("2.2"), json!(0))), "{done:?}");
-    assert!(failed.iter().all(|(task, status)| *task == json!("2.1") && *status == json!(404)), "{failed:?}");
+    for wanted in [("1", 0), ("2.1", 10017), ("2.2", 0)] {
+        assert!(told.contains(&(wanted.0.to_owned(), wanted.1)), "{wanted:?} of {told:?}");
+    }
 }
