@@ -338,7 +338,7 @@ impl venue::Venue for Venue {
         json!({"spot": spot.stats(now), "futures": futures.stats(now), "refused_connects": self.refused_connects})
     }
 
-    /// Not a thing that happens: see [`Self::can`].
+    /// Not a thing that happens: see `can`.
     fn restart(&mut self, _: &str, _: &str, _: Stamp, _: &mut Vec<Published>) {}
 
     fn crossed(&self, message: &Published) -> String {
