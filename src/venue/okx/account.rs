@@ -10,9 +10,6 @@ use crate::model::{AccountKind, Channel, Clocks, Decimal, UnixNanos};
 use crate::venue::kit::fields::{Members, Number, bare, number};
 use crate::venue::{AccountUpdate, FieldValue, Output, Update};
 
-/// What rows are published under; one feed signs in with one key.
-const ACCOUNT: &str = "main";
-
 /// How a member is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum As {
@@ -122,18 +119,18 @@ impl OkxSession {
                         let remaining = remaining(&members);
                         let mut row = Row::new(&members, ORDER, "uTime");
                         row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
-                        tell(AccountKind::Order, &row, clocks, out);
+                        self.tell(AccountKind::Order, &row, clocks, out);
                     }
                     if wanted(AccountKind::Fill) && is_fill(&members) {
-                        tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
+                        self.tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
                     }
                 }
-                "positions" => tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
+                "positions" => self.tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
                 _ => {
                     let balances: BalanceRow<'_> =
                         serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
                     for balance in &balances.details {
-                        tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
+                        self.tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
                     }
                 }
             }
@@ -212,13 +209,15 @@ impl<'a> Row<'a> {
     }
 }
 
-fn tell(kind: AccountKind, row: &Row<'_>, clocks: Clocks, out: &mut dyn Output) {
-    out.update(Update::Account(AccountUpdate {
-        kind,
-        account: ACCOUNT,
-        market: row.market,
-        symbol: row.symbol,
-        fields: &row.fields,
-        clocks: Clocks { event: row.at, ..clocks },
-    }));
+impl OkxSession {
+    fn tell(&self, kind: AccountKind, row: &Row<'_>, clocks: Clocks, out: &mut dyn Output) {
+        out.update(Update::Account(AccountUpdate {
+            kind,
+            account: &self.account,
+            market: row.market,
+            symbol: row.symbol,
+            fields: &row.fields,
+            clocks: Clocks { event: row.at, ..clocks },
+        }));
+    }
 }
