@@ -56,6 +56,7 @@ impl BybitSession {
                 first: 0,
                 previous: 0,
                 checksum: None,
+                middle: None,
                 cross_seq: seq,
                 bids: &self.bids,
                 asks: &self.asks,

@@ -109,6 +109,7 @@ impl OkxSession {
                 previous: head.previous.and_then(|id| u64::try_from(id).ok()).unwrap_or(0),
                 cross_seq,
                 checksum: head.checksum,
+                middle: None,
                 bids: &self.bids,
                 asks: &self.asks,
                 clocks,
