@@ -14,7 +14,7 @@ use super::{Usage, print};
 use crate::bus::BindError;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
-use crate::sim::{binance, fault, okx, quik, server};
+use crate::sim::{binance, bitflyer, fault, okx, quik, server};
 use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users};
 
 /// The venue that is a terminal.
@@ -81,7 +81,7 @@ pub struct SimArgs {
 
 /// Arguments for exchanges with an account.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options for --venue okx, okj and binance")]
+#[command(next_help_heading = "Options for --venue okx, okj, binance and bitflyer")]
 pub struct AccountArgs {
     /// Key with which clients log in (default: key).
     #[arg(long, value_name = "TEXT")]
@@ -212,6 +212,16 @@ impl OkxArgs {
     }
 }
 
+fn bitflyer_settings(account: AccountArgs, deal_ms: Option<u32>) -> bitflyer::Settings {
+    let default = bitflyer::Settings::default();
+    bitflyer::Settings {
+        key: account.key.unwrap_or(default.key),
+        secret: account.secret.unwrap_or(default.secret),
+        deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+        ..default
+    }
+}
+
 /// The name of the first argument that was given.
 fn first(arguments: &[(&'static str, bool)]) -> Option<&'static str> {
     arguments.iter().find(|(_, given)| *given).map(|(name, _)| *name)
@@ -284,9 +294,11 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     let faults = faults(&args.faults)?;
     server::check(&args.venue, &faults).map_err(|error| Usage(error.to_string()))?;
     let SimArgs { venue, listen, seed, rate, symbols, account, okx, binance, deal_ms, .. } = args;
-    let (okx, binance) = (okx.settings(account.clone(), deal_ms), binance.settings(account, deal_ms));
+    let (okx, binance) = (okx.settings(account.clone(), deal_ms), binance.settings(account.clone(), deal_ms));
+    let bitflyer = bitflyer_settings(account, deal_ms);
     let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx, binance };
+    let options =
+        server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx, binance, bitflyer };
     let refused = |source| BindError::Refused { endpoint: listen, source };
     let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
@@ -300,11 +312,15 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
 fn fits(args: &SimArgs) -> Result<(), Usage> {
     let venue = args.venue.as_str();
     let given: [(Option<&str>, &[&str], &str); 5] = [
-        (args.account.given(), &["okx", okx::JAPAN, "binance"], "okx, okj and binance"),
+        (args.account.given(), &["okx", okx::JAPAN, "binance", "bitflyer"], "okx, okj, binance and bitflyer"),
         (args.okx.given(), &["okx", okx::JAPAN], "okx and okj"),
         (args.binance.given(), &["binance"], "binance"),
         (args.quik.given(), &[QUIK], QUIK),
-        (args.deal_ms.map(|_| "--deal-ms"), &["okx", okx::JAPAN, "binance", QUIK], "okx, okj, binance and quik"),
+        (
+            args.deal_ms.map(|_| "--deal-ms"),
+            &["okx", okx::JAPAN, "binance", "bitflyer", QUIK],
+            "okx, okj, binance, bitflyer and quik",
+        ),
     ];
     for (name, venues, words) in given {
         if let Some(name) = name.filter(|_| !venues.contains(&venue)) {
