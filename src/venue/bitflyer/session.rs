@@ -22,8 +22,8 @@ const LIMITS: Limits = Limits {
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),
 };
-/// A book is repeated every five seconds; after so long without, its repetitions are asked for anew.
-const REPEATED_WITHIN: Duration = Duration::from_secs(15);
+/// A book is repeated every five seconds; when three repetitions did not come, they are asked for anew.
+const REPEATED_WITHIN: Duration = Duration::from_secs(16);
 /// The code of a channel that is subscribed to already.
 const ALREADY: i64 = -32009;
 
