@@ -11,7 +11,7 @@ use crate::model::{AccountKind, Channel, Clocks, Mono, Stamp, Stream, StreamId, 
 use crate::venue::{AccountUpdate, FieldValue, HttpRequest, Output, Signer, Update};
 
 /// What rows are published under without a signer: in recordings.
-const NAMELESS: &str = "main";
+pub const NAMELESS: &str = "main";
 /// Why an order is closed of which no more is known.
 const MISSED: &str = "no longer among the open orders: what happened was missed";
 
