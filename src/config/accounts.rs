@@ -146,7 +146,8 @@ impl KnownAccount {
 /// # Errors
 /// The venue has no signed access, or the credentials do not fit.
 pub(super) fn nameless(venue: &VenueDef, endpoints: &Endpoints, credentials: Credentials) -> Result<Signer, String> {
-    let url = endpoints.urls.first().map_or("", String::as_str);
+    // The account's address is behind those that need none.
+    let url = endpoints.urls.last().map_or("", String::as_str);
     let api = sign::for_venue(venue.id, url, &endpoints.rest_url)
         .ok_or_else(|| format!("{} signs nothing, so that credentials are of no use", venue.id))?;
     Signer::new(NAMELESS, api, credentials, &endpoints.rest_url).map_err(|error| error.to_string())

@@ -21,7 +21,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Input, LinkId, Route, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, Route, SessionSpec, Signer, TerminalSpec, Timer, Transport, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -365,6 +365,16 @@ impl Feed {
         self.obey(now, out);
         self.tell(now, out);
         found
+    }
+
+    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
+    /// is read so.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
+        if reads {
+            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        }
+        reads
     }
 
     /// Says `down` for every symbol: the last thing before the process ends.

@@ -12,6 +12,7 @@ pub mod market;
 pub mod okx;
 pub mod quik;
 pub mod server;
+pub mod signature;
 pub mod stream;
 pub mod venue;
 

@@ -89,6 +89,8 @@ pub struct Options {
     pub faults: Vec<FaultSpec>,
     /// Symbols to list; empty for the whole catalogue, unknown ones are made up.
     pub symbols: Vec<String>,
+    /// What only Bybit has.
+    pub bybit: bybit::Settings,
     /// What only OKX has.
     pub okx: okx::Settings,
     /// What only Binance has.
@@ -106,6 +108,7 @@ impl Default for Options {
             rate: 50,
             faults: Vec::new(),
             symbols: Vec::new(),
+            bybit: bybit::Settings::default(),
             okx: okx::Settings::default(),
             binance: binance::Settings::default(),
             bitflyer: bitflyer::Settings::default(),

@@ -287,6 +287,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.

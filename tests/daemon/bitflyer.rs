@@ -192,3 +192,58 @@ async fn every_channel_of_both_markets_is_there() {
         assert!(watcher.last[&topic("book")]["venue_seq"].is_null(), "bitFlyer numbers no book");
     }
 }
+
+/// The simulated account's key in files that live as long as the folder, and the config that names them.
+fn keys(secret: &str) -> (tempfile::TempDir, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sources = serde_json::Map::new();
+    for (part, text) in [("key", "key"), ("secret", secret)] {
+        let path = folder.path().join(part);
+        std::fs::write(&path, text).unwrap();
+        sources.insert(part.to_owned(), json!({"file": path}));
+    }
+    (folder, Value::Object(sources))
+}
+
+#[tokio::test]
+async fn a_key_opens_the_account() {
+    let deals = Settings { deal_every: Duration::from_millis(200), ..quick() };
+    let venue = serve(0, &[], deals).await;
+    let (_files, credentials) = keys("secret");
+    let mut feed = feed(&venue, "spot", &["BTC_JPY"], &["book", "order", "fill", "position", "balance"]);
+    feed["credentials"] = credentials;
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let prefixes = ["book.", "status.", "order.", "fill.", "position.", "balance."];
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &prefixes);
+    watcher.walk(1);
+    watcher.until_true(&["BTC_JPY"], 50).await;
+    let topic = |kind: &str, symbol: &str| format!("{kind}.bitflyer.main.{symbol}.");
+    let wanted = [
+        topic("order", "BTC_JPY"),
+        topic("fill", "BTC_JPY"),
+        topic("order", "FX_BTC_JPY"),
+        topic("position", "FX_BTC_JPY"),
+        topic("balance", "BTC"),
+        topic("balance", "JPY"),
+    ];
+    watcher.until("rows", |watcher| wanted.iter().all(|topic| watcher.last.contains_key(topic))).await;
+    let fill = &watcher.last[&wanted[1]];
+    assert!(["id", "order_id", "side", "price", "size", "fee"].iter().all(|key| fill[*key].is_string()), "{fill}");
+    assert_eq!((venue.truth().connections(), watcher.unproved), (2, 0));
+    let live = |watcher: &Watcher| watcher.told_of("", 0).last().is_some_and(|told| told == "live");
+    watcher.until("all live", live).await;
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_in_the_venues_words_and_public_data_go_on() {
+    let venue = serve(0, &[], quick()).await;
+    let (_files, credentials) = keys("another");
+    let mut feed = feed(&venue, "spot", &["BTC_JPY"], &["book", "order"]);
+    feed["credentials"] = credentials;
+    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
+    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["book.", "status."]);
+    watcher.walk(1);
+    watcher.until("refused", |watcher| watcher.told_of("", 0).contains(&"rejected rejected".into())).await;
+    watcher.until_true(&["BTC_JPY"], 100).await;
+    assert!(!watcher.told_of("BTC_JPY", 0).iter().any(|told| told.starts_with("stale")), "{:?}", watcher.told);
+}

@@ -1,9 +1,9 @@
-//! The simulated account: orders that live for a moment, and what is told of them.
+//! The simulated account: orders that live for a moment and what is told of them, balances, and lots of the CFD.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::{Mono, Stamp};
+use crate::model::{Decimal, Mono, Stamp, UnixNanos};
 use crate::sim::market::Side;
 use crate::sim::venue::{Kind, Published};
 
@@ -27,6 +27,16 @@ struct Order {
     due: Mono,
 }
 
+/// A part of a position.
+#[derive(Clone, Copy, Debug)]
+struct Lot {
+    place: usize,
+    buy: bool,
+    ticks: i64,
+    lots: i64,
+    opened: UnixNanos,
+}
+
 /// The account.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
@@ -34,13 +44,21 @@ pub(super) struct Account {
     next: Mono,
     orders: u64,
     order: Option<Order>,
+    /// In 10⁻⁸.
+    balances: BTreeMap<String, i128>,
+    /// Of the CFD, oldest first.
+    lots: VecDeque<Lot>,
     watched: BTreeMap<String, usize>,
 }
 
 impl Account {
     /// An account that trades so often while somebody watches it; zero for never.
-    pub(super) fn new(every: Duration, now: Mono) -> Self {
-        Self { every, next: now.after(every), orders: 0, order: None, watched: BTreeMap::new() }
+    pub(super) fn new(every: Duration, listed: &[Listed], now: Mono) -> Self {
+        let pairs = listed.iter().filter(|listed| !listed.spec.is_fx).map(|listed| &listed.spec);
+        let currencies = pairs.flat_map(|spec| [spec.base.clone(), spec.quote.clone()]);
+        let balances = currencies.map(|currency| (currency, 1_000_000_000_000_000)).collect();
+        let (lots, watched) = (VecDeque::new(), BTreeMap::new());
+        Self { every, next: now.after(every), orders: 0, order: None, balances, lots, watched }
     }
 
     /// Whether nobody watches it.
@@ -127,6 +145,7 @@ impl Account {
         let lots =
             if number.is_multiple_of(3) && order.filled == 0 { order.lots / 2 } else { order.lots - order.filled };
         order.filled += lots;
+        self.book_fill(&order, lots, listed, now.wall);
         let spec = &listed[order.place].spec;
         let more = format!(
             r#","exec_id":{},{},"commission":{},"sfd":0.0,"outstanding_size":{}"#,
@@ -145,6 +164,87 @@ impl Account {
             self.publish(PARENT_ORDERS, &[parent(&order, listed, now, "COMPLETE", done)], out);
         }
     }
+}
+
+/// What REST answers about it.
+impl Account {
+    /// The open orders of a product.
+    pub(super) fn open_orders(&self, code: &str, listed: &[Listed]) -> String {
+        let order = self.order.as_ref().filter(|order| listed[order.place].spec.code == code);
+        let row = |order: &Order| {
+            let size = |lots| number(listed[order.place].spec.size(lots));
+            format!(
+                r#"{{"id":0,"child_order_id":"JOR20261121-000000-{:06}","product_code":"{code}",{},"child_order_type":"LIMIT","average_price":0,"child_order_state":"ACTIVE","expire_date":"2026-12-21T00:00:00","child_order_date":"2026-11-21T00:00:00","child_order_acceptance_id":"{}","outstanding_size":{},"cancel_size":0,"executed_size":{},"total_commission":0,"time_in_force":"GTC"}}"#,
+                order.number,
+                amounts(order, order.lots, listed),
+                acceptance(order.number),
+                size(order.lots - order.filled),
+                size(order.filled),
+            )
+        };
+        format!("[{}]", order.map(row).unwrap_or_default())
+    }
+
+    /// The lots of a product.
+    pub(super) fn positions(&self, code: &str, listed: &[Listed]) -> String {
+        let row = |lot: &Lot| {
+            let spec = &listed[lot.place].spec;
+            let side = if lot.buy { "BUY" } else { "SELL" };
+            format!(
+                r#"{{"product_code":"{code}","side":"{side}","price":{},"size":{},"commission":0,"swap_point_accumulate":0,"require_collateral":{},"open_date":"{}","leverage":2,"pnl":0,"sfd":0}}"#,
+                number(spec.price(lot.ticks)),
+                number(spec.size(lot.lots)),
+                coins(spec.turnover(lot.ticks, lot.lots) / 2),
+                message::time(lot.opened, false),
+            )
+        };
+        let of_product = self.lots.iter().filter(|lot| listed[lot.place].spec.code == code);
+        format!("[{}]", of_product.map(row).collect::<Vec<_>>().join(","))
+    }
+
+    pub(super) fn balances(&self) -> String {
+        let row = |(currency, amount): (&String, &i128)| {
+            let amount = coins(*amount);
+            format!(r#"{{"currency_code":"{currency}","amount":{amount},"available":{amount}}}"#)
+        };
+        format!("[{}]", self.balances.iter().map(row).collect::<Vec<_>>().join(","))
+    }
+
+    pub(super) fn collateral(&self, listed: &[Listed]) -> String {
+        let required: i128 = self.lots.iter().map(|lot| listed[lot.place].spec.turnover(lot.ticks, lot.lots) / 2).sum();
+        let required = coins(required);
+        format!(r#"{{"collateral":100000.0,"open_position_pnl":0.0,"require_collateral":{required},"keep_rate":2.5}}"#)
+    }
+
+    /// What a fill does to balances, or to the lots of the CFD, of which the oldest of the other side are closed first.
+    fn book_fill(&mut self, order: &Order, lots: i64, listed: &[Listed], now: UnixNanos) {
+        let spec = &listed[order.place].spec;
+        if !spec.is_fx {
+            let mut add = |currency: &str, by: i128| *self.balances.entry(currency.to_owned()).or_insert(0) += by;
+            let (amount, cost) = (spec.amount(lots), spec.turnover(order.ticks, lots));
+            let fee = spec.amount(lots / 1_000);
+            let sign = if order.buy { 1 } else { -1 };
+            add(&spec.base, sign * amount - fee);
+            return add(&spec.quote, -sign * cost);
+        }
+        let mut left = lots;
+        while let Some(oldest) = self.lots.front_mut().filter(|lot| lot.buy != order.buy && left > 0) {
+            let closed = oldest.lots.min(left);
+            (oldest.lots, left) = (oldest.lots - closed, left - closed);
+            if oldest.lots == 0 {
+                self.lots.pop_front();
+            }
+        }
+        if left > 0 {
+            let Order { place, buy, ticks, .. } = *order;
+            self.lots.push_back(Lot { place, buy, ticks, lots: left, opened: now });
+        }
+    }
+}
+
+/// An amount of 10⁻⁸ units as the venue writes it.
+fn coins(amount: i128) -> String {
+    number(Decimal::new(i64::try_from(amount).unwrap_or(i64::MAX), 8))
 }
 
 fn acceptance(number: u64) -> String {

@@ -13,6 +13,8 @@ pub(super) struct Spec {
     pub(super) code: String,
     /// The CFD; all others are spot pairs.
     pub(super) is_fx: bool,
+    pub(super) base: String,
+    pub(super) quote: String,
     tick: Decimal,
     lot: Decimal,
     /// How its market starts.
@@ -28,6 +30,18 @@ impl Spec {
     /// A size of so many lots.
     pub(super) fn size(&self, lots: i64) -> Decimal {
         Decimal::new(lots.saturating_mul(self.lot.mantissa), self.lot.scale)
+    }
+
+    /// A size of so many lots in units of 10⁻⁸.
+    pub(super) fn amount(&self, lots: i64) -> i128 {
+        let size = self.size(lots);
+        i128::from(size.mantissa) * 10_i128.pow(u32::from(8_u8.saturating_sub(size.scale)))
+    }
+
+    /// What so many lots cost, in units of 10⁻⁸.
+    pub(super) fn turnover(&self, ticks: i64, lots: i64) -> i128 {
+        let price = self.price(ticks);
+        i128::from(price.mantissa) * self.amount(lots) / 10_i128.pow(u32::from(price.scale))
     }
 
     /// The market as a feed calls it.
@@ -70,12 +84,16 @@ fn spec((code, price, tick, lot): (&str, &str, &str, &str)) -> Spec {
     let number = |text: &str| Decimal::parse(text.as_bytes()).unwrap_or(Decimal::new(1, 0));
     let (tick, lot, price) = (number(tick), number(lot), number(price));
     let start_ticks = price.rescaled(tick.scale).map_or(10_000, |p| p / tick.mantissa).max(4 * LEVELS as i64);
+    let pair = code.strip_prefix("FX_").unwrap_or(code);
+    let (base, quote) = pair.split_once('_').unwrap_or((pair, "JPY"));
     // Two coins, or two thousand of the cheap ones.
     let coins = if start_ticks > 100_000 { 2 } else { 2_000 };
     let max_lots = coins * 10_i64.pow(u32::from(lot.scale)) / lot.mantissa;
     Spec {
         code: code.to_owned(),
         is_fx: code.starts_with("FX_"),
+        base: base.to_owned(),
+        quote: quote.to_owned(),
         tick,
         lot,
         shape: Shape { start_ticks, levels: LEVELS, max_lots },

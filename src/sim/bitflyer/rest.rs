@@ -1,4 +1,5 @@
-//! REST answers: the public routes a feed or a backfill needs. A function of the request and the venue.
+//! REST answers: the public routes a feed or a backfill needs, and those of the account for who signs. A function of the
+//! request and the venue.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +9,7 @@ use crate::sim::venue::{Answer, Asked};
 
 use super::listed::Listed;
 use super::message;
+use super::sign;
 use super::venue::Venue;
 
 /// What of a book is sent.
@@ -35,6 +37,9 @@ impl Params {
 pub(super) fn answer(venue: &Venue, asked: &Asked<'_>, now: Stamp) -> Answer {
     let params = Params(url::form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect());
     let Some(name) = asked.path.strip_prefix("/v1/") else { return lost() };
+    if let Some(name) = name.strip_prefix("me/") {
+        return of_account(venue, name, asked, &params);
+    }
     let body = match name.strip_prefix("get").unwrap_or(name) {
         "markets" => Ok(markets(venue)),
         // The other exchanges list nothing here.
@@ -48,12 +53,30 @@ pub(super) fn answer(venue: &Venue, asked: &Asked<'_>, now: Stamp) -> Answer {
         "health" => of_product(venue, &params).map(|_| r#"{"status":"NORMAL"}"#.to_owned()),
         _ => return lost(),
     };
+    answered(body)
+}
+
+fn answered(body: Result<String, Refusal>) -> Answer {
     match body {
         Ok(body) => (200, body).into(),
         Err((status, code, words)) => {
             (status, format!(r#"{{"status":{code},"error_message":"{words}","data":null}}"#)).into()
         }
     }
+}
+
+fn of_account(venue: &Venue, name: &str, asked: &Asked<'_>, params: &Params) -> Answer {
+    if !sign::admits(&venue.settings, asked) {
+        return answered(Err((401, -500, "Key not found")));
+    }
+    let account = &venue.account;
+    answered(match name {
+        "getchildorders" => of_product(venue, params).map(|l| account.open_orders(&l.spec.code, &venue.listed)),
+        "getpositions" => of_product(venue, params).map(|l| account.positions(&l.spec.code, &venue.listed)),
+        "getbalance" => Ok(account.balances()),
+        "getcollateral" => Ok(account.collateral(&venue.listed)),
+        _ => return lost(),
+    })
 }
 
 /// A path that does not exist is answered with a page.

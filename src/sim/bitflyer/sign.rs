@@ -1,31 +1,32 @@
 //! Signatures of `auth` and of REST calls: hex of HMAC-SHA256 over a time and what is asked, checked with nothing of the
 //! gateway's own. How the venue words a refusal of `auth` is known for no case; REST refusals are as libraries know them.
 
-use hmac::{Hmac, Mac as _};
 use serde_json::Value;
-use sha2::Sha256;
 
 use super::Settings;
+use crate::sim::signature;
+use crate::sim::venue::Asked;
 
 /// The `signature` of a text.
 pub fn sign(secret: &str, text: &str) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    // A MAC takes a key of any length: there always is one.
-    mac(secret, text).map_or_else(String::new, |mac| hex(&mac.finalize().into_bytes()))
+    signature::hex(secret, &[text])
 }
 
-fn mac(secret: &str, text: &str) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-    mac.update(text.as_bytes());
-    Some(mac)
+/// Whether a signature is one of these parts, in lower-case digits.
+fn fits(settings: &Settings, parts: &[&str], shown: &str) -> bool {
+    let is_lower = !shown.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_lower && signature::is_hex(settings.secret.reveal(), parts, shown)
 }
 
-/// Whether a signature is one of `text`.
-fn fits(secret: &str, text: &str, signature: &str) -> bool {
-    let pair = |at| u8::from_str_radix(signature.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..signature.len()).step_by(2).map(pair).collect();
-    let lower = !signature.bytes().any(|byte| byte.is_ascii_uppercase());
-    lower && bytes.zip(mac(secret, text)).is_some_and(|(bytes, mac)| mac.verify_slice(&bytes).is_ok())
+/// Checks the headers of a REST call: the signature is over time, method, path with query, and body. Every refusal is
+/// answered alike.
+pub(super) fn admits(settings: &Settings, asked: &Asked<'_>) -> bool {
+    let (Some(key), Some(time), Some(shown)) =
+        (asked.header("ACCESS-KEY"), asked.header("ACCESS-TIMESTAMP"), asked.header("ACCESS-SIGN"))
+    else {
+        return false;
+    };
+    key == settings.key && fits(settings, &[time, asked.method, &asked.target(), asked.body], shown)
 }
 
 /// Why `auth` is refused: code, message and data.
@@ -42,7 +43,7 @@ pub(super) fn check(settings: &Settings, params: &Value) -> Result<(), Refusal> 
     if !(16..=255).contains(&nonce.len()) {
         return Err((-32602, "Invalid params", "nonce must have 16 to 255 characters"));
     }
-    let is_ours = key == settings.key && fits(settings.secret.reveal(), &format!("{time}{nonce}"), signature);
+    let is_ours = key == settings.key && fits(settings, &[&time.to_string(), nonce], signature);
     if is_ours { Ok(()) } else { Err((-32000, "Authentication failed", "invalid api_key or signature")) }
 }
 

@@ -66,7 +66,11 @@ impl Bench {
     }
 
     fn get(&mut self, path: &str, query: &str) -> (u16, Value) {
-        let asked = Asked::get(path, query, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        self.get_with(path, query, &[])
+    }
+
+    fn get_with(&mut self, path: &str, query: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+        let asked = Asked { headers, ..Asked::get(path, query, IpAddr::V4(Ipv4Addr::LOCALHOST)) };
         let answer = self.venue.answer(&asked, at(self.ms));
         (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null))
     }
@@ -268,4 +272,27 @@ fn who_signs_in_sees_the_accounts_orders() {
         ["COMPLETE", "ORDER", "TRIGGER"].iter().all(|kind| kinds.contains_key(&format!("parent {kind}"))),
         "{kinds:?}"
     );
+}
+
+#[test]
+fn the_accounts_answers_are_for_who_signs() {
+    let mut bench = Bench::new();
+    let (time, path, query) = ("1700000000000", "/v1/me/getpositions", "product_code=FX_BTC_JPY");
+    let good = sign("secret", &format!("{time}GET{path}?{query}"));
+    let shown = |sign: &str| {
+        [("access-key", "key".to_owned()), ("ACCESS-TIMESTAMP", time.to_owned()), ("ACCESS-SIGN", sign.to_owned())]
+    };
+    let mut ask = |path: &str, query: &str, shown: &[(&str, String)]| {
+        let headers: Vec<_> = shown.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        bench.get_with(path, query, &headers)
+    };
+    assert_eq!(ask(path, query, &shown(&good)), (200, json!([])));
+    let refusal = json!({"status": -500, "error_message": "Key not found", "data": null});
+    assert_eq!(ask(path, query, &[]), (401, refusal.clone()));
+    assert_eq!(ask(path, "product_code=BTC_JPY", &shown(&good)), (401, refusal.clone()), "another query");
+    assert_eq!(ask(path, query, &shown(&good.to_uppercase())), (401, refusal.clone()));
+    assert_eq!(ask(path, query, &shown("")), (401, refusal));
+    let balance = sign("secret", &format!("{time}GET/v1/me/getbalance"));
+    let (status, balances) = ask("/v1/me/getbalance", "", &shown(&balance));
+    assert_eq!((status, &balances[0]["currency_code"]), (200, &json!("BCH")));
 }

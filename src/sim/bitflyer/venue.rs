@@ -106,7 +106,7 @@ impl venue::Venue for Venue {
         let listed: Vec<Listed> = specs.into_iter().map(|spec| Listed::new(rng.u64(..), spec, now)).collect();
         let places = listed.iter().enumerate().map(|(at, listed)| (listed.spec.code.clone(), at)).collect();
         Self {
-            account: Account::new(settings.deal_every, now.mono),
+            account: Account::new(settings.deal_every, &listed, now.mono),
             settings,
             listed,
             places,
