@@ -100,12 +100,23 @@ fn what_no_delta_explains_is_counted_and_healed() {
 #[test]
 fn wholes_that_change_without_a_delta_between_lose_the_book() {
     let mut sync = sync();
-    let (bids, asks) = ([level("100.0", "2"), level("99.0", "2")], [level("103.0", "1"), level("105.0", "2")]);
-    assert_eq!(sync.update(whole("101.0", &bids, &asks)), Verdict::Replaced);
-    assert_eq!(sync.update(whole("101.0", &bids, &asks)), Verdict::Lost(Loss::Unsaid { levels: 1 }));
+    let asks = [level("103.0", "1"), level("105.0", "2")];
+    let bids = |size| [level("100.0", size), level("99.0", "2")];
+    assert_eq!(sync.update(whole("101.0", &bids("2"), &asks)), Verdict::Replaced);
+    assert_eq!(sync.update(whole("101.0", &bids("3"), &asks)), Verdict::Replaced, "it may be right behind the other");
+    assert_eq!(sync.take_findings(), Findings { pruned: 0, differed: 1 });
+    let again = sync.clone();
+    assert_eq!(sync.update(whole("101.0", &bids("3"), &asks)), Verdict::Lost(Loss::Unsaid { levels: 1 }));
     assert_eq!((texts(&sync).as_str(), sync.stats().gaps), ("not live", 1));
-    assert_eq!(sync.update(whole("101.0", &bids, &asks)), Verdict::Replaced);
+    assert_eq!(sync.update(whole("101.0", &bids("3"), &asks)), Verdict::Replaced);
     assert_eq!(sync.stats().resyncs, 1);
+    // A delta, whatever it says, shows that they come.
+    let mut sync = again;
+    assert_eq!(sync.update(delta("101.0", &[], &[])), Verdict::Changed);
+    for size in ["4", "5"] {
+        assert_eq!(sync.update(whole("101.0", &bids(size), &asks)), Verdict::Replaced);
+    }
+    assert!(matches!(sync.update(whole("101.0", &bids("5"), &asks)), Verdict::Lost(_)));
 }
 
 type Sides = [BTreeMap<i64, i64>; 2];
