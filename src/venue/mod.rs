@@ -112,6 +112,9 @@ pub enum Transport {
     Terminal,
 }
 
+/// What stands in an address for a key that only a REST call can tell; see [`Output::address`].
+pub const KEY_PLACE: &str = "{key}";
+
 /// One of a venue's addresses, each of which serves some channels: a place in [`Endpoints::urls`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route(pub u8);
@@ -324,6 +327,9 @@ pub trait Output {
     fn sign_in(&mut self, text: Secret) {
         self.send(text.reveal().to_owned());
     }
+    /// Completes the address of this connection, which has [`KEY_PLACE`] and is not dialled before; after each loss it is to be
+    /// completed anew. The key is in no log and no recording.
+    fn address(&mut self, _key: Secret) {}
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.
@@ -359,11 +365,13 @@ pub struct HttpRequest {
     pub weight: u32,
     /// The stream whose image it is, so that its state can tell that it waits.
     pub stream: Option<StreamId>,
+    /// Whether the answer holds a key, so that it is in no recording.
+    pub is_secret: bool,
 }
 
 impl HttpRequest {
     /// A call of public data, for no stream's image.
     pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
-        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None }
+        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None, is_secret: false }
     }
 }
