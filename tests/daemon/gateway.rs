@@ -106,7 +106,12 @@ impl Gateway {
 
     /// Starts a command that opens a bus, and waits for the log line that names its endpoints.
     pub(crate) async fn launch(arguments: &[&str], started: &str) -> Self {
-        let mut child = tickbus().args(["--log-format", "json"]).args(arguments).spawn().unwrap();
+        Self::spawn(tickbus().args(["--log-format", "json"]).args(arguments), started).await
+    }
+
+    /// The same with a command that is made up by the caller, which logs JSON.
+    pub(crate) async fn spawn(command: &mut Command, started: &str) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let lines = Arc::clone(&log);

@@ -21,6 +21,7 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
 mod recording;
 mod relay;
