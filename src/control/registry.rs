@@ -71,9 +71,9 @@ impl RunningFeed {
         lock(&self.wished)
     }
 
-    /// The streams that are wished for now.
+    /// The streams that are wished for now, in the order in which they were first.
     pub fn streams(&self) -> Vec<Stream> {
-        self.wished().streams().cloned().collect()
+        self.wished().streams_in_order()
     }
 
     /// Whether the config names it.
@@ -365,10 +365,13 @@ impl Inner {
         self.feeds.iter().filter(of_market).find(|feed| feed.wished().has_symbol(symbol))
     }
 
-    /// Another feed that has rows of the same kind of an account: their topics are of no market.
-    fn other_of_account(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+    /// Another feed that has the same channel without symbols: rows of an account, whose topics are of no market, or what
+    /// is published untouched, of one market.
+    fn other_without_symbols(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+        let of_market = |feed: &RunningFeed| channel != Channel::Raw || feed.handle.market == plan.market;
         let others = self.feeds.iter().filter(|feed| feed.handle.venue == plan.venue.id && feed.name() != plan.name);
-        others.into_iter().find(|feed| feed.wished().of_symbol("").any(|(stream, _)| stream.channel == channel))
+        let others = others.filter(|feed| of_market(feed));
+        others.into_iter().find(|feed| feed.wished().streams().any(|stream| stream.channel == channel))
     }
 
     fn refusals(&self, feed: &RunningFeed, streams: &[Stream]) -> Refusals {
@@ -399,7 +402,7 @@ impl Inner {
             refusals.extend(of_symbol.map(|stream| (stream.clone(), why.clone())));
         }
         for stream in streams.iter().filter(|stream| !stream.channel.has_symbol()) {
-            if let Some(other) = self.other_of_account(&feed.plan, stream.channel) {
+            if let Some(other) = self.other_without_symbols(&feed.plan, stream.channel) {
                 let why = format!(
                     "{} rows are published by feed {} too; their topics have one source, so subscribe to them there, or \
                      unsubscribe them there first",
@@ -414,7 +417,7 @@ impl Inner {
 
     /// Notes whose these symbols are. Beyond the limit the rest is not remembered.
     fn take_symbols(&mut self, feed: &RunningFeed, streams: &[Stream]) {
-        for stream in streams.iter().filter(|stream| !stream.symbol.is_empty()) {
+        for stream in streams.iter().filter(|stream| stream.channel.has_symbol()) {
             let key = (feed.handle.venue, Arc::clone(&feed.handle.market), stream.symbol.clone());
             if self.symbols.len() < SYMBOLS_MAX || self.symbols.contains_key(&key) {
                 self.symbols.insert(key, Arc::clone(&feed.handle.name));

@@ -22,6 +22,7 @@ mod live;
 mod okx;
 mod operating;
 mod python;
+mod raw;
 mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
