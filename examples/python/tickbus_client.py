@@ -10,22 +10,25 @@
             print(change.operation, change.data)
 """
 import asyncio
-import itertools
 import json
 import os
-from collections import namedtuple
+from collections import deque, namedtuple
 
 import zmq
 import zmq.asyncio
 import zmq.auth
 
 CONTROL = os.environ.get("TICKBUS_CONTROL", "tcp://127.0.0.1:5557")
-TABLES = ("ticker", "book", "bbo", "trade", "liquidation", "candle", "order", "fill", "position", "balance", "instrument", "status")
+TABLES = (
+    *("ticker", "book", "bbo", "trade", "liquidation", "candle", "instrument", "status"),
+    *("order", "fill", "position", "balance"),
+)
 WAIT = 5.0  # seconds of one question that waits; then it is asked again
+MOST = 100_000  # rows of one answer
 
 # operation: insert, update, delete, or reread: changes were lost, and data is the list of all rows as they are now.
 # source: of an update the fields that changed; of a delete whether it only made room for newer rows.
-Change = namedtuple("Change", "store operation source data key")
+Change = namedtuple("Change", "store operation source data key place")
 
 
 class Refused(Exception):
@@ -111,17 +114,18 @@ class Store:
 
     def __init__(self, client, venue, table):
         self._client, self.venue, self.name = client, venue, table
-        self._place = {}  # epoch and number of the last change that was seen here
+        self.place = None  # epoch and number of the last change that was seen here; a stream can go on from it
 
     def __repr__(self):
         return f"{self.venue}.{self.name}"
 
-    async def _ask(self, op, where, **fields):
-        where = {"where": where} if where else {}
-        return await self._client.ask(op, venue=self.venue, table=self.name, **where, **fields)
+    async def _ask(self, op, where=None, place=None, **fields):
+        epoch, after = place or (None, None)
+        about = {"venue": self.venue, "table": self.name, "where": where or None}
+        return await self._client.ask(op, **about, epoch=epoch, after=after, **fields)
 
     def _seen(self, answer):
-        self._place = {"epoch": answer["epoch"], "after": answer["seq"]}
+        self.place = answer["epoch"], answer["seq"]
         return answer
 
     async def get(self, item):
@@ -129,15 +133,17 @@ class Store:
         try:
             return self._seen(await self._ask("get", item))["row"]
         except Refused as refused:
-            if refused.code != "not_found":
+            if refused.code != "not_found" or "seq" not in refused.answer:
                 raise
-            if "seq" in refused.answer:
-                self._seen(refused.answer)
+            self._seen(refused.answer)
             return None
 
     async def find(self, query=None, limit=None):
         """The rows that match, oldest first within a symbol; with a limit the newest of them."""
-        return self._seen(await self._ask("find", query, limit=limit))["rows"]
+        answer = await self._ask("find", query, limit=limit or MOST)
+        if not limit and answer["matches"] > len(answer["rows"]):
+            raise LookupError(f"{answer['matches']} rows of {self} match, too many for one answer: narrow the query")
+        return self._seen(answer)["rows"]
 
     async def sorted(self, query=None, limit=None):
         """A live book: {"asks": […], "bids": […]}, best first. Refused (not_live) says why there is none."""
@@ -146,58 +152,67 @@ class Store:
 
     async def wait(self, query=None):
         """Returns when something has changed since this store was last asked; a query of key fields: in those rows."""
-        while True:
-            answer = await self._ask("wait", query, within_ms=int(WAIT * 1000), **self._place)
-            self._seen(answer)
-            if answer["changed"]:
-                return
+        changed = False
+        while not changed:
+            try:
+                changed = self._seen(await self._ask("wait", query, self.place, within_ms=int(WAIT * 1000)))["changed"]
+            except asyncio.TimeoutError:
+                pass  # the gateway is away: it is waited for, too
 
     def watch(self, query=None, after=None):
-        """Every change from now on, or from a number on: `async for change in store.watch()`. Key fields only in a query.
+        """Every change from now on, or from a place on: `async for change in store.watch()`. Key fields only in a query.
         `stream = await store.watch()` returns when it has begun; nothing is missed from then on."""
         return Stream(self, query, after)
 
 
 class Stream:
-    """Changes of a table. `seq` and `epoch` tell how far it has come: with them another one goes on from there."""
+    """Changes of a table. `place` is how far it has been read: another stream can go on from there. While the gateway is
+    away it waits."""
 
-    def __init__(self, store, query, after):
-        self._store, self._query, self._changes = store, query, iter(())
-        self.epoch, self.seq = after if after else (None, None)
+    def __init__(self, store, query, place):
+        self._store, self._query, self.place = store, query, place
+        self._changes, self._upto = deque(), place
 
     def __await__(self):
         return self._begin().__await__()
 
     async def _begin(self):
-        if self.seq is None:
+        if self.place is None:
             await self._read(0)
         return self
 
     async def _read(self, within):
-        place = {} if self.seq is None else {"epoch": self.epoch, "after": self.seq}
+        ask = self._store._ask
         try:
-            answer = await self._store._ask("watch", self._query, within_ms=int(within * 1000), **place)
-            changes = [self._change(change) for change in answer["changes"]]
+            answer = await ask("watch", self._query, self.place, within_ms=int(within * 1000))
+            changes = [self._change(answer["epoch"], change) for change in answer["changes"]]
         except Refused as refused:
             if refused.code != "reread":
                 raise
-            answer = await self._store._ask("find", self._query)
-            changes = [Change(self._store, "reread", None, answer["rows"], None)]
-        self.epoch, self.seq = answer["epoch"], answer["seq"]
-        self._changes = itertools.chain(self._changes, changes)
+            answer = await ask("find", self._query, limit=MOST)
+            place = answer["epoch"], answer["seq"]
+            changes = [Change(self._store, "reread", None, answer["rows"], None, place)]
+        self._changes.extend(changes)
+        self._upto = answer["epoch"], answer["seq"]
+        if not changes:
+            self.place = self._upto
 
-    def _change(self, change):
+    def _change(self, epoch, change):
         source = {"update": change.get("changed"), "delete": change.get("evicted", False)}.get(change["op"])
-        return Change(self._store, change["op"], source, change["row"], tuple(change["key"]))
+        return Change(self._store, change["op"], source, change["row"], tuple(change["key"]), (epoch, change["seq"]))
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        while True:
-            for change in self._changes:
-                return change
-            await self._read(WAIT)
+        while not self._changes:
+            try:
+                await self._read(WAIT)
+            except asyncio.TimeoutError:
+                pass
+        change = self._changes.popleft()
+        self.place = change.place if self._changes else self._upto
+        return change
 
     get = __anext__
 

@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 
 use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Usage;
@@ -82,18 +84,30 @@ pub(super) struct Step {
     pub(super) lost: bool,
 }
 
+/// What matters of an answer to `watch`; each change stays as it was written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    ok: bool,
+    code: String,
+    error: String,
+    epoch: u64,
+    seq: u64,
+    changes: Vec<Box<RawValue>>,
+}
+
 /// Reads an answer to `watch`.
 ///
 /// # Errors
 /// The refusal, in the gateway's words.
 pub(super) fn step(answer: &str) -> anyhow::Result<Step> {
-    let answer: Value = serde_json::from_str(answer).context("the gateway's answer cannot be read")?;
-    let lost = answer["code"] == "reread";
-    if answer["ok"] != Value::Bool(true) && !lost {
-        bail!("{}", answer["error"].as_str().unwrap_or("refused"));
+    let answer: Answer = serde_json::from_str(answer).context("the gateway's answer cannot be read")?;
+    let lost = answer.code == "reread";
+    if !answer.ok && !lost {
+        bail!("{}", answer.error);
     }
-    let lines = answer["changes"].as_array().into_iter().flatten().map(Value::to_string).collect();
-    Ok(Step { lines, place: json!({"epoch": answer["epoch"], "after": answer["seq"]}), lost })
+    let lines = answer.changes.iter().map(|change| change.get().to_owned()).collect();
+    Ok(Step { lines, place: json!({"epoch": answer.epoch, "after": answer.seq}), lost })
 }
 
 /// Prints lines; false when nobody reads them any more.

@@ -260,12 +260,14 @@ fn not_live(question: &Question<'_>, symbol: &str, seq: u64) -> Failure {
         serde_json::from_str::<Value>(&as_json(&frame.payload).ok()?).ok()
     });
     let Some(status) = status else {
-        let what = format!("there is no book of {symbol:?} in {}: no feed has that symbol", question.name());
+        let what = format!("there is no book of {symbol:?} at {}: no feed has that symbol", question.venue.venue());
         return question.refusal(Code::NotFound, what, seq);
     };
     let word = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
     let what = match &*word("state") {
-        "live" => format!("there is no book of {symbol:?} in {}: its feed does not subscribe to it", question.name()),
+        "live" => {
+            format!("there is no book of {symbol:?} at {}: its feed does not subscribe to it", question.venue.venue())
+        }
         state => format!("the book of {symbol:?} is {state} ({}); wait until it is live", word("reason")),
     };
     let mut failure = question.refusal(Code::NotLive, what, seq);

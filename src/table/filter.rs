@@ -3,7 +3,14 @@
 use std::borrow::Cow;
 
 use super::TableKind;
-use super::row::{Row, canonical, without_zeros};
+use super::row::{Row, canonical};
+
+/// A price in quotes without the zeros that say nothing: two spellings of one price are one level.
+fn without_zeros(price: &str) -> Cow<'_, str> {
+    let Some(bare) = price.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return price.into() };
+    let trimmed = if bare.contains('.') { bare.trim_end_matches('0').trim_end_matches('.') } else { bare };
+    if trimmed.len() == bare.len() { price.into() } else { format!("\"{trimmed}\"").into() }
+}
 
 /// Fields and the values they must have, all of them. Text and number are not equal (`"1"` is not `1`); `null` asks for rows
 /// that lack the field.
@@ -48,8 +55,11 @@ impl Where {
         self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !kind.keys().contains(name))
     }
 
-    /// The key of the one row asked for, if every field of the key is given.
+    /// The key of the one row asked for, if every field of the key is given, and says how it is spelled.
     pub(super) fn key(&self, kind: TableKind) -> Option<String> {
+        if kind == TableKind::Book {
+            return None;
+        }
         let values: Option<Vec<&str>> = kind.keys().iter().map(|name| self.value(name)).collect();
         values.map(|values| values.join(","))
     }
@@ -60,5 +70,20 @@ impl Where {
             let value = row.field(name).unwrap_or(Cow::Borrowed("null"));
             if kind == TableKind::Book && name == "price" { without_zeros(&value) == *json } else { value == *json }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_compared_as_a_number() {
+        for (spelled, plain) in
+            [("0.10", "0.1"), ("0.1", "0.1"), ("100", "100"), ("100.00", "100"), ("0", "0"), ("0.0", "0")]
+        {
+            assert_eq!(without_zeros(&format!("\"{spelled}\"")), format!("\"{plain}\""));
+        }
+        assert_eq!(without_zeros("null"), "null");
     }
 }

@@ -50,13 +50,6 @@ pub(super) fn canonical(json: &str) -> Cow<'_, str> {
     }
 }
 
-/// A price in quotes without the zeros that say nothing: two spellings of one price are one level.
-pub(super) fn without_zeros(price: &str) -> Cow<'_, str> {
-    let Some(bare) = price.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return price.into() };
-    let trimmed = if bare.contains('.') { bare.trim_end_matches('0').trim_end_matches('.') } else { bare };
-    if trimmed.len() == bare.len() { price.into() } else { format!("\"{trimmed}\"").into() }
-}
-
 /// A row while it is written.
 #[derive(Debug, Default)]
 pub(super) struct RowWriter {
@@ -109,11 +102,7 @@ impl Row {
                 key.push(',');
             }
             let value = self.field(name);
-            let value = value.as_deref().unwrap_or("null");
-            match *name {
-                "price" => key.push_str(&without_zeros(value)),
-                _ => key.push_str(value),
-            }
+            key.push_str(value.as_deref().unwrap_or("null"));
         }
         key
     }
@@ -216,16 +205,6 @@ mod tests {
             r#"{"market":"swap","account":"main","symbol":"A","size":"1","params":{"position_side":"long"}}"#;
         let position = row(TableKind::Position, position);
         assert_eq!(&**position.key(), r#""swap","main","A",null,"long",null,null"#);
-    }
-
-    #[test]
-    fn a_price_has_one_spelling_in_a_key() {
-        for (spelled, key) in
-            [("0.10", "0.1"), ("0.1", "0.1"), ("100", "100"), ("100.00", "100"), ("0", "0"), ("0.0", "0")]
-        {
-            assert_eq!(without_zeros(&format!("\"{spelled}\"")), format!("\"{key}\""));
-        }
-        assert_eq!(without_zeros("null"), "null");
     }
 
     #[test]
