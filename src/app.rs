@@ -130,10 +130,7 @@ impl Gateway {
         let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
         let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
-        let tables = {
-            let tables = Arc::clone(running.feeds.tables());
-            tokio::spawn(async move { tables.keep_up().await })
-        };
+        let tables = tokio::spawn(Arc::clone(running.feeds.tables()).keep_up());
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }

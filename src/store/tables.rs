@@ -170,7 +170,7 @@ impl Tables {
     }
 
     /// Turns frames into rows as they come, and gives tables up that nobody asks for; never ends.
-    pub async fn keep_up(&self) {
+    pub async fn keep_up(self: Arc<Self>) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -143,10 +143,7 @@ async fn no_change_is_lost_between_looking_and_waiting() {
     let all = Arc::new(Tables::new(LIMITS));
     let store = all.open_store("v");
     let tables = all.venue("v").unwrap();
-    let keeps_up = {
-        let all = Arc::clone(&all);
-        tokio::spawn(async move { all.keep_up().await })
-    };
+    let keeps_up = tokio::spawn(Arc::clone(&all).keep_up());
     // One of each is begun before anything is published, the other in the midst of it.
     let follower = |late: bool| {
         let tables = Arc::clone(&tables);
