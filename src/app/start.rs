@@ -80,7 +80,7 @@ impl Starter {
             discover: false,
             silence: plan.silence.unwrap_or(SILENCE),
             terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
-            credentials: plan.credentials.clone(),
+            signer: plan.signer.clone(),
         };
         let publisher = self.publisher.clone();
         let jump = if is_first { 0 } else { SEQ_JUMP };
@@ -160,6 +160,7 @@ impl Starter {
             sink: self.sink(feed),
             connects: Arc::clone(&self.connects),
             rest: self.rest.clone(),
+            signer: feed.plan.signer.clone(),
             account: self.rest_budget.account(feed.plan.venue, &feed.plan.market, &feed.plan.endpoints.rest_url),
             commands,
             tap: self.tap.clone(),

@@ -15,14 +15,16 @@ use super::hint;
 use super::problem::{Findings, member, quoted};
 use super::secret::{Environment, SecretSource};
 use crate::secret::Secret;
-use crate::sign::{self, Api, Credentials};
-use crate::venue::VenueDef;
+use crate::sign::{self, Api, Credentials, Signer};
+use crate::venue::{Endpoints, VenueDef};
 
 /// The environment variable that names a file of API keys, as topgun and pybotters know it.
 const APIS_VARIABLE: &str = "PYBOTTERS_APIS";
 /// The longest file of API keys, in bytes, and the most keys of one.
 const LONGEST_FILE: u64 = 1024 * 1024;
 const KEYS_MAX: usize = 1_000;
+/// What rows of an account without a name are published under.
+const NAMELESS: &str = "main";
 
 /// An account: an API key of a venue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,11 +77,11 @@ impl Accounts {
         self.known.iter()
     }
 
-    /// The key of an account that is to be used at a venue.
+    /// The account that is to sign at a venue's REST address.
     ///
     /// # Errors
-    /// There is none of that name, it is of another venue, or it cannot be used: with what to do.
-    pub fn of_venue(&self, name: &str, venue: &VenueDef) -> Result<&Credentials, String> {
+    /// There is none of that name, it is of another venue or for other hosts, or it cannot be used: with what to do.
+    pub fn of_venue(&self, name: &str, venue: &VenueDef, rest_url: &str) -> Result<Signer, String> {
         let Some(account) = self.get(name) else {
             let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
             let known =
@@ -91,7 +93,7 @@ impl Accounts {
             let KnownAccount { name, api, .. } = account;
             return Err(format!("the account {name} is of {}, whose keys {} does not know", api.name, venue.id));
         }
-        account.credentials.as_ref().map_err(|why| format!("the account {} cannot be used: {why}", account.name))
+        account.signer(rest_url)
     }
 
     /// Notes what a feed cannot have of an account; its key, if it can.
@@ -99,11 +101,12 @@ impl Accounts {
         &self,
         name: Option<&str>,
         venue: &VenueDef,
+        rest_url: &str,
         path: &str,
         findings: &mut Findings,
-    ) -> Option<Credentials> {
-        match self.of_venue(name?, venue) {
-            Ok(credentials) => Some(credentials.clone()),
+    ) -> Option<Signer> {
+        match self.of_venue(name?, venue, rest_url) {
+            Ok(signer) => Some(signer),
             Err(why) => {
                 findings.add(path, why);
                 None
@@ -121,6 +124,32 @@ impl Accounts {
             None => self.known.push(account),
         }
     }
+}
+
+impl KnownAccount {
+    /// The account as it signs at a REST address.
+    ///
+    /// # Errors
+    /// It cannot be used, or its hosts are others: with what to do.
+    pub fn signer(&self, rest_url: &str) -> Result<Signer, String> {
+        let Self { name, api, credentials, .. } = self;
+        let credentials = credentials.as_ref().map_err(|why| format!("the account {name} cannot be used: {why}"))?;
+        Signer::new(name, api, credentials.clone(), rest_url).map_err(|error| {
+            let hosts = api.hosts().join(", ");
+            format!("the account {name} cannot sign here: {error}; hosts of {}: {hosts}", api.name)
+        })
+    }
+}
+
+/// The signer that credentials without a name make, for a venue at these addresses.
+///
+/// # Errors
+/// The venue has no signed access, or the credentials do not fit.
+pub(super) fn nameless(venue: &VenueDef, endpoints: &Endpoints, credentials: Credentials) -> Result<Signer, String> {
+    let url = endpoints.urls.first().map_or("", String::as_str);
+    let api = sign::for_venue(venue.id, url, &endpoints.rest_url)
+        .ok_or_else(|| format!("{} signs nothing, so that credentials are of no use", venue.id))?;
+    Signer::new(NAMELESS, api, credentials, &endpoints.rest_url).map_err(|error| error.to_string())
 }
 
 /// Reads all accounts. What is wrong with one makes it unusable, which matters to what uses it; only what can be no

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::credentials::{GivenTexts, SecretSources};
 use super::problem::Findings;
 use super::schema::Feed;
-use super::{Accounts, FeedPlan, shape, streams, validate};
+use super::{Accounts, FeedPlan, accounts, shape, streams, validate};
 use crate::model::Stream;
 use crate::venue::VENUES;
 
@@ -62,7 +62,7 @@ pub fn feed(
             findings.add(place, message);
         }
     }
-    let credentials = (!texts.is_empty()).then(|| {
+    let given = (!texts.is_empty()).then(|| {
         let rest = given_part.map(serde_json::from_value::<SecretSources>).transpose();
         let rest = rest.unwrap_or_else(|error| {
             findings.add("credentials", error.to_string());
@@ -70,11 +70,14 @@ pub fn feed(
         });
         texts.resolve(rest.as_ref(), "credentials", &environment, &mut findings)
     });
+    let given = given.flatten();
     let problems = without(path, findings);
     match plan {
         Some(plan) if problems.is_empty() => {
-            let credentials = credentials.unwrap_or_else(|| plan.credentials.clone());
-            Ok(FeedPlan { credentials, ..plan })
+            let Some(given) = given else { return Ok(plan) };
+            let signer = accounts::nameless(plan.venue, &plan.endpoints, given);
+            let signer = signer.map_err(|why| vec![("credentials".to_owned(), why)])?;
+            Ok(FeedPlan { signer: Some(signer), ..plan })
         }
         _ => Err(problems),
     }

@@ -12,7 +12,7 @@ use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, 
 use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::sink::redis::RedisOptions;
-use crate::venue::{Credentials, Endpoints, TerminalSpec, VenueDef};
+use crate::venue::{Endpoints, Signer, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
 
 /// A config that has passed every check.
@@ -67,8 +67,8 @@ pub struct FeedPlan {
     pub silence: Option<Duration>,
     /// How its terminal is reached; `None` for venues on a websocket.
     pub terminal: Option<TerminalPlan>,
-    /// What to sign in with.
-    pub credentials: Option<Credentials>,
+    /// Who signs in.
+    pub signer: Option<Signer>,
     /// What was read otherwise than written (retired channels and hosts), for one log line each.
     pub notes: Vec<String>,
     /// All of it as it was written, with the defaults.

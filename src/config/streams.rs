@@ -8,7 +8,7 @@ use url::Url;
 use super::problem::{Findings, quoted};
 use super::schema::Feed;
 use super::secret::Environment;
-use super::{Accounts, FeedPlan, hint, terminal};
+use super::{Accounts, FeedPlan, accounts, hint, terminal};
 use crate::model::{Channel, Stream};
 use crate::venue::{ChannelSpec, VenueDef};
 
@@ -37,14 +37,17 @@ pub(super) fn resolve(
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };
     table.notes.extend(endpoints.note.clone());
-    let credentials = feed
-        .credentials
-        .as_ref()
-        .and_then(|sources| sources.resolve(&format!("{path}.credentials"), environment, findings));
+    let given_path = format!("{path}.credentials");
+    let given = feed.credentials.as_ref().and_then(|sources| sources.resolve(&given_path, environment, findings));
+    let given = given.and_then(|credentials| {
+        let signer = accounts::nameless(venue, &endpoints, credentials);
+        signer.map_err(|why| findings.add(&given_path, why)).ok()
+    });
     if feed.account.is_some() && feed.credentials.is_some() {
         findings.add(format!("{path}.account"), "is given beside credentials; one of them says whose data it is");
     }
-    let account = accounts.of_feed(feed.account.as_deref(), venue, &format!("{path}.account"), findings);
+    let account_path = format!("{path}.account");
+    let account = accounts.of_feed(feed.account.as_deref(), venue, &endpoints.rest_url, &account_path, findings);
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
@@ -55,7 +58,7 @@ pub(super) fn resolve(
         book_depths: table.book_depths,
         silence: feed.silence_ms.map(Duration::from_millis).or(venue.silence),
         terminal,
-        credentials: credentials.or(account),
+        signer: given.or(account),
         notes: table.notes,
         settings: feed.clone(),
     };

@@ -17,7 +17,7 @@ use crate::config::credentials::GivenTexts;
 use crate::frame::parse_topic;
 use crate::io::command::Command;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
-use crate::venue::Credentials;
+use crate::venue::{Credentials, Signer};
 
 /// How long a feed may take to end before its task is aborted.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
@@ -73,8 +73,11 @@ fn same(known: &RunningFeed, asked: &FeedPlan) -> Result<(), Failure> {
 }
 
 fn same_key(known: &FeedPlan, asked: &FeedPlan) -> bool {
-    let parts = |of: &Credentials| (of.key.clone(), of.secret.clone(), of.passphrase.clone());
-    known.credentials.as_ref().map(parts) == asked.credentials.as_ref().map(parts)
+    let parts = |of: &Signer| {
+        let Credentials { key, secret, passphrase } = of.credentials.clone();
+        (Arc::clone(&of.account), key, secret, passphrase)
+    };
+    known.signer.as_ref().map(parts) == asked.signer.as_ref().map(parts)
 }
 
 /// Closes a feed: it says `down`, its connections close, and nothing of it is kept.

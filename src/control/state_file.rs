@@ -89,7 +89,9 @@ impl Opened {
             name: plan.name.clone(),
             // What came from JSON can be written as it.
             settings: serde_json::to_value(bare).unwrap_or_default(),
-            credentials_not_kept: plan.credentials.is_some() && plan.settings.credentials.is_none(),
+            credentials_not_kept: plan.signer.is_some()
+                && plan.settings.credentials.is_none()
+                && plan.settings.account.is_none(),
         }
     }
 }

@@ -21,7 +21,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Credentials, Input, LinkId, Route, Session, SessionSpec, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, Route, Session, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -39,8 +39,8 @@ pub struct FeedSpec {
     pub silence: Duration,
     /// Settings of a terminal's feed; the default for all others.
     pub terminal: TerminalSpec,
-    /// What to sign in with.
-    pub credentials: Option<Credentials>,
+    /// Who signs in.
+    pub signer: Option<Signer>,
 }
 
 /// A feed.
@@ -91,7 +91,7 @@ impl Feed {
             streams,
             discover: self.spec.discover,
             terminal: self.spec.terminal.clone(),
-            credentials: self.spec.credentials.clone(),
+            signer: self.spec.signer.clone(),
         });
         let id = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);

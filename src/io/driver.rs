@@ -29,6 +29,7 @@ use super::{FrameSink, Steps};
 use crate::bus::Outgoing;
 use crate::clock;
 use crate::model::{Mono, Stamp, StreamId};
+use crate::sign::{Request, Signer};
 use crate::venue::{HttpRequest, Input, LinkId};
 
 /// All limits of one feed's connection.
@@ -62,6 +63,8 @@ pub struct DriverParts<P> {
     pub rest: RestClient,
     /// What may be asked by REST.
     pub account: Arc<Account>,
+    /// Who signs its calls.
+    pub signer: Option<Signer>,
     /// Commands; the feed ends when all senders are gone.
     pub commands: mpsc::Receiver<Command>,
     /// Where the recorder listens.
@@ -78,6 +81,7 @@ pub struct Driver<P> {
     rest_url: String,
     rest: RestClient,
     account: Arc<Account>,
+    signer: Option<Arc<Signer>>,
     calls: FuturesUnordered<Boxed<Call>>,
     /// Calls for images that have not left yet.
     waiting: Vec<WaitingCall>,
@@ -127,8 +131,20 @@ impl WaitingCall {
 impl<P: Steps> Driver<P> {
     /// A driver that has not connected yet.
     pub fn new(parts: DriverParts<P>) -> Self {
-        let DriverParts { feed, urls, rest_url, pipeline, sink, connects, rest, account, commands, tap, limits } =
-            parts;
+        let DriverParts {
+            feed,
+            urls,
+            rest_url,
+            pipeline,
+            sink,
+            connects,
+            rest,
+            account,
+            signer,
+            commands,
+            tap,
+            limits,
+        } = parts;
         let urls = urls.into_iter().map(Arc::from).collect();
         Self {
             dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits },
@@ -137,6 +153,7 @@ impl<P: Steps> Driver<P> {
             rest_url,
             rest,
             account,
+            signer: signer.map(Arc::new),
             calls: FuturesUnordered::new(),
             waiting: Vec::new(),
             tell_at: None,
@@ -325,13 +342,14 @@ impl<P: Steps> Driver<P> {
 
     /// Starts a REST call: it stands in the line of the venue's budget from now on, which is bounded.
     fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
-        let HttpRequest { id, path, timeout, weight, stream } = request;
+        let HttpRequest { id, method, path, signed, timeout, weight, stream } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
         let Some(place) = self.account.queue(weight) else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
             return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
         };
-        let (rest, (abort, aborted)) = (self.rest.clone(), AbortHandle::new_pair());
+        let (rest, signer) = (self.rest.clone(), self.signer.clone());
+        let (abort, aborted) = AbortHandle::new_pair();
         if let Some(stream) = stream {
             let ticket = place.ticket();
             self.tell(stream, &ticket, now);
@@ -339,7 +357,15 @@ impl<P: Steps> Driver<P> {
             self.tell_at.get_or_insert(now.mono.after(TELL_EVERY));
         }
         self.calls.push(Box::pin(async move {
-            let result = Abortable::new(rest.get(&url, timeout, place), aborted).await;
+            let request = Request { method, url: url.to_string(), ..Request::default() };
+            let sent = async {
+                match (signed, &signer) {
+                    (true, None) => Err(HttpError::NoAccount),
+                    (true, Some(signer)) => rest.send(request, Some(signer), timeout, place).await,
+                    (false, _) => rest.send(request, None, timeout, place).await,
+                }
+            };
+            let result = Abortable::new(sent, aborted).await;
             let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
             Call { link, id, url, result }
         }));

@@ -1,4 +1,5 @@
-//! REST calls: GET within the venue's budget, with a deadline, a size limit, and no redirect to another host.
+//! REST calls within the venue's budget, signed when they leave, with a deadline, a size limit, and no redirect to another
+//! host.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
 use tracing::{info, warn};
-use url::Url;
+use url::{Position, Url};
 
 use super::backoff::LONGEST_BAN;
 use super::budget::{Account, Place};
@@ -16,6 +17,7 @@ use super::limits::millis;
 use super::tls;
 use crate::clock;
 use crate::model::UnixNanos;
+use crate::sign::{self, Compat, Method, Request, SignError, Signed, Signer};
 
 /// Largest body read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -58,6 +60,12 @@ pub enum HttpError {
         /// Whose.
         account: String,
     },
+    /// It cannot be signed.
+    #[error("not asked: it cannot be signed: {0}")]
+    Sign(#[from] SignError),
+    /// It is to be signed, and there is nobody to sign it.
+    #[error("not asked: it needs an account to sign it; give the feed one (account, or credentials)")]
+    NoAccount,
     /// Nobody waits for the answer any more.
     #[error("not asked: the connection it was for is gone")]
     Left,
@@ -97,8 +105,23 @@ impl RestClient {
     /// # Errors
     /// There was no whole answer in time. A status like 404 is an answer, not an error.
     pub async fn get(&self, url: &str, limit: Duration, place: Place) -> Result<Answer, HttpError> {
-        let host = host_of(url);
-        let parsed = Url::parse(url).map_err(|error| HttpError::Url(error.to_string()))?;
+        self.send(Request { url: url.to_owned(), ..Request::default() }, None, limit, place).await
+    }
+
+    /// Waits for this place's turn, signs the request if there is a signer, sends it and reads the whole answer within
+    /// `limit`.
+    ///
+    /// # Errors
+    /// It cannot be signed, or there was no whole answer in time. A status like 404 is an answer, not an error.
+    pub async fn send(
+        &self,
+        request: Request,
+        signer: Option<&Signer>,
+        limit: Duration,
+        place: Place,
+    ) -> Result<Answer, HttpError> {
+        let host = host_of(&request.url);
+        let parsed = Url::parse(&request.url).map_err(|error| HttpError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(HttpError::Url(format!("scheme {}", parsed.scheme())));
         }
@@ -107,7 +130,13 @@ impl RestClient {
         let Ok(_turn) = tokio::time::timeout(WAIT_MAX, place.turn()).await else {
             return Err(HttpError::Budget { account: account.name().to_owned() });
         };
-        match tokio::time::timeout(limit, ask(client, parsed, &host, &account)).await {
+        // Not before, as venues refuse signatures that are some seconds old.
+        let now_ms = clock::wall().0 / 1_000_000;
+        let signed = match signer {
+            Some(signer) => signer.sign(request, now_ms)?,
+            None => sign::unsigned(&request, now_ms, Compat::Documented)?,
+        };
+        match tokio::time::timeout(limit, ask(client, &signed, &host, &account)).await {
             Ok(done) => done,
             Err(_) => Err(HttpError::Deadline { host, limit }),
         }
@@ -140,9 +169,31 @@ impl RestClient {
     }
 }
 
-async fn ask(client: Client, url: Url, host: &str, account: &Account) -> Result<Answer, HttpError> {
+/// The request as it is sent: byte for byte what was signed.
+fn built(client: &Client, signed: &Signed) -> Result<reqwest::RequestBuilder, HttpError> {
+    let url = Url::parse(signed.url.reveal()).map_err(|error| HttpError::Url(error.to_string()))?;
+    if &url[Position::BeforePath..Position::AfterQuery] != signed.target.reveal() {
+        return Err(HttpError::Url("it cannot be sent as it was signed".to_owned()));
+    }
+    let method = match signed.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Delete => reqwest::Method::DELETE,
+    };
+    let mut request = client.request(method, url);
+    for (name, value) in &signed.headers {
+        request = request.header(name, value.reveal());
+    }
+    if !signed.body.is_empty() {
+        request = request.body(signed.body.clone());
+    }
+    Ok(request)
+}
+
+async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> Result<Answer, HttpError> {
     let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
-    let mut response = client.get(url).send().await.map_err(lost)?;
+    let mut response = built(&client, signed)?.send().await.map_err(lost)?;
     let status = response.status().as_u16();
     note_used(&response, account);
     let asked = header(&response, "Retry-After").and_then(|value| retry_after(value, clock::wall()));

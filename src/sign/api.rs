@@ -302,6 +302,15 @@ pub fn for_request(request: &Request, compat: Compat) -> Option<&'static Api> {
     APIS.iter().find(|api| api.signs_rest(&host, compat) && api.takes_simulated(is_demo))
 }
 
+/// The API whose keys fit a venue at these addresses: by their hosts, or else the venue's own.
+pub fn for_venue(venue: &str, url: &str, rest_url: &str) -> Option<&'static Api> {
+    let host = |address: &str| super::url::Url::new(address, &[], Compat::Documented).map(|url| url.host);
+    let by_socket = host(url).ok().and_then(|host| for_socket(&host, Compat::Documented));
+    let by_rest = || host(rest_url).ok().and_then(|host| for_host(&host));
+    let of_venue = |api: &&Api| api.venue == venue;
+    by_socket.filter(of_venue).or_else(|| by_rest().filter(of_venue)).or_else(|| find(venue))
+}
+
 /// The API that opens sockets of this host with a login.
 pub fn for_socket(host: &str, compat: Compat) -> Option<&'static Api> {
     APIS.iter().find(|api| api.has(host, compat, |hosts| hosts.login))
@@ -348,6 +357,16 @@ impl Api {
             "okx_demo" => is_demo,
             _ => true,
         }
+    }
+
+    /// Whether REST requests to this host are of this API.
+    pub(super) fn signs_for(&self, host: &str) -> bool {
+        self.signs_rest(host, Compat::Documented)
+    }
+
+    /// The first of its REST hosts.
+    pub(super) fn first_host(&self) -> Option<&'static str> {
+        self.hosts.rest.first().or(self.more.rest.first()).copied()
     }
 
     /// The hosts it signs for, each once.

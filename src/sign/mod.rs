@@ -23,14 +23,16 @@ pub mod okx;
 mod phemex;
 mod python;
 mod request;
+mod signer;
 mod url;
 pub mod vectors;
 
 use call::Call;
 
-pub use api::{APIS, Api, Needs, find, for_host, for_messages, for_request, for_socket, unsigned};
+pub use api::{APIS, Api, Needs, find, for_host, for_messages, for_request, for_socket, for_venue, unsigned};
 pub use json::{Json, JsonError, Style};
 pub use request::{Beat, Body, Heartbeat, Method, Opening, Proof, Request, Signed, Typed};
+pub use signer::Signer;
 
 use crate::secret::Secret;
 

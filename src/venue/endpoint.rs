@@ -13,6 +13,8 @@ pub struct Endpoint {
     pub required: &'static [&'static str],
     /// Parameters that may be given.
     pub optional: &'static [&'static str],
+    /// Whether it is signed by an account.
+    pub signed: bool,
     /// What a call with these parameters costs of the venue's budget.
     pub weight: fn(params: &[(String, String)]) -> u32,
 }

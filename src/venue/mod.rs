@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 mod account;
 pub mod binance;
+pub mod bitflyer;
 pub mod bybit;
 mod bybit_v2;
 mod endpoint;
@@ -19,7 +20,7 @@ pub mod quik;
 mod terminal;
 mod update;
 
-pub use crate::sign::Credentials;
+pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use endpoint::Endpoint;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
@@ -28,7 +29,8 @@ pub use update::{
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
+pub const VENUES: &[&VenueDef] =
+    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -222,8 +224,8 @@ pub struct SessionSpec {
     pub leads: bool,
     /// What to subscribe to over this connection. Ids are the feed's: there may be others in between.
     pub streams: Vec<(StreamId, Stream)>,
-    /// What to sign in with, where the config gives it.
-    pub credentials: Option<Credentials>,
+    /// Who signs in, where the config says so.
+    pub signer: Option<Signer>,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
     /// Settings of a terminal's feed; the default for all others.
@@ -348,12 +350,23 @@ pub trait Output {
 pub struct HttpRequest {
     /// Chosen by the session; comes back with the answer.
     pub id: u64,
+    /// Its method.
+    pub method: Method,
     /// Path and query, to be put behind the feed's REST address.
     pub path: String,
+    /// Whether it is signed when it leaves, by the feed's [`Signer`]; without one it is answered with an error.
+    pub signed: bool,
     /// How long the whole call may take once it has left; before, it may have to wait for the venue's budget.
     pub timeout: Duration,
     /// What it costs of the venue's [`RestLimit`]; 1 where calls are counted.
     pub weight: u32,
     /// The stream whose image it is, so that its state can tell that it waits.
     pub stream: Option<StreamId>,
+}
+
+impl HttpRequest {
+    /// A call of public data, for no stream's image.
+    pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
+        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None }
+    }
 }

@@ -45,11 +45,11 @@ impl Fake {
             // As a session asks for a stream's image.
             ("image", path) => {
                 let (path, timeout, stream) = (path.to_owned(), Duration::from_secs(5), Some(StreamId(3)));
-                self.outbox.requests.push((LinkId(0), HttpRequest { id: 8, path, timeout, weight: 1, stream }));
+                self.outbox.requests.push((LinkId(0), HttpRequest { stream, ..HttpRequest::get(8, path, timeout, 1) }));
             }
             ("get", path) => {
                 let (path, timeout) = (path.to_owned(), Duration::from_secs(5));
-                self.outbox.requests.push((LinkId(0), HttpRequest { id: 7, path, timeout, weight: 1, stream: None }));
+                self.outbox.requests.push((LinkId(0), HttpRequest::get(7, path, timeout, 1)));
             }
             ("timer", ms) => self.timer = Some(now.mono.after(Duration::from_millis(ms.parse().unwrap()))),
             ("send", what) => self.outbox.sends.push((self.link, what.to_owned())),
@@ -224,6 +224,7 @@ impl Setup {
             connects: Arc::new(ConnectBudget::new(self.connects)),
             rest: RestClient::default(),
             account: self.account,
+            signer: None,
             commands: command_receiver,
             tap: self.tap,
             limits: self.limits,

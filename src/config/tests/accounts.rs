@@ -158,7 +158,7 @@ fn feeds_name_accounts_that_exist_and_fit() {
     };
     let good = json!({"accounts": accounts.clone(), "feeds": {"a": feed("good")}});
     let config = load(good, &[("K", "x")]);
-    assert_eq!(config.feeds[0].credentials.as_ref().unwrap().key.reveal(), "x");
+    assert_eq!(config.feeds[0].signer.as_ref().unwrap().credentials.key.reveal(), "x");
     let mut both = feed("good");
     both["credentials"] = json!({"key": {"env": "K"}, "secret": {"env": "K"}});
     let bad = json!({

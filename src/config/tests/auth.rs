@@ -143,7 +143,7 @@ fn credentials_name_where_they_come_from_and_never_what_they_are() {
     };
     let all = json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "passphrase": {"env": "KEY"}});
     let config = check(feed(all)).unwrap();
-    let credentials = config.feeds[0].credentials.as_ref().unwrap();
+    let credentials = &config.feeds[0].signer.as_ref().unwrap().credentials;
     assert_eq!(credentials.passphrase.as_ref().map(|text| text.reveal()), Some("swordfish"));
     assert!(!format!("{config:?}").contains("swordfish"));
     for (wrong, wanted) in [

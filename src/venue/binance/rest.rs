@@ -108,7 +108,7 @@ impl Rest {
         let id = self.next_id;
         self.next_id += 1;
         self.jobs.insert(id, job);
-        HttpRequest { id, path, timeout: CALL_TIMEOUT, weight, stream: None }
+        HttpRequest::get(id, path, CALL_TIMEOUT, weight)
     }
 
     /// The connection is gone: what was asked for its sake is not waited for.

@@ -123,7 +123,7 @@ impl Rest {
         let id = self.next_id;
         self.next_id += 1;
         self.jobs.insert(id, job);
-        HttpRequest { id, path, timeout: CALL_TIMEOUT, weight: 1, stream: None }
+        HttpRequest::get(id, path, CALL_TIMEOUT, 1)
     }
 
     /// Reads an answer; `more` receives calls that follow from it. Id 0 is an answer found in a recording.

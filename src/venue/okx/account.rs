@@ -5,13 +5,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::session::OkxSession;
-use super::wire::{self, Envelope};
+use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks, Decimal, UnixNanos};
-use crate::venue::kit::fields::{Members, Number, bare, number};
+use crate::venue::kit::fields::{Members, Number, bare, number, time_of_ms};
 use crate::venue::{AccountUpdate, FieldValue, Output, Update};
-
-/// What rows are published under; one feed signs in with one key.
-const ACCOUNT: &str = "main";
 
 /// How a member is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,18 +119,18 @@ impl OkxSession {
                         let remaining = remaining(&members);
                         let mut row = Row::new(&members, ORDER, "uTime");
                         row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
-                        tell(AccountKind::Order, &row, clocks, out);
+                        self.tell(AccountKind::Order, &row, clocks, out);
                     }
                     if wanted(AccountKind::Fill) && is_fill(&members) {
-                        tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
+                        self.tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
                     }
                 }
-                "positions" => tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
+                "positions" => self.tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
                 _ => {
                     let balances: BalanceRow<'_> =
                         serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
                     for balance in &balances.details {
-                        tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
+                        self.tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
                     }
                 }
             }
@@ -167,7 +164,7 @@ fn member<'a>(row: &Members<'a>, name: &str) -> Option<&'a str> {
 }
 
 fn time(row: &Members<'_>, name: &str) -> Option<UnixNanos> {
-    wire::stamp(member(row, name).map(Number))
+    time_of_ms(member(row, name).map(Number))
 }
 
 /// A row under our names.
@@ -212,13 +209,15 @@ impl<'a> Row<'a> {
     }
 }
 
-fn tell(kind: AccountKind, row: &Row<'_>, clocks: Clocks, out: &mut dyn Output) {
-    out.update(Update::Account(AccountUpdate {
-        kind,
-        account: ACCOUNT,
-        market: row.market,
-        symbol: row.symbol,
-        fields: &row.fields,
-        clocks: Clocks { event: row.at, ..clocks },
-    }));
+impl OkxSession {
+    fn tell(&self, kind: AccountKind, row: &Row<'_>, clocks: Clocks, out: &mut dyn Output) {
+        out.update(Update::Account(AccountUpdate {
+            kind,
+            account: &self.account,
+            market: row.market,
+            symbol: row.symbol,
+            fields: &row.fields,
+            clocks: Clocks { event: row.at, ..clocks },
+        }));
+    }
 }

@@ -91,7 +91,7 @@ impl Rest {
         self.next_id += 1;
         self.jobs.insert(id, job);
         let path = format!("/api/v5/public/instruments?instType={}{query}", inst_type(&self.market));
-        HttpRequest { id, path, timeout: CALL_TIMEOUT, weight: 1, stream: None }
+        HttpRequest::get(id, path, CALL_TIMEOUT, 1)
     }
 
     /// Reads an answer: the instruments in it, `None` for each that cannot be read. Id 0 is an answer found in a recording.

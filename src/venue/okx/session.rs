@@ -1,6 +1,7 @@
 //! The session of one OKX connection: signing in, subscriptions and their answers, heartbeat, REST calls.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::login::{Due, Login};
@@ -48,6 +49,8 @@ pub(super) struct OkxSession {
     heartbeat: Heartbeat,
     rest: Rest,
     login: Option<Login>,
+    /// What rows of the account are published under.
+    pub(super) account: Arc<str>,
     /// Topics that streams are still leaving.
     leaving: HashMap<StreamId, usize>,
     /// Liquidations come by kind of contract and are told apart by symbol.
@@ -70,7 +73,8 @@ impl OkxSession {
             streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
-            login: spec.credentials.filter(|_| is_signed).map(Login::new),
+            account: spec.signer.as_ref().map_or_else(|| "main".into(), |signer| Arc::clone(&signer.account)),
+            login: spec.signer.filter(|_| is_signed).map(|signer| Login::new(signer.credentials)),
             leaving: HashMap::new(),
             liquidations: HashMap::new(),
             tickers: HashMap::new(),
@@ -290,16 +294,7 @@ impl OkxSession {
             return;
         }
         if let Err(unreadable) = self.read(message, recv, now, out) {
-            let topic = unreadable.topic.or_else(|| wire::topic_of_ruin(message).map(Into::into));
-            let place = topic.and_then(|topic| self.subscriptions.place(&topic));
-            match place {
-                Some(place) => {
-                    for stream in self.subscriptions.streams(place) {
-                        out.update(Update::Broken { stream: Some(*stream), detail: &unreadable.detail });
-                    }
-                }
-                None => out.update(Update::Broken { stream: None, detail: &unreadable.detail }),
-            }
+            unreadable.tell(wire::topic_of_ruin(message), &self.subscriptions, out);
         }
         self.send_requests(now, out);
     }

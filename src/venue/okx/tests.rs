@@ -9,8 +9,9 @@ mod protocol;
 use super::{VENUE, route_of};
 use crate::model::{Stream, StreamId};
 use crate::secret::Secret;
+use crate::sign;
 use crate::venue::bybit::tests::{Recorder, at};
-use crate::venue::{Credentials, Input, Session, SessionSpec};
+use crate::venue::{Credentials, Input, Session, SessionSpec, Signer};
 
 /// A session and what it said since the last look.
 struct Desk {
@@ -33,7 +34,9 @@ impl Desk {
     fn signed(market: &str, streams: &[&str]) -> Self {
         let secret = |text: &str| Secret::new(text.to_owned());
         let credentials = Credentials { key: secret("k"), secret: secret("testsecret"), passphrase: Some(secret("p")) };
-        Self::of(SessionSpec { credentials: Some(credentials), ..spec(market, streams) })
+        let api = sign::find("okx").expect("known");
+        let signer = Signer::new("main", api, credentials, "https://www.okx.com").expect("usable");
+        Self::of(SessionSpec { signer: Some(signer), ..spec(market, streams) })
     }
 
     fn of(spec: SessionSpec) -> Self {
