@@ -52,6 +52,8 @@ impl FrameSink for Publisher {
 pub struct Gateway {
     running: Running,
     heartbeat: JoinHandle<()>,
+    /// Turns frames into rows of tables.
+    tables: JoinHandle<()>,
     /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
@@ -128,10 +130,11 @@ impl Gateway {
         let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
         let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
+        let tables = tokio::spawn(Arc::clone(running.feeds.tables()).keep_up());
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, jobs, stop_requested };
+        let gateway = Self { running, heartbeat, tables, doors, admin, state_file, redis, jobs, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -183,6 +186,7 @@ impl Gateway {
             tasks.iter().for_each(JoinHandle::abort);
         }
         self.heartbeat.abort();
+        self.tables.abort();
         drop(self.jobs);
         let doors = async {
             for door in self.doors.iter() {

@@ -14,6 +14,7 @@ use crate::config::{Accounts, FeedPlan};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
 use crate::model::{Channel, Stream};
+use crate::store::tables::Tables;
 use crate::store::{Store, StoreLimits};
 
 /// Feeds at one time, as in the config.
@@ -46,12 +47,12 @@ pub struct RunningFeed {
 
 impl RunningFeed {
     /// A feed that does not run yet, and what its task is to take commands from.
-    pub fn new(plan: FeedPlan, of_config: bool, limits: StoreLimits) -> (Arc<Self>, mpsc::Receiver<Command>) {
+    pub fn new(plan: FeedPlan, of_config: bool, tables: &Tables) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (handle, commands) = FeedHandle::new(&plan.name, plan.venue.id, Arc::clone(&plan.market));
         let feed = Self {
+            store: tables.open_store(handle.venue),
             handle,
             plan,
-            store: Arc::new(Store::new(limits)),
             gate: tokio::sync::Mutex::default(),
             of_config: AtomicBool::new(of_config),
             stopping: watch::Sender::new(false),
@@ -140,7 +141,7 @@ pub type Refusals = Vec<(Stream, String)>;
 pub struct Registry {
     inner: Mutex<Inner>,
     starter: Arc<dyn StartFeed>,
-    limits: StoreLimits,
+    tables: Arc<Tables>,
     /// What feeds that are opened at run time may name.
     accounts: Accounts,
     /// Counts what changed: feeds, and wishes.
@@ -150,7 +151,13 @@ pub struct Registry {
 impl Registry {
     /// No feeds yet.
     pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits, accounts: Accounts) -> Self {
-        Self { inner: Mutex::default(), starter, limits, accounts, changes: watch::Sender::new(0) }
+        let tables = Arc::new(Tables::new(limits));
+        Self { inner: Mutex::default(), starter, tables, accounts, changes: watch::Sender::new(0) }
+    }
+
+    /// The tables that are made of what the feeds publish.
+    pub const fn tables(&self) -> &Arc<Tables> {
+        &self.tables
     }
 
     /// The accounts of the config that the gateway was started with.
@@ -204,7 +211,7 @@ impl Registry {
         of_config: bool,
         wishes: &[(Stream, Owner)],
     ) -> Result<Result<Arc<RunningFeed>, Arc<RunningFeed>>, String> {
-        let (feed, commands) = RunningFeed::new(plan, of_config, self.limits);
+        let (feed, commands) = RunningFeed::new(plan, of_config, &self.tables);
         {
             let mut inner = lock(&self.inner);
             if let Some(known) = inner.feeds.iter().find(|known| known.name() == feed.name()) {

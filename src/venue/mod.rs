@@ -347,6 +347,11 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
+
+    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
+    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
+        false
+    }
 }
 
 /// Where a session's outputs go.

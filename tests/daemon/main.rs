@@ -30,4 +30,5 @@ mod script;
 mod security;
 mod set_venue;
 mod sub;
+mod tables;
 mod watcher;
