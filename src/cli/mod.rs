@@ -27,7 +27,7 @@ pub mod sign;
 pub mod sim;
 pub mod venues;
 
-pub use config_args::ConfigArgs;
+pub use config_args::{AccountsArgs, ConfigArgs};
 
 /// A runtime failure.
 const FAILED: u8 = 1;

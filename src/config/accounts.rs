@@ -77,6 +77,13 @@ impl Accounts {
         self.known.iter()
     }
 
+    /// The accounts of this venue, for texts.
+    pub(super) fn names_of(&self, venue: &str) -> String {
+        let names: Vec<&str> =
+            self.known.iter().filter(|account| account.api.venue == venue).map(|account| &*account.name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+
     /// The account that is to sign at a venue's REST address.
     ///
     /// # Errors

@@ -29,6 +29,6 @@ mod validate;
 pub use accounts::{Accounts, KnownAccount};
 pub use auth::Security;
 pub use client_keys::{KeyList, KeyListChange, reload};
-pub use load::{Layers, Source, load};
+pub use load::{Layers, Source, load, load_accounts};
 pub use plan::{Config, FeedPlan, TerminalPlan};
 pub use problem::{Problem, Problems};

@@ -44,7 +44,7 @@ pub(super) fn check(
     let mut jobs = Vec::new();
     for (name, job) in &settings.jobs {
         let path = member("jobs", name);
-        jobs.extend(jobs::resolve(name, &path, job, venues, findings));
+        jobs.extend(jobs::resolve(name, &path, job, &accounts, venues, findings));
     }
     if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
         let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";

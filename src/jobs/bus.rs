@@ -49,6 +49,7 @@ impl Sink for Published {
                 market: &result.call.market,
                 endpoint: result.call.label(),
                 params: &result.call.params,
+                account: result.call.account(),
                 started: result.started,
                 took: u64::try_from(result.took.as_nanos()).unwrap_or(u64::MAX),
                 status,
@@ -78,7 +79,7 @@ pub fn start(
 }
 
 async fn run(plan: JobPlan, runner: Runner) {
-    let JobPlan { name, order, pause, on_error, tasks } = plan;
+    let JobPlan { name, order, pause, on_error, tasks, .. } = plan;
     let mut turns = Turns::new(order, tasks, pause);
     let ended = runner.run(&mut turns, on_error).await;
     let (done, failed, skipped) = (ended.done, ended.failed, turns.skipped());

@@ -19,6 +19,7 @@ fn call(name: &str) -> Node {
         path: format!("/{name}"),
         endpoint: None,
         params: vec![("a".to_owned(), "1".to_owned())],
+        signer: None,
         weight: 2,
         timeout: Duration::from_secs(1),
     };
@@ -250,6 +251,7 @@ fn a_tree_is_shown_as_it_will_run() {
         pause: Duration::from_millis(50),
         on_error: OnError::Continue,
         tasks: tasks(nodes),
+        settings: Arc::default(),
     };
     let shown = show(&job);
     let want = "demo: ring, 2 rounds, one each 1000 ms, 50 ms between tasks\n\
