@@ -22,10 +22,11 @@ use crate::config::Config;
 use crate::config::schema::Encoding as ConfigEncoding;
 use crate::control::wished::Owner;
 use crate::control::{
-    self, Applied, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running, SnapshotDoor,
-    StateFile,
+    self, Applied, Calls, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running,
+    SnapshotDoor, StateFile,
 };
 use crate::feed::State;
+use crate::fetch::Fetcher;
 use crate::frame::{Encoding, Heartbeat, heartbeat};
 use crate::io::FrameSink;
 use crate::io::budget::RestBudget;
@@ -82,6 +83,7 @@ impl Gateway {
             Arc::clone(&rest_budget),
             tap,
         ));
+        let fetcher = Arc::new(Fetcher::new(rest.clone(), Arc::clone(&rest_budget), config.accounts.clone()));
         let running = Running {
             epoch,
             publisher,
@@ -90,6 +92,7 @@ impl Gateway {
                 settings: config.settings.clone(),
                 source: config.source.clone(),
             })),
+            calls: Arc::new(Calls::new(fetcher, config.fetch.clone())),
             key_lists: config.security.lists.clone().into(),
             redis: config.redis.as_ref().map(|_| Arc::default()),
             shutdown: Arc::new(shutdown),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use control::Plane;
 
-const OPS: [&str; 18] = [
+const OPS: [&str; 19] = [
     "open",
     "close",
     "subscribe",
@@ -27,6 +27,7 @@ const OPS: [&str; 18] = [
     "history",
     "params",
     "rpc",
+    "fetch",
     "reload",
     "nothing",
     "",
@@ -51,6 +52,8 @@ fn value() -> impl Strategy<Value = Value> {
         "trade.bybit.linear.BTCUSDT.",
         "book.bybit.linear.BTCUSDT.",
         "status",
+        "https://api.bybit.com/v5/market/time",
+        "http://127.0.0.1:1/x",
         "",
         " ",
         "\u{0}",
@@ -85,6 +88,8 @@ fn request() -> impl Strategy<Value = Value> {
         "publish",
         "url",
         "account",
+        "method",
+        "params",
         "more",
     ];
     let fields = prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..7);

@@ -11,10 +11,12 @@ use tickbus::bus::{Asker, Outgoing, Publisher, PublisherOptions, RequestHandler,
 use tickbus::config::{Accounts, Layers};
 use tickbus::control::wished::Owner;
 use tickbus::control::{
-    Applied, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
+    Applied, Calls, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
 };
+use tickbus::fetch::{Allowed, Fetcher};
 use tickbus::frame::Frame;
 use tickbus::io::command::{Answered, Command, DriverReport};
+use tickbus::io::http::RestClient;
 use tickbus::model::Mono;
 use tickbus::pipeline::Settled;
 use tickbus::sink::redis::Commands as _;
@@ -73,12 +75,14 @@ impl Plane {
         };
         feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
+        let fetcher = Fetcher::new(RestClient::offline(), Arc::default(), Accounts::default());
         let running = Running {
             epoch: 1,
             publisher,
             feeds,
             applied: Arc::new(tokio::sync::Mutex::new(applied)),
             redis: None,
+            calls: Arc::new(Calls::new(Arc::new(fetcher), Allowed::default())),
             key_lists: Arc::from([]),
             shutdown: Arc::new(watch::Sender::new(false)),
         };

@@ -19,8 +19,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The gateway answers at once when it cannot wait: then it is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Arguments that are numbers, where they look like one; and those that are JSON.
-const NUMBERS: [&str; 5] = ["n", "from", "to", "wait_ms", "within_ms"];
-const JSON: [&str; 2] = ["args", "params"];
+const NUMBERS: [&str; 6] = ["n", "from", "to", "wait_ms", "within_ms", "timeout_ms"];
+const JSON: [&str; 6] = ["args", "params", "data", "headers", "form", "signed"];
 /// Operations that have to do with a list of streams, and what of it is given in turn.
 const OF_STREAMS: [&str; 3] = ["open", "subscribe", "unsubscribe"];
 const LISTS: [(&str, &str); 4] =
@@ -147,6 +147,9 @@ fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
     for (at, text) in args.iter().enumerate() {
         match text.split_once('=') {
+            _ if at == 0 && op == "fetch" && text.contains("://") && !text.starts_with("url=") => {
+                fields.insert("url".to_owned(), Value::String(text.clone()));
+            }
             None if at == 0 && op != "get" => {
                 let key = if matches!(op, "open" | "close") { "name" } else { "feed" };
                 fields.insert(key.to_owned(), Value::String(text.clone()));

@@ -8,6 +8,7 @@ pub mod at_run_time;
 pub mod auth;
 mod client_keys;
 pub mod credentials;
+pub mod fetch;
 mod hint;
 pub mod jobs;
 mod json;

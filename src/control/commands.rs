@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{self, Code, Failure};
 use super::wished::Owner;
-use super::{Caller, Running, RunningFeed, get, open, reload, subscribe};
+use super::{Caller, Running, RunningFeed, fetch, get, open, reload, subscribe};
 use crate::bus::Frame;
 use crate::config::at_run_time;
 use crate::frame::parse_topic;
@@ -52,9 +52,11 @@ pub(super) enum Answer {
 
 /// Commands that a venue's session answers itself, from the whole request.
 const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
+/// The same of REST calls, whose data must be sent as it was written.
+const FETCH: &str = "fetch";
 const READING: &str = "snapshot, topics, stats";
 const ALL: &str = "open, close, subscribe, unsubscribe, feeds, status, get, snapshot, topics, stats, clear, resync, \
-                   history, params, rpc, reload, shutdown";
+                   history, params, rpc, fetch, reload, shutdown";
 /// The longest name of a client, in bytes.
 const CLIENT_MAX: usize = 64;
 
@@ -87,7 +89,8 @@ impl Request {
             let value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error.to_string()))?;
             fields.insert(key.clone(), value);
         }
-        let text = if OF_SESSIONS.contains(&op.as_str()) { asked(&op, &parts) } else { String::new() };
+        let needs_text = OF_SESSIONS.contains(&op.as_str()) || op == FETCH;
+        let text = if needs_text { asked(&op, &parts) } else { String::new() };
         Ok(Self { op, client, token, fields, text })
     }
 
@@ -175,6 +178,7 @@ pub(super) async fn carry_out(
             running.request_shutdown();
             json!({})
         }
+        (FETCH, Door::Control) => return fetch::fetch(running, &request.text).await.map(Answer::Text),
         (op, Door::Control) if OF_SESSIONS.contains(&op) => return ask_session(running, request).await,
         (_, Door::Control) => return unknown(&format!(": {ALL}")),
     };

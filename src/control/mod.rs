@@ -1,6 +1,8 @@
 //! What a running gateway can be asked and told: one command set in JSON, behind its doors.
 
+mod calls;
 mod commands;
+mod fetch;
 mod get;
 mod guard;
 mod health;
@@ -23,6 +25,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
+pub use self::calls::Calls;
 use self::commands::{Answer, Door, Request};
 pub use self::guard::Guard;
 pub use self::http::HttpDoor;

@@ -32,6 +32,8 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The budgets of REST calls.
+    pub budgets: Vec<AccountReport>,
     /// The Redis sink, if there is one.
     pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
@@ -256,8 +258,8 @@ fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
 
 /// The budgets of REST calls, each once.
 fn accounts(readings: &Readings) -> impl Iterator<Item = &AccountReport> {
-    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
-    let accounts: BTreeMap<_, _> = reports.map(|account| (&account.name, account)).collect();
+    let of_feeds = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
+    let accounts: BTreeMap<_, _> = of_feeds.chain(&readings.budgets).map(|account| (&account.name, account)).collect();
     accounts.into_values()
 }
 
