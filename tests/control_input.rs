@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use control::Plane;
 
-const OPS: [&str; 19] = [
+const OPS: [&str; 25] = [
     "open",
     "close",
     "subscribe",
@@ -28,6 +28,12 @@ const OPS: [&str; 19] = [
     "params",
     "rpc",
     "fetch",
+    "jobs",
+    "job_start",
+    "job_add",
+    "job_next",
+    "job_run",
+    "job_stop",
     "reload",
     "nothing",
     "",
@@ -65,6 +71,8 @@ fn value() -> impl Strategy<Value = Value> {
         1 => any::<i64>().prop_map(Value::from),
         1 => Just(json!({"env": "NOT_THERE"})),
         1 => Just(json!({"key": "k", "secret": "s"})),
+        1 => Just(json!({"get": {"path": "/a"}})),
+        2 => Just(json!({"venue": "bybit", "market": "spot", "queue": [{"get": {"path": "/a"}}]})),
         1 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::from),
     ]
@@ -89,6 +97,10 @@ fn request() -> impl Strategy<Value = Value> {
         "url",
         "account",
         "method",
+        "job",
+        "task",
+        "results",
+        "within_ms",
         "params",
         "more",
     ];

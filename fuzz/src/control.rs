@@ -14,9 +14,10 @@ use tickbus::control::{
     Applied, Calls, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
 };
 use tickbus::fetch::{Allowed, Fetcher};
-use tickbus::frame::Frame;
+use tickbus::frame::{Encoding, Frame};
 use tickbus::io::command::{Answered, Command, DriverReport};
 use tickbus::io::http::RestClient;
+use tickbus::jobs::{Desk, RestCaller};
 use tickbus::model::Mono;
 use tickbus::pipeline::Settled;
 use tickbus::sink::redis::Commands as _;
@@ -75,6 +76,8 @@ impl Plane {
         };
         feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
+        let caller = Arc::new(RestCaller::new(RestClient::offline(), Arc::default()));
+        let desk = Desk::new(caller, Arc::new(publisher.clone()), 1, Encoding::Json);
         let fetcher = Fetcher::new(RestClient::offline(), Arc::default(), Accounts::default());
         let running = Running {
             epoch: 1,
@@ -82,7 +85,7 @@ impl Plane {
             feeds,
             applied: Arc::new(tokio::sync::Mutex::new(applied)),
             redis: None,
-            calls: Arc::new(Calls::new(Arc::new(fetcher), Allowed::default())),
+            calls: Arc::new(Calls::new(Arc::new(fetcher), Allowed::default(), Arc::new(desk))),
             key_lists: Arc::from([]),
             shutdown: Arc::new(watch::Sender::new(false)),
         };

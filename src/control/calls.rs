@@ -5,23 +5,25 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::fetch::{Allowed, Fetcher};
+use crate::jobs::Desk;
 
 /// Calls that clients may have under way or waiting at one time: each may hold an answer of 16 MiB.
 const AT_ONCE: usize = 16;
 
 /// See the module.
-#[derive(Debug)]
 pub struct Calls {
-    /// Makes them.
+    /// Makes single ones.
     pub fetcher: Arc<Fetcher>,
     /// What clients may ask for.
     pub allowed: Allowed,
+    /// The jobs.
+    pub jobs: Arc<Desk>,
     pub(super) at_once: Semaphore,
 }
 
 impl Calls {
-    /// Calls with these accounts and limits.
-    pub fn new(fetcher: Arc<Fetcher>, allowed: Allowed) -> Self {
-        Self { fetcher, allowed, at_once: Semaphore::new(AT_ONCE) }
+    /// Calls with these accounts, limits and jobs.
+    pub fn new(fetcher: Arc<Fetcher>, allowed: Allowed, jobs: Arc<Desk>) -> Self {
+        Self { fetcher, allowed, jobs, at_once: Semaphore::new(AT_ONCE) }
     }
 }

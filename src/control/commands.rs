@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{self, Code, Failure};
 use super::wished::Owner;
-use super::{Caller, Running, RunningFeed, fetch, get, open, reload, subscribe};
+use super::{Caller, Running, RunningFeed, fetch, get, jobs, open, reload, subscribe};
 use crate::bus::Frame;
 use crate::config::at_run_time;
 use crate::frame::parse_topic;
@@ -56,7 +56,7 @@ const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
 const FETCH: &str = "fetch";
 const READING: &str = "snapshot, topics, stats";
 const ALL: &str = "open, close, subscribe, unsubscribe, feeds, status, get, snapshot, topics, stats, clear, resync, \
-                   history, params, rpc, fetch, reload, shutdown";
+                   history, params, rpc, fetch, jobs, job_start, job_add, job_next, job_run, job_stop, reload, shutdown";
 /// The longest name of a client, in bytes.
 const CLIENT_MAX: usize = 64;
 
@@ -155,7 +155,7 @@ pub(super) async fn carry_out(
 ) -> Result<Answer, Failure> {
     let unknown =
         |allowed: &str| Err(Failure::new(Code::UnknownOp, format!("unknown op {:?}; allowed{allowed}", request.op)));
-    if matches!(request.op.as_str(), "topics" | "stats" | "feeds" | "reload" | "shutdown") {
+    if matches!(request.op.as_str(), "topics" | "stats" | "feeds" | "jobs" | "reload" | "shutdown") {
         request.arguments::<Nothing>()?;
     }
     let fields = match (request.op.as_str(), door) {
@@ -173,6 +173,12 @@ pub(super) async fn carry_out(
         ("unsubscribe", Door::Control) => change(running, request, caller, false).await?,
         ("get", Door::Control) => get::get(running, &request.arguments()?)?,
         ("clear", Door::Control) => get::clear(running, &request.arguments()?)?,
+        ("jobs", Door::Control) => jobs::list(running),
+        ("job_start", Door::Control) => jobs::start(running, request.arguments()?)?,
+        ("job_add", Door::Control) => jobs::add(running, request.arguments()?)?,
+        ("job_stop", Door::Control) => jobs::stop(running, &request.arguments()?)?,
+        ("job_next", Door::Control) => return jobs::next(running, &request.arguments()?).await.map(Answer::Text),
+        ("job_run", Door::Control) => return jobs::run(running, request.arguments()?).await.map(Answer::Text),
         ("reload", Door::Control) => reload::reload(running).await?,
         ("shutdown", Door::Control) => {
             running.request_shutdown();

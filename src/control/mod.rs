@@ -7,6 +7,7 @@ mod get;
 mod guard;
 mod health;
 mod http;
+mod jobs;
 mod open;
 pub mod registry;
 mod reload;

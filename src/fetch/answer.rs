@@ -31,7 +31,7 @@ impl Fetched {
         let hide = |bytes: &[u8]| signer.and_then(|signer| signer.hide(bytes));
         let shown = |name: &str| !OF_KEYS.iter().any(|word| name.contains(word));
         let text = |value: &[u8]| {
-            let value = hide(value).map_or_else(|| value.to_owned(), |hidden| hidden);
+            let value = hide(value).unwrap_or_else(|| value.to_owned());
             String::from_utf8(value).ok().filter(|text| is_text_header(&text.replace('…', "")))
         };
         let headers = answer.headers.iter().filter(|(name, _)| shown(name.as_str()));

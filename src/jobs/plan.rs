@@ -147,6 +147,14 @@ impl Node {
         self
     }
 
+    /// Its calls.
+    pub fn each_call(&self, look: &mut dyn FnMut(&CallPlan)) {
+        match &self.work {
+            Work::Call(call) => look(call),
+            Work::Group(group) => group.tasks.iter().for_each(|task| task.each_call(look)),
+        }
+    }
+
     /// How many calls it makes.
     pub fn calls(&self) -> usize {
         match &self.work {

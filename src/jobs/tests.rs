@@ -11,7 +11,7 @@ use super::*;
 use crate::model::Mono;
 use crate::venue::bybit;
 
-fn call(name: &str) -> Node {
+pub(super) fn call(name: &str) -> Node {
     let call = CallPlan {
         venue: &bybit::VENUE,
         market: "spot".into(),
@@ -26,12 +26,12 @@ fn call(name: &str) -> Node {
     Node { place: String::new(), name: Some(name.to_owned()), work: Work::Call(Box::new(call)) }
 }
 
-fn group(at_once: bool, on_error: OnError, tasks: Vec<Node>) -> Node {
+pub(super) fn group(at_once: bool, on_error: OnError, tasks: Vec<Node>) -> Node {
     let work = Work::Group(Group { at_once, pause: Duration::ZERO, on_error, tasks });
     Node { place: String::new(), name: None, work }
 }
 
-fn tasks(nodes: Vec<Node>) -> VecDeque<Node> {
+pub(super) fn tasks(nodes: Vec<Node>) -> VecDeque<Node> {
     nodes.into_iter().enumerate().map(|(at, node)| node.placed(&(at + 1).to_string())).collect()
 }
 

@@ -1,11 +1,13 @@
 //! `tickbus fetch` and the control command of that name.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tickbus::sim::{Options, Server as Venue};
 
 use crate::gateway::{Gateway, config};
 use crate::server::{
-    Asked, CANARIES, KEYS, Said, Server, accounts, assert_no_canary, base64, config_of, hex, ok, said,
+    Asked, CANARIES, Gate, KEYS, Said, Server, accounts, assert_no_canary, base64, config_of, hex, ok, said,
 };
 
 /// A response that repeats the request's headers, in its headers and in its body.
@@ -194,7 +196,7 @@ async fn a_client_gets_what_the_config_lists_signed_by_the_account_it_lists() {
 async fn another_scheme_signs_as_well_and_a_slow_host_is_given_up() {
     let server = Server::start(|asked| {
         if asked.target == "/slow" {
-            std::thread::sleep(std::time::Duration::from_millis(900));
+            Gate::default().wait(Duration::from_millis(900));
         }
         let text = [asked.header("ok-access-timestamp"), "GET", &asked.target].concat();
         ok((asked.header("ok-access-sign") == base64(CANARIES[1].1, &text)).to_string())

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::Output;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -46,6 +47,22 @@ impl Asked {
     pub(crate) fn param(&self, name: &str) -> Option<String> {
         let pairs = url::form_urlencoded::parse(self.query().as_bytes());
         pairs.into_owned().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}
+
+/// What an answer waits for.
+#[derive(Default)]
+pub(crate) struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    pub(crate) fn open(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+
+    /// Waits until it is open, or so long.
+    pub(crate) fn wait(&self, most: Duration) {
+        drop(self.1.wait_timeout_while(self.0.lock().unwrap(), most, |open| !*open).unwrap());
     }
 }
 
@@ -110,7 +127,8 @@ async fn serve(
         }
     };
     seen.lock().unwrap().push(asked.clone());
-    let (status, headers, body) = answer(&asked);
+    // Some take their time.
+    let (status, headers, body) = tokio::task::spawn_blocking(move || answer(&asked)).await.unwrap();
     let length = body.len();
     let text = format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}");
     drop(stream.write_all(text.as_bytes()).await);
