@@ -249,7 +249,7 @@ pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols
         "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
-        "late": counters.late,
+        "late": counters.late, "pruned": counters.pruned, "differed": counters.differed,
     });
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));

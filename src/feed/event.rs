@@ -191,7 +191,7 @@ pub enum Levels<'a> {
 pub struct BookView<'a> {
     /// The book; it is live.
     pub book: &'a Book,
-    /// The venue's id of the last update in it.
+    /// The venue's id of the last update in it; 0 where it has none.
     pub venue_seq: u64,
     /// The clocks of that update.
     pub clocks: Clocks,
@@ -227,7 +227,7 @@ pub enum Event<'a> {
     Delta {
         /// Which.
         levels: Levels<'a>,
-        /// The venue's id of the update.
+        /// The venue's id of the update; 0 where it has none.
         venue_seq: u64,
         /// Its clocks.
         clocks: Clocks,
@@ -240,7 +240,7 @@ pub enum Event<'a> {
         bid: Option<Level>,
         /// Best ask.
         ask: Option<Level>,
-        /// The venue's id of the update.
+        /// The venue's id of the update; 0 where it has none.
         venue_seq: u64,
         /// Its clocks.
         clocks: Clocks,

@@ -10,6 +10,7 @@ use crate::secret::Secret;
 
 mod account;
 pub mod binance;
+pub mod bitflyer;
 pub mod bybit;
 mod bybit_v2;
 mod endpoint;
@@ -28,7 +29,8 @@ pub use update::{
 };
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
-pub const VENUES: &[&VenueDef] = &[&binance::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
+pub const VENUES: &[&VenueDef] =
+    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {

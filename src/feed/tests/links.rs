@@ -73,6 +73,7 @@ fn say(text: &str, out: &mut dyn Output) {
         previous,
         cross_seq: 0,
         checksum: None,
+        middle: None,
         bids: &level,
         asks: &[],
         clocks: Clocks::default(),

@@ -196,6 +196,7 @@ impl Decoder<'_> {
             first: 0,
             previous: 0,
             checksum: None,
+            middle: None,
             cross_seq: seq,
             bids: self.bids,
             asks: self.asks,

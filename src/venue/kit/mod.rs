@@ -7,3 +7,4 @@ pub mod scan;
 pub mod streams;
 pub mod subscriptions;
 pub mod ticker;
+pub mod unreadable;

@@ -5,9 +5,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::session::OkxSession;
-use super::wire::{self, Envelope};
+use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks, Decimal, UnixNanos};
-use crate::venue::kit::fields::{Members, Number, bare, number};
+use crate::venue::kit::fields::{Members, Number, bare, number, time_of_ms};
 use crate::venue::{AccountUpdate, FieldValue, Output, Update};
 
 /// How a member is read.
@@ -164,7 +164,7 @@ fn member<'a>(row: &Members<'a>, name: &str) -> Option<&'a str> {
 }
 
 fn time(row: &Members<'_>, name: &str) -> Option<UnixNanos> {
-    wire::stamp(member(row, name).map(Number))
+    time_of_ms(member(row, name).map(Number))
 }
 
 /// A row under our names.

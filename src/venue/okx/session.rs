@@ -294,16 +294,7 @@ impl OkxSession {
             return;
         }
         if let Err(unreadable) = self.read(message, recv, now, out) {
-            let topic = unreadable.topic.or_else(|| wire::topic_of_ruin(message).map(Into::into));
-            let place = topic.and_then(|topic| self.subscriptions.place(&topic));
-            match place {
-                Some(place) => {
-                    for stream in self.subscriptions.streams(place) {
-                        out.update(Update::Broken { stream: Some(*stream), detail: &unreadable.detail });
-                    }
-                }
-                None => out.update(Update::Broken { stream: None, detail: &unreadable.detail }),
-            }
+            unreadable.tell(wire::topic_of_ruin(message), &self.subscriptions, out);
         }
         self.send_requests(now, out);
     }
