@@ -72,9 +72,30 @@ impl Accounts {
         self.known.iter().find(|account| account.name == name)
     }
 
+    /// The account of this name.
+    ///
+    /// # Errors
+    /// There is none; which there are.
+    pub fn known(&self, name: &str) -> Result<&KnownAccount, String> {
+        self.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
+            let known =
+                if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
+            let hint = hint::suffix(name, names.iter().copied());
+            format!("there is no account {}; {known}{hint}", quoted(name))
+        })
+    }
+
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &KnownAccount> {
         self.known.iter()
+    }
+
+    /// The accounts of this venue, for texts.
+    pub(super) fn names_of(&self, venue: &str) -> String {
+        let names: Vec<&str> =
+            self.known.iter().filter(|account| account.api.venue == venue).map(|account| &*account.name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
     /// The account that is to sign at a venue's REST address.
@@ -82,13 +103,7 @@ impl Accounts {
     /// # Errors
     /// There is none of that name, it is of another venue or for other hosts, or it cannot be used: with what to do.
     pub fn of_venue(&self, name: &str, venue: &VenueDef, rest_url: &str) -> Result<Signer, String> {
-        let Some(account) = self.get(name) else {
-            let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
-            let known =
-                if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
-            let hint = hint::suffix(name, names.iter().copied());
-            return Err(format!("there is no account {}; {known}{hint}", quoted(name)));
-        };
+        let account = self.known(name)?;
         if account.api.venue != venue.id && venue.id != other::VENUE.id {
             let KnownAccount { name, api, .. } = account;
             return Err(format!("the account {name} is of {}, whose keys {} does not know", api.name, venue.id));

@@ -9,6 +9,7 @@ use super::accounts::Accounts;
 use super::auth::Security;
 use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
+use crate::fetch::Allowed;
 use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::sink::redis::RedisOptions;
@@ -36,6 +37,8 @@ pub struct Config {
     pub redis: Option<RedisOptions>,
     /// The accounts.
     pub accounts: Accounts,
+    /// What clients of the control socket may fetch.
+    pub fetch: Allowed,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.

@@ -216,6 +216,8 @@ async fn readings(shown: &Shown) -> Readings {
     let counted = &shown.counted;
     let (denied, limited) = counted.guard.refused();
     Readings {
+        jobs: running.calls.jobs.reports(),
+        budgets: running.calls.fetcher.budget().reports(),
         redis: shown.running.redis_report(),
         epoch: running.epoch,
         bus: running.publisher.stats(),

@@ -298,7 +298,7 @@ impl<P: Steps> Driver<P> {
 
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
-            Ok(Answer { status, body }) => {
+            Ok(Answer { status, body, .. }) => {
                 self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
                 self.call_failures.clear();
                 let input = Input::Http { id: call.id, status: Some(status), body: &body, url: None };

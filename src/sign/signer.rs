@@ -7,6 +7,9 @@ use super::{Api, Compat, Credentials, Opening, Request, SignError, Signed, api, 
 use crate::model::UnixNanos;
 use crate::secret::Secret;
 
+/// Shorter parts of a key are words that answers have anyway, and no secrets.
+const HIDDEN_FROM: usize = 8;
+
 /// An account that signs for one REST address.
 #[derive(Clone, Debug)]
 pub struct Signer {
@@ -25,11 +28,14 @@ impl Signer {
     /// API's.
     ///
     /// # Errors
-    /// The address is none, or another API's; a part of the credentials is missing or cannot be used.
+    /// The address is none, another API's, or one of the API's without TLS, where others could read the key on its way;
+    /// a part of the credentials is missing or cannot be used.
     pub fn new(account: &str, api: &'static Api, credentials: Credentials, address: &str) -> Result<Self, SignError> {
         api.check(&credentials)?;
-        let host = Url::new(address, &[], Compat::Documented)?.host;
+        let url = Url::new(address, &[], Compat::Documented)?;
+        let host = url.host;
         let as_host = match api.signs_for(&host) {
+            true if url.scheme == "http" => return Err(SignError::Url("is without TLS; keys leave over https only")),
             true => None,
             false if api::for_host(&host).is_some() => return Err(SignError::Host { api: api.name, host }),
             false => api.first_host(),
@@ -69,6 +75,30 @@ impl Signer {
         let now_ms = now.0 / 1_000_000;
         self.api.sign_message(url, as_host, &mut message, &self.credentials, now_ms, Compat::Documented)?;
         Ok(Some(Secret::new(message.write(Style::Compact))))
+    }
+
+    /// What came back from outside, with `…` in place of whatever it repeats of the key, its secret and its passphrase;
+    /// `None` if it repeats nothing.
+    pub fn hide(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let Credentials { key, secret, passphrase } = &self.credentials;
+        let parts = [Some(key), Some(secret), passphrase.as_ref()].into_iter().flatten().map(|part| part.reveal());
+        let mut hidden: Option<Vec<u8>> = None;
+        for part in parts.filter(|part| part.len() >= HIDDEN_FROM) {
+            let text = hidden.as_deref().unwrap_or(bytes);
+            let finder = memchr::memmem::Finder::new(part);
+            if finder.find(text).is_none() {
+                continue;
+            }
+            let (mut out, mut from) = (Vec::with_capacity(text.len()), 0);
+            for at in finder.find_iter(text) {
+                out.extend_from_slice(&text[from..at]);
+                out.extend_from_slice("…".as_bytes());
+                from = at + part.len();
+            }
+            out.extend_from_slice(&text[from..]);
+            hidden = Some(out);
+        }
+        hidden
     }
 }
 
@@ -111,8 +141,12 @@ mod tests {
     use super::*;
 
     fn signer(api: &str, address: &str) -> Result<Signer, SignError> {
-        let secret = |text: &str| Secret::new(text.to_owned());
-        let credentials = Credentials { key: secret("k"), secret: secret("s"), passphrase: None };
+        signer_with(["k", "s"], api, address)
+    }
+
+    fn signer_with(parts: [&str; 2], api: &str, address: &str) -> Result<Signer, SignError> {
+        let [key, secret] = parts.map(|text| Secret::new(text.to_owned()));
+        let credentials = Credentials { key, secret, passphrase: None };
         Signer::new("main", api::find(api).expect("known"), credentials, address)
     }
 
@@ -132,5 +166,18 @@ mod tests {
         }
         assert!(matches!(signer("okx", "https://www.okx.com"), Err(SignError::Missing { part: "passphrase", .. })));
         assert!(matches!(signer("bybit", "api.bybit.com"), Err(SignError::Url(_))));
+        assert!(matches!(signer("bybit", "http://api.bybit.com"), Err(SignError::Url(_))), "in the clear");
+    }
+
+    #[test]
+    fn what_repeats_a_key_is_shown_without_it() {
+        let signer = signer_with(["a-long-key", "longsecret"], "bybit", "https://api.bybit.com").expect("usable");
+        let shown = |text: &str| signer.hide(text.as_bytes()).map(|bytes| String::from_utf8(bytes).expect("UTF-8"));
+        assert_eq!(shown("nothing of it"), None);
+        let told = shown(r#"{"key":"a-long-key","all":"longsecret,a-long-key","other":"a-long"}"#);
+        assert_eq!(told.as_deref(), Some(r#"{"key":"…","all":"…,…","other":"a-long"}"#));
+        assert_eq!(shown("longsecret").as_deref(), Some("…"));
+        let short = signer_with(["k", "s"], "bybit", "https://api.bybit.com").expect("usable");
+        assert_eq!(short.hide(b"k is for key"), None, "a word that answers have anyway");
     }
 }

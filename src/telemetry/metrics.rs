@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Rest, Store, Table,
+    Answers, Book, Bus, BusRefused, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
     Terminal, TerminalHost, Version,
 };
 use super::process::Process;
@@ -15,6 +15,7 @@ use crate::feed::State;
 use crate::io::budget::AccountReport;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::jobs::JobReport;
 use crate::sink::redis::SinkReport;
 use crate::store::StoreStats;
 use crate::store::tables::TableReport;
@@ -35,6 +36,10 @@ pub struct Readings {
     pub feeds: Vec<FeedReading>,
     /// The tables that are in use.
     pub tables: Vec<TableReport>,
+    /// The budgets of REST calls.
+    pub budgets: Vec<AccountReport>,
+    /// The jobs.
+    pub jobs: Vec<JobReport>,
     /// The Redis sink, if there is one.
     pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
@@ -110,6 +115,8 @@ enum Source {
     Events(fn(&EventsReport) -> u64),
     /// One value a budget of REST calls, shared by feeds.
     Rest(fn(&AccountReport) -> u64),
+    /// One value a job.
+    Job(fn(&JobReport) -> u64),
     /// One value a terminal, shared by its feeds.
     Terminal(fn(&PoolReport) -> u64),
     /// One value an RPC host of a terminal.
@@ -131,6 +138,7 @@ impl Source {
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
+            Job(_) => &["job"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -198,6 +206,10 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_rest_weight_total", Counter, Rest(|a| a.weight), "Weight of the REST calls that left."),
     metric("tickbus_rest_others_weight_total", Counter, Rest(|a| a.others), "Weight that others used of the same address, so far as the venue's answers showed it."),
     metric("tickbus_rest_limited_total", Counter, Rest(|a| a.limited), "REST calls the venue refused because there were too many."),
+    metric("tickbus_job_done_total", Counter, Job(|j| j.done), "Calls of the job that have a result."),
+    metric("tickbus_job_failed_total", Counter, Job(|j| j.failed), "Calls of the job that have none."),
+    metric("tickbus_job_skipped_rounds_total", Counter, Job(|j| j.skipped), "Rounds of the job that had no turn because the one before took too long."),
+    metric("tickbus_job_waiting_tasks", Gauge, Job(|j| j.tasks as u64), "Tasks of the job that wait; of a ring, all."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -269,8 +281,8 @@ fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
 
 /// The budgets of REST calls, each once.
 fn accounts(readings: &Readings) -> impl Iterator<Item = &AccountReport> {
-    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
-    let accounts: BTreeMap<_, _> = reports.map(|account| (&account.name, account)).collect();
+    let of_feeds = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
+    let accounts: BTreeMap<_, _> = of_feeds.chain(&readings.budgets).map(|account| (&account.name, account)).collect();
     accounts.into_values()
 }
 
@@ -307,6 +319,7 @@ impl Metric {
                 sample(&[table.venue, table.kind.as_str()], read(table) as f64);
             }),
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
+            Job(read) => readings.jobs.iter().for_each(|job| sample(&[&job.name], read(job) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {
