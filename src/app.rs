@@ -26,16 +26,16 @@ use crate::control::{
     StateFile,
 };
 use crate::feed::State;
-use crate::frame::{Encoding, Heartbeat, heartbeat};
+use crate::frame::{Encoding, Heartbeat, LastSeq, heartbeat};
 use crate::io::FrameSink;
 use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
-use crate::jobs::{self, Caller, RestCaller};
+use crate::jobs::{self, Caller, Frames, RestCaller, Sources};
 use crate::sink::redis::{Commands, RedisSink};
-use crate::store::StoreLimits;
+use crate::store::{Keeping, StoreLimits};
 use crate::telemetry::process::raise_open_files;
 
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
@@ -126,7 +126,8 @@ impl Gateway {
         };
         let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest, rest_budget));
         let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
-        let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
+        let frames = job_frames(config, &running);
+        let jobs = jobs::start(&config.jobs, &caller, &bus, &frames, epoch, encoding(config.bus.encoding));
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
@@ -270,6 +271,16 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
+}
+
+/// The normal frames of jobs, which go on after whatever was published of their topics.
+fn job_frames(config: &Config, running: &Running) -> Arc<Frames> {
+    let publisher = running.publisher.clone();
+    let last_seq = LastSeq::new(move |topic| publisher.last_seq(topic), 0);
+    let store = Arc::clone(running.feeds.store_of_jobs());
+    let sink = Arc::new(Keeping { store, sink: running.publisher.clone() });
+    let sources: Arc<dyn Sources> = Arc::clone(&running.feeds) as _;
+    Arc::new(Frames::new(running.epoch, encoding(config.bus.encoding), last_seq, sources, sink))
 }
 
 /// The Redis sink, if the config has one.

@@ -378,7 +378,7 @@ impl Core {
         }
     }
 
-    fn symbol_of_mut(&mut self, stream: StreamId) -> Option<&mut SymbolState> {
+    pub(super) fn symbol_of_mut(&mut self, stream: StreamId) -> Option<&mut SymbolState> {
         let symbol = self.streams.get(stream.0 as usize)?.symbol;
         self.symbols.get_mut(symbol as usize)
     }

@@ -8,6 +8,7 @@ mod closed;
 mod core;
 mod event;
 mod links;
+mod polled;
 mod report;
 mod stream;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub struct Feed {
     /// Connections that a session wants replaced.
     replace: Vec<(LinkId, String)>,
     core: Core,
+    polled: polled::Polled,
     next_check: Option<Mono>,
 }
 
@@ -74,7 +76,9 @@ impl Feed {
             routes.push(Route::default());
         }
         let (links, table, overlaps, replace) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut feed = Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, next_check: None };
+        let polled = polled::Polled::default();
+        let mut feed =
+            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, next_check: None };
         for (at, route) in routes.into_iter().enumerate() {
             feed.open(route, at == 0, None);
         }
@@ -375,6 +379,11 @@ impl Feed {
     /// A symbol's live book, by its place in the table.
     pub fn book(&self, symbol: u32) -> Option<(&Symbol, BookView<'_>)> {
         self.core.book(symbol)
+    }
+
+    /// A symbol it has, or has had.
+    pub fn symbol(&self, name: &str) -> Option<&Symbol> {
+        self.core.symbols.get(self.core.symbol_id(name)? as usize).map(|state| &state.symbol)
     }
 
     /// A symbol's place in the table.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::frames::Frames;
 use super::plan::JobPlan;
 use super::result::TaskResult;
 use super::run::{Boxed, Caller, Runner, Sink};
@@ -21,6 +22,7 @@ struct Published {
     encoding: Encoding,
     seq: AtomicU64,
     bus: Arc<dyn FrameSink>,
+    frames: Arc<Frames>,
 }
 
 impl Sink for Published {
@@ -31,6 +33,10 @@ impl Sink for Published {
             Ok(body) => Ok(body.as_ref()),
             Err(failure) => Err(failure.detail.as_str()),
         };
+        // Before its own frame, which tells of them.
+        let beside = result.outcome.as_ref().map(|answer| self.frames.take(&result.call, &answer.body));
+        let beside = beside.unwrap_or_default();
+        let left_to: Vec<&str> = beside.left_to.iter().map(AsRef::as_ref).collect();
         let status = match &result.outcome {
             Ok(answer) => Some(answer.status),
             Err(failure) => failure.status,
@@ -53,6 +59,9 @@ impl Sink for Published {
                 took: u64::try_from(result.took.as_nanos()).unwrap_or(u64::MAX),
                 status,
                 outcome,
+                frames: beside.frames,
+                left_to: &left_to.join(", "),
+                unread: beside.unread.as_deref(),
             },
         );
         self.bus.publish(&mut vec![Outgoing::Frame(frame)]);
@@ -65,13 +74,14 @@ pub fn start(
     plans: &[JobPlan],
     caller: &Arc<dyn Caller>,
     bus: &Arc<dyn FrameSink>,
+    frames: &Arc<Frames>,
     epoch: u64,
     encoding: Encoding,
 ) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     for plan in plans.iter().cloned() {
-        let (seq, bus) = (AtomicU64::new(0), Arc::clone(bus));
-        let sink = Arc::new(Published { job: Arc::clone(&plan.name), epoch, encoding, seq, bus });
+        let (seq, bus, frames) = (AtomicU64::new(0), Arc::clone(bus), Arc::clone(frames));
+        let sink = Arc::new(Published { job: Arc::clone(&plan.name), epoch, encoding, seq, bus, frames });
         jobs.spawn(run(plan, Runner { caller: Arc::clone(caller), sink }));
     }
     jobs

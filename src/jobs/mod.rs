@@ -4,6 +4,7 @@
 //! of a queue (first in, first out), of a stack (last in, first out), or round and round as a ring.
 
 mod bus;
+mod frames;
 mod http;
 mod plan;
 mod result;
@@ -14,6 +15,7 @@ mod tests;
 mod turns;
 
 pub use bus::start;
+pub use frames::{Beside, Frames, SourceOf, Sources};
 pub use http::RestCaller;
 pub use plan::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
 pub use result::{Answer, Failure, TaskResult};
