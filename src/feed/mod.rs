@@ -8,6 +8,7 @@ mod closed;
 mod core;
 mod event;
 mod links;
+mod past;
 mod polled;
 mod report;
 mod stream;
@@ -17,6 +18,7 @@ mod tests;
 use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
+pub use past::Backfill;
 pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
@@ -42,6 +44,8 @@ pub struct FeedSpec {
     pub terminal: TerminalSpec,
     /// Who signs in.
     pub signer: Option<Signer>,
+    /// How much of the past is fetched; in a replay nothing is.
+    pub backfill: Backfill,
 }
 
 /// A feed.
@@ -57,13 +61,15 @@ pub struct Feed {
     replace: Vec<(LinkId, String)>,
     core: Core,
     polled: polled::Polled,
+    past: past::Past,
     next_check: Option<Mono>,
 }
 
 impl Feed {
     /// Opens the sessions that the streams need; at least one.
     pub fn new(venue: &'static VenueDef, mut spec: FeedSpec) -> Self {
-        let mut core = Core::new(spec.discover, spec.silence);
+        let backfill = if spec.discover { Backfill::default() } else { spec.backfill };
+        let mut core = Core::new(spec.discover, spec.silence, backfill);
         let mut routes = Vec::new();
         for stream in std::mem::take(&mut spec.streams) {
             let route = (venue.route_of)(&spec.market, &stream);
@@ -76,9 +82,9 @@ impl Feed {
             routes.push(Route::default());
         }
         let (links, table, overlaps, replace) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let polled = polled::Polled::default();
+        let (polled, past) = (polled::Polled::default(), past::Past::default());
         let mut feed =
-            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, next_check: None };
+            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, past, next_check: None };
         for (at, route) in routes.into_iter().enumerate() {
             feed.open(route, at == 0, None);
         }
@@ -136,6 +142,7 @@ impl Feed {
                 }
             }
             Input::Shutdown => (0..self.links.len()).for_each(|at| self.pass(at, Input::Shutdown, now, out)),
+            Input::Http { id, status, body, .. } if self.past_answered((id, status), body, now, out) => {}
             input => {
                 let Some(at) = self.place(link) else { return };
                 let goes_on = match &input {
@@ -247,6 +254,7 @@ impl Feed {
         if self.next_check.is_some_and(|at| at <= now.mono) {
             self.next_check = Some(now.mono.after(CHECK_EVERY));
             self.core.check(now, out);
+            self.fetch_past(now, out);
         }
     }
 
@@ -393,7 +401,7 @@ impl Feed {
 
     /// State and counters, for operators.
     pub fn report(&self) -> FeedReport {
-        self.core.report()
+        FeedReport { backfilling: self.past.waiting(), ..self.core.report() }
     }
 
     /// What became of every book, for replays.
