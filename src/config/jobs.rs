@@ -358,6 +358,7 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
             (endpoint.path.to_owned(), (endpoint.weight)(&params))
         }
     };
+    let params = endpoint.map_or(params.clone(), |endpoint| endpoint.all_params(params));
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
     let signer = match signer(get, endpoint, &base, around) {
         Ok(signer) => signer,

@@ -8,6 +8,8 @@ mod closed;
 mod core;
 mod event;
 mod links;
+mod past;
+mod polled;
 mod report;
 mod stream;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod tests;
 use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
+pub use past::Backfill;
 pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
@@ -43,6 +46,8 @@ pub struct FeedSpec {
     pub signer: Option<Signer>,
     /// The address for what the user subscribes to in the venue's words.
     pub raw_url: String,
+    /// How much of the past is fetched; in a replay nothing is.
+    pub backfill: Backfill,
 }
 
 /// A feed.
@@ -57,13 +62,16 @@ pub struct Feed {
     /// Connections that a session wants replaced.
     replace: Vec<(LinkId, String)>,
     core: Core,
+    polled: polled::Polled,
+    past: past::Past,
     next_check: Option<Mono>,
 }
 
 impl Feed {
     /// Opens the sessions that the streams need; at least one.
     pub fn new(venue: &'static VenueDef, mut spec: FeedSpec) -> Self {
-        let mut core = Core::new(spec.discover, spec.silence);
+        let backfill = if spec.discover { Backfill::default() } else { spec.backfill };
+        let mut core = Core::new(spec.discover, spec.silence, backfill);
         let mut routes = Vec::new();
         for stream in std::mem::take(&mut spec.streams) {
             let route = venue.route(&spec.market, &stream);
@@ -76,7 +84,9 @@ impl Feed {
             routes.push(Route::default());
         }
         let (links, table, overlaps, replace) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut feed = Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, next_check: None };
+        let (polled, past) = (polled::Polled::default(), past::Past::default());
+        let mut feed =
+            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, past, next_check: None };
         for (at, route) in routes.into_iter().enumerate() {
             feed.open(route, at == 0, None);
         }
@@ -139,6 +149,7 @@ impl Feed {
                 }
             }
             Input::Shutdown => (0..self.links.len()).for_each(|at| self.pass(at, Input::Shutdown, now, out)),
+            Input::Http { id, status, body, .. } if self.past_answered((id, status), body, now, out) => {}
             input => {
                 let Some(at) = self.place(link) else { return };
                 let goes_on = match &input {
@@ -270,6 +281,7 @@ impl Feed {
         if self.next_check.is_some_and(|at| at <= now.mono) {
             self.next_check = Some(now.mono.after(CHECK_EVERY));
             self.core.check(now, out);
+            self.fetch_past(now, out);
         }
     }
 
@@ -404,6 +416,11 @@ impl Feed {
         self.core.book(symbol)
     }
 
+    /// A symbol it has, or has had.
+    pub fn symbol(&self, name: &str) -> Option<&Symbol> {
+        self.core.symbols.get(self.core.symbol_id(name)? as usize).map(|state| &state.symbol)
+    }
+
     /// A symbol's place in the table.
     pub fn symbol_id(&self, name: &str) -> Option<u32> {
         self.core.symbol_id(name)
@@ -411,7 +428,7 @@ impl Feed {
 
     /// State and counters, for operators.
     pub fn report(&self) -> FeedReport {
-        self.core.report()
+        FeedReport { backfilling: self.past.waiting(), ..self.core.report() }
     }
 
     /// What became of every book, for replays.

@@ -24,7 +24,7 @@ mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
@@ -397,11 +397,13 @@ pub struct HttpRequest {
     pub weight: u32,
     /// The stream whose image it is, so that its state can tell that it waits.
     pub stream: Option<StreamId>,
+    /// Whether all calls that are not patient go first: those for the past are.
+    pub patient: bool,
 }
 
 impl HttpRequest {
     /// A call of public data, for no stream's image.
     pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
-        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None }
+        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None, patient: false }
     }
 }

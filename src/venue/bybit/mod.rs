@@ -1,6 +1,7 @@
 //! Bybit v5 public streams: spot, linear, inverse, option
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
+mod calls;
 mod channels;
 mod data;
 mod fast;
@@ -27,7 +28,7 @@ pub const VENUE: VenueDef = VenueDef {
     check_symbol,
     endpoints,
     connect_pause: Duration::ZERO,
-    rest: |_| &[],
+    rest: calls::of,
     open: |spec| Box::new(session::BybitSession::new(spec)),
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
