@@ -19,7 +19,8 @@ use super::ws::{Connection, ConnectionLimits, End, Received};
 use crate::clock;
 use crate::model::{Mono, Stamp};
 use crate::secret::Secret;
-use crate::venue::{KEY_PLACE, LinkId, Route};
+use crate::sign;
+use crate::venue::{KEY_PLACE, LinkId, Route, Signer};
 
 /// What became of dialing.
 pub(super) type Dialed = Result<Socket, ConnectError>;
@@ -31,16 +32,21 @@ pub(super) struct Dialer {
     pub(super) urls: Vec<Arc<str>>,
     pub(super) connects: Arc<ConnectBudget>,
     pub(super) limits: DriverLimits,
+    /// Who signs the opening of a [`Route::RAW`], where its host wants that.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 impl Dialer {
     /// A connection that is dialled at once.
     pub(super) fn line(&self, id: LinkId, route: Route) -> Line {
         let url = self.urls.get(usize::from(route.0)).or(self.urls.first()).cloned().unwrap_or_default();
+        let opener = self.signer.clone().filter(|_| route == Route::RAW);
         Line {
             id,
+            route,
             host: host_of(&url),
-            link: self.dial_after(Duration::ZERO, &url, None),
+            link: self.dial_after(Duration::ZERO, &url, None, opener.clone()),
+            opener,
             url,
             key: None,
             burst: Vec::new(),
@@ -50,7 +56,7 @@ impl Dialer {
     }
 
     /// Dials after a while; an address that is not complete waits for its key.
-    fn dial_after(&self, delay: Duration, url: &Arc<str>, key: Option<&Secret>) -> Link {
+    fn dial_after(&self, delay: Duration, url: &Arc<str>, key: Option<&Secret>, opener: Option<Arc<Signer>>) -> Link {
         let at = clock::now().mono.after(delay);
         let (feed, host) = (Arc::clone(&self.feed), host_of(url));
         let url = match key {
@@ -62,7 +68,10 @@ impl Dialer {
         Link::Dialing(Box::pin(async move {
             sleep_until(clock::instant_of(at)).await;
             connects.acquire(&feed, &host, pause).await;
-            dial(url.reveal(), &limits).await
+            let Some(signer) = opener else { return dial(url.reveal(), &[], &limits).await };
+            let opening = sign::opening(url.reveal(), None, Some(&signer), clock::wall())
+                .map_err(|error| ConnectError::Url(error.to_string()))?;
+            dial(opening.url.reveal(), &opening.headers, &limits).await
         }))
     }
 }
@@ -72,6 +81,9 @@ pub(super) struct Line {
     pub(super) id: LinkId,
     /// What was read and not yet stepped through.
     pub(super) burst: Vec<Received>,
+    route: Route,
+    /// Who signs its opening.
+    opener: Option<Arc<Signer>>,
     /// As it may be shown: without the key.
     url: Arc<str>,
     key: Option<Secret>,
@@ -119,6 +131,10 @@ impl Line {
         }
     }
 
+    pub(super) const fn route(&self) -> Route {
+        self.route
+    }
+
     pub(super) fn host(&self) -> &str {
         &self.host
     }
@@ -131,7 +147,7 @@ impl Line {
     pub(super) fn complete(&mut self, key: Secret, dialer: &Dialer, now: Mono) {
         self.key = Some(key);
         if let Link::Incomplete(at) = self.link {
-            self.link = dialer.dial_after(at.since(now), &self.url, self.key.as_ref());
+            self.link = dialer.dial_after(at.since(now), &self.url, self.key.as_ref(), self.opener.clone());
         }
     }
 
@@ -189,7 +205,7 @@ impl Line {
         if let Some(repeats) = self.repeats.admit(&reason, now.mono) {
             warn!(feed = %dialer.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "cannot connect");
         }
-        self.link = dialer.dial_after(delay, &self.url, self.key.as_ref());
+        self.link = dialer.dial_after(delay, &self.url, self.key.as_ref(), self.opener.clone());
     }
 
     /// Leaves the connection without waiting for it, and dials again after the back-off.
@@ -203,7 +219,7 @@ impl Line {
         }
         self.burst.clear();
         self.key = None;
-        let next = dialer.dial_after(delay, &self.url, None);
+        let next = dialer.dial_after(delay, &self.url, None, self.opener.clone());
         if let Link::Open(connection) = std::mem::replace(&mut self.link, next) {
             // Ends by itself: leaving has a deadline.
             tokio::spawn(async move { connection.leave(&end).await });

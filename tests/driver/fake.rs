@@ -89,7 +89,6 @@ impl Steps for Fake {
             Input::Ask { id, question } => format!("ask {id} {question}"),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
-            Input::Initialize => "initialize".to_owned(),
             Input::Shutdown => "shutdown".to_owned(),
         };
         let link = if self.link == LinkId(0) { String::new() } else { format!("link {} ", self.link.0) };

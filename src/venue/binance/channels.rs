@@ -14,7 +14,7 @@ const PARTIAL: [u16; 3] = [5, 10, 20];
 const INTERVALS: [&str; 15] =
     ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
 /// The day of candles that begins at midnight of UTC+8; spot only.
-const UTC8: &str = "utc8";
+pub(super) const UTC8: &str = "utc8";
 const UTC8_THEIRS: &str = "+08:00";
 
 /// What one of the venue's streams carries.
@@ -167,6 +167,7 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             (word(words).filter(|_| known), "no such interval")
         }
         Channel::Account(kind) => (word(&[""]).filter(|_| has_account(segment, kind)), "spot has no positions"),
+        Channel::Raw => (None, "raw channels are read elsewhere"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };
@@ -237,7 +238,7 @@ pub(super) fn topics(segment: Segment, stream: &Stream) -> Vec<(String, Kind)> {
         (Channel::Candle(interval), "") => named(&format!("kline_{interval}"), Kind::Candle(interval)),
         (Channel::Candle(interval), _) => named(&format!("kline_{interval}@{UTC8_THEIRS}"), Kind::Candle(interval)),
         (Channel::Liquidation, _) => named("forceOrder", Kind::Liquidation),
-        (Channel::Account(_), _) => Vec::new(),
+        (Channel::Account(_) | Channel::Raw, _) => Vec::new(),
     }
 }
 

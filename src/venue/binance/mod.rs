@@ -3,6 +3,8 @@
 //! `https://developers.binance.com/docs/derivatives`, as of 2026-08).
 
 mod account;
+mod answers;
+mod calls;
 mod channels;
 mod data;
 mod endpoints;
@@ -37,7 +39,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of,
     check_symbol,
     endpoints: endpoints::endpoints,
-    rest: |_| &[],
+    rest: calls::of,
     open,
     market_of: market::market_of,
     is_mixed: false,

@@ -368,7 +368,7 @@ impl Session for FlyerSession {
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
-            Input::Image(_) | Input::Initialize | Input::Rpc { .. } | Input::Shutdown => {}
+            Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
             }
