@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+mod jobs;
 mod terminal;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
 use tracing::{info, warn};
@@ -35,6 +36,8 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
 }
@@ -66,6 +69,9 @@ pub enum HttpError {
     /// It is to be signed, and there is nobody to sign it.
     #[error("not asked: it needs an account to sign it; give the feed one (account, or credentials)")]
     NoAccount,
+    /// The client makes no calls.
+    #[error("not asked: this client makes no calls")]
+    Offline,
     /// Nobody waits for the answer any more.
     #[error("not asked: the connection it was for is gone")]
     Left,
@@ -97,9 +103,15 @@ pub enum HttpError {
 #[derive(Clone, Debug, Default)]
 pub struct RestClient {
     client: Arc<OnceLock<Client>>,
+    is_offline: bool,
 }
 
 impl RestClient {
+    /// One that makes no calls, for checks of what is around it.
+    pub fn offline() -> Self {
+        Self { is_offline: true, ..Self::default() }
+    }
+
     /// Waits for this place's turn, then asks for `url` and reads the whole answer within `limit`.
     ///
     /// # Errors
@@ -125,6 +137,9 @@ impl RestClient {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(HttpError::Url(format!("scheme {}", parsed.scheme())));
         }
+        if self.is_offline {
+            return Err(HttpError::Offline);
+        }
         let client = self.client(parsed.scheme() == "https")?;
         let account = Arc::clone(place.account());
         let Ok(_turn) = tokio::time::timeout(WAIT_MAX, place.turn()).await else {
@@ -136,7 +151,8 @@ impl RestClient {
             Some(signer) => signer.sign(request, now_ms)?,
             None => sign::unsigned(&request, now_ms, Compat::Documented)?,
         };
-        match tokio::time::timeout(limit, ask(client, &signed, &host, &account)).await {
+        let request = built(&client, &signed, &parsed)?;
+        match tokio::time::timeout(limit, ask(request, &host, &account)).await {
             Ok(done) => done,
             Err(_) => Err(HttpError::Deadline { host, limit }),
         }
@@ -169,10 +185,11 @@ impl RestClient {
     }
 }
 
-/// The request as it is sent: byte for byte what was signed.
-fn built(client: &Client, signed: &Signed) -> Result<reqwest::RequestBuilder, HttpError> {
+/// The request as it is sent: byte for byte what was signed, and where it was asked to go.
+fn built(client: &Client, signed: &Signed, asked: &Url) -> Result<reqwest::RequestBuilder, HttpError> {
     let url = Url::parse(signed.url.reveal()).map_err(|error| HttpError::Url(error.to_string()))?;
-    if &url[Position::BeforePath..Position::AfterQuery] != signed.target.reveal() {
+    let same = &url[Position::BeforePath..Position::AfterQuery] == signed.target.reveal();
+    if !same || url.origin() != asked.origin() {
         return Err(HttpError::Url("it cannot be sent as it was signed".to_owned()));
     }
     let method = match signed.method {
@@ -191,9 +208,9 @@ fn built(client: &Client, signed: &Signed) -> Result<reqwest::RequestBuilder, Ht
     Ok(request)
 }
 
-async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> Result<Answer, HttpError> {
+async fn ask(request: reqwest::RequestBuilder, host: &str, account: &Account) -> Result<Answer, HttpError> {
     let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
-    let mut response = built(&client, signed)?.send().await.map_err(lost)?;
+    let mut response = request.send().await.map_err(lost)?;
     let status = response.status().as_u16();
     note_used(&response, account);
     let asked = header(&response, "Retry-After").and_then(|value| retry_after(value, clock::wall()));
@@ -202,6 +219,7 @@ async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> 
     if matches!(status, 418 | 429) {
         account.limited();
     }
+    let headers = std::mem::take(response.headers_mut());
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -212,7 +230,7 @@ async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> 
     if let Some(until) = (account.limit().banned_until)(&body).filter(|_| status == 418 || status == 429) {
         obey(host, status, asked, Some(until), account);
     }
-    Ok(Answer { status, body: body.freeze() })
+    Ok(Answer { status, headers, body: body.freeze() })
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

@@ -22,7 +22,9 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
+mod raw;
 mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
@@ -30,4 +32,5 @@ mod script;
 mod security;
 mod set_venue;
 mod sub;
+mod tables;
 mod watcher;

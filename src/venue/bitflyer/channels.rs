@@ -81,7 +81,7 @@ pub(super) fn topics(stream: &Stream) -> Vec<String> {
         Channel::Account(AccountKind::Order) => &[Kind::ChildOrders, Kind::ParentOrders],
         // Positions and balances have no channel: what happens to orders says when they may have changed.
         Channel::Account(_) => &[Kind::ChildOrders],
-        Channel::Candle(_) | Channel::Liquidation => &[],
+        Channel::Candle(_) | Channel::Liquidation | Channel::Raw => &[],
     };
     kinds.iter().map(|kind| kind.of(&stream.symbol)).collect()
 }

@@ -121,9 +121,15 @@ fn check(market: &str, channel: Channel) -> Result<(), String> {
     refused.map_or(Ok(()), |why| Err(format!("{channel} is not available: {why}")))
 }
 
-fn kline(interval: Interval) -> Option<&'static str> {
+/// Bybit's word for an interval.
+pub(super) fn kline(interval: Interval) -> Option<&'static str> {
     let ours = interval.to_string();
     INTERVALS.iter().find(|(_, name)| *name == ours).map(|(theirs, _)| *theirs)
+}
+
+/// The interval that Bybit calls so.
+pub(super) fn interval_of(theirs: &str) -> Option<Interval> {
+    INTERVALS.iter().find(|(known, _)| *known == theirs).and_then(|(_, ours)| Interval::parse(ours))
 }
 
 /// The v5 topic of a stream.
@@ -140,6 +146,7 @@ pub(super) fn name(market: &str, stream: &Stream) -> String {
         Channel::Candle(interval) => format!("kline.{}.{symbol}", kline(interval).unwrap_or("?")),
         Channel::Liquidation => format!("allLiquidation.{symbol}"),
         Channel::Account(kind) => super::account::topic(kind).to_owned(),
+        Channel::Raw => symbol.clone(),
     }
 }
 
@@ -161,8 +168,7 @@ pub(super) fn parse_topic(topic: &str) -> Option<(Channel, &str)> {
         "tickers" => (Channel::Ticker, rest),
         "kline" => {
             let (interval, symbol) = rest.split_once('.')?;
-            let (_, ours) = INTERVALS.iter().find(|(theirs, _)| *theirs == interval)?;
-            (Channel::Candle(Interval::parse(ours)?), symbol)
+            (Channel::Candle(interval_of(interval)?), symbol)
         }
         "allLiquidation" => (Channel::Liquidation, rest),
         _ => return None,

@@ -2,6 +2,7 @@
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
 mod account;
+mod calls;
 mod channels;
 mod data;
 mod fast;
@@ -30,7 +31,7 @@ pub const VENUE: VenueDef = VenueDef {
     check_symbol,
     endpoints,
     connect_pause: Duration::ZERO,
-    rest: |_| &[],
+    rest: calls::of,
     open,
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.

@@ -177,7 +177,7 @@ impl Rest {
     }
 }
 
-fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> Result<T, String> {
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> Result<T, String> {
     match status {
         Some(200) => {}
         Some(status) => return Err(format!("HTTP {status}")),

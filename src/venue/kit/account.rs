@@ -134,12 +134,14 @@ impl Account {
         out.http(request);
     }
 
-    /// Reads the images of all confirmed streams again.
-    pub fn initialize(&mut self, out: &mut dyn Output) {
+    /// Reads the images of all confirmed streams again; false if there is none to read.
+    pub fn initialize(&mut self, out: &mut dyn Output) -> bool {
         let kinds: Vec<_> = self.confirmed.keys().copied().filter(|kind| self.has(*kind)).collect();
+        let mut begun = false;
         for kind in kinds {
-            self.begin(kind, out);
+            begun |= self.begin(kind, out);
         }
+        begun
     }
 
     /// Reads the image of a kind again, if its streams are confirmed: for what no channel tells.

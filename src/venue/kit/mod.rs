@@ -1,11 +1,14 @@
-//! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers, logins and accounts.
+//! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers, REST answers,
+//! intervals of candles, logins and accounts.
 
 pub mod account;
+pub mod answers;
 pub mod budget;
 pub mod fields;
 pub mod heartbeat;
 pub mod images;
 pub mod initial;
+pub mod interval;
 pub mod login;
 pub mod rows;
 pub mod scan;
