@@ -322,6 +322,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -347,11 +349,6 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
-
-    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
-    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
-        false
-    }
 }
 
 /// Where a session's outputs go.
