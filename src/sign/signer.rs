@@ -80,7 +80,7 @@ impl Signer {
     ///
     /// # Errors
     /// It is no JSON object; those of [`Api::sign`].
-    pub fn message(
+    pub fn raw_message(
         &self,
         url: &str,
         as_host: Option<&str>,
