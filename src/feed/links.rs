@@ -93,6 +93,10 @@ impl Output for Intake<'_> {
         self.out.sign_in(self.link, text);
     }
 
+    fn address(&mut self, key: Secret) {
+        self.out.address(self.link, key);
+    }
+
     fn http(&mut self, request: HttpRequest) {
         self.out.http(self.link, request);
     }

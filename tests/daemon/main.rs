@@ -22,6 +22,7 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
 mod raw;
 mod recording;
