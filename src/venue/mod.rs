@@ -17,12 +17,14 @@ mod endpoint;
 pub mod kit;
 pub mod okx;
 pub mod quik;
+mod server_time;
 mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use endpoint::Endpoint;
+pub use server_time::ServerTime;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
@@ -79,6 +81,8 @@ pub struct VenueDef {
     pub silence: Option<Duration>,
     /// How much may be asked of its REST hosts.
     pub rest_limit: fn(market: &str) -> RestLimit,
+    /// How its clock is read, if it refuses signed calls whose time is not its own.
+    pub server_time: Option<ServerTime>,
 }
 
 /// How much may be asked of a venue's REST hosts.

@@ -12,6 +12,7 @@ mod listing;
 mod market;
 mod pulse;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ pub const VENUE: VenueDef = VenueDef {
     // Streams that are usually quiet are asked for; see `pulse`.
     silence: None,
     rest_limit,
+    server_time: Some(server_time::SERVER_TIME),
 };
 
 const MARKETS: &[Market] = &[

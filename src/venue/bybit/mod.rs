@@ -6,6 +6,7 @@ mod data;
 mod fast;
 mod instruments;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -32,6 +33,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
+    server_time: Some(server_time::SERVER_TIME),
     is_mixed: false,
     silence: None,
 };
