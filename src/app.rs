@@ -53,6 +53,8 @@ impl FrameSink for Publisher {
 pub struct Gateway {
     running: Running,
     heartbeat: JoinHandle<()>,
+    /// Turns frames into rows of tables.
+    tables: JoinHandle<()>,
     /// The snapshot socket, then the control socket if there is one.
     doors: Arc<[RequestSocket]>,
     admin: Option<HttpDoor>,
@@ -129,10 +131,11 @@ impl Gateway {
             running.calls.jobs.start(plan.clone(), Origin::Config, Results::Bus)?;
         }
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
+        let tables = tokio::spawn(Arc::clone(running.feeds.tables()).keep_up());
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, doors, admin, state_file, redis, stop_requested };
+        let gateway = Self { running, heartbeat, tables, doors, admin, state_file, redis, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -185,6 +188,7 @@ impl Gateway {
             tasks.iter().for_each(JoinHandle::abort);
         }
         self.heartbeat.abort();
+        self.tables.abort();
         let doors = async {
             for door in self.doors.iter() {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;

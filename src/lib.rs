@@ -2,8 +2,8 @@
 //!
 //! The layers, each of which may use only the ones before it:
 //! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
-//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the
-//! rim: `bus`, `sim`, `io`, `store`, `fetch`, `jobs`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
+//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `table` (keyed rows made of frames, pure),
+//! `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `fetch`, `jobs`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
 
 pub mod app;
 pub mod book;
@@ -27,6 +27,7 @@ pub mod sign;
 pub mod sim;
 pub mod sink;
 pub mod store;
+pub mod table;
 pub mod telemetry;
 pub mod venue;
 pub mod zmtp;

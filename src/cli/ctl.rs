@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::Usage;
 use super::progress::Progress;
+use super::{Usage, ctl_tables};
 use crate::client::{AccessArgs, request_secured};
 use crate::clock;
 use crate::zmtp::ClientSecurity;
@@ -54,6 +54,18 @@ Data:
   topics                             topics whose current frame a joiner gets
   stats                              the bus's counters and subscribers
 
+Tables (ticker, book, bbo, trade, liquidation, candle, order, fill, position, balance, instrument, status):
+  get VENUE.TABLE FIELD=VALUE…       the row of this key, or of as much of it as tells it
+  find VENUE.TABLE [FIELD=VALUE…] [limit=N]
+                                     the rows that have these values
+  sorted VENUE.book symbol=SYMBOL [limit=N]
+                                     a live book, best first
+  wait VENUE.TABLE [FIELD=VALUE…] [after=SEQ epoch=EPOCH]
+                                     whether it changes within the timeout, or has since SEQ
+  watch VENUE.TABLE [FIELD=VALUE…] [after=SEQ epoch=EPOCH] [n=N]
+                                     each change as a line, until stopped or for N lines
+  tables                             which there are, their keys and how many rows they have
+  initialize FEED                    read orders, positions and balances of its account anew
 REST calls (docs/JOBS.md):
   fetch URL [method=POST] [params=JSON] [data=JSON] [account=NAME]
                                      one call, signed by the account that fits its host
@@ -84,6 +96,9 @@ Examples:
   tickbus ctl open extra venue=bybit market=spot publish.book_depth=10
   tickbus ctl subscribe extra channel=book:50,trade symbol=BTCUSDT symbol=ETHUSDT
   tickbus ctl get feed=extra channel=trade symbol=BTCUSDT n=10
+  tickbus ctl find bybit.ticker market=linear
+  tickbus ctl sorted bybit.book market=linear symbol=BTCUSDT limit=5
+  tickbus ctl watch okx.order account=main
   tickbus ctl unsubscribe extra channel=trade symbol=ETHUSDT
   tickbus ctl close extra
   tickbus ctl open mine venue=okx market=spot credentials.key.env=KEY credentials.secret.file=/run/secret
@@ -124,6 +139,9 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
     let body = request(&args)?;
+    if args.op == "watch" {
+        return watch(&args, &security, &body).await;
+    }
     let json = ask(&args, &security, &body).await?;
     super::print(&format!("{json}\n"))?;
     let parsed: Value = serde_json::from_str(&json).unwrap_or_default();
@@ -133,13 +151,40 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints changes as they come, a line each.
+async fn watch(args: &Args, security: &ClientSecurity, body: &str) -> anyhow::Result<ExitCode> {
+    let mut request: Map<String, Value> = serde_json::from_str(body)?;
+    let mut left = request.remove("n").and_then(|count| count.as_u64());
+    while left != Some(0) {
+        let answer = ask(args, security, &Value::Object(request.clone()).to_string()).await?;
+        let mut step = ctl_tables::step(&answer)?;
+        if step.lost {
+            tracing::warn!("Changes were lost; those that follow are from now on");
+        }
+        if let Some(left) = &mut left {
+            step.lines.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= step.lines.len() as u64;
+        }
+        if !ctl_tables::print(&step.lines)? {
+            break;
+        }
+        if let Value::Object(place) = step.place {
+            request.extend(place);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The request's text, with who asks.
 fn request(args: &Args) -> anyhow::Result<String> {
-    let mut fields = fields(&args.op, &args.args)?;
+    let mut fields = match ctl_tables::is_about_a_table(&args.op, &args.args) {
+        true => ctl_tables::fields(&args.op, &args.args)?,
+        false => fields(&args.op, &args.args)?,
+    };
     if OF_STREAMS.contains(&args.op.as_str()) {
         fields.entry("client").or_insert_with(|| args.client.clone().into());
     }
-    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "job_next" | "job_run") {
+    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch" | "job_next" | "job_run") {
         // So that the gateway's answer, even that there is none of the venue, comes before we stop waiting for it.
         let within = (args.timeout * 800).min(30_000);
         fields.entry("within_ms").or_insert_with(|| within.into());

@@ -15,6 +15,7 @@ pub mod check;
 pub mod completions;
 mod config_args;
 pub mod ctl;
+mod ctl_tables;
 pub mod demo;
 pub mod fetch;
 pub mod job;

@@ -16,7 +16,7 @@ use super::problem::{Findings, member, quoted};
 use super::secret::{Environment, SecretSource};
 use crate::secret::Secret;
 use crate::sign::{self, Api, Credentials, Signer};
-use crate::venue::{Endpoints, VenueDef};
+use crate::venue::{Endpoints, VenueDef, other};
 
 /// The environment variable that names a file of API keys, as topgun and pybotters know it.
 const APIS_VARIABLE: &str = "PYBOTTERS_APIS";
@@ -104,7 +104,7 @@ impl Accounts {
     /// There is none of that name, it is of another venue or for other hosts, or it cannot be used: with what to do.
     pub fn of_venue(&self, name: &str, venue: &VenueDef, rest_url: &str) -> Result<Signer, String> {
         let account = self.known(name)?;
-        if account.api.venue != venue.id {
+        if account.api.venue != venue.id && venue.id != other::VENUE.id {
             let KnownAccount { name, api, .. } = account;
             return Err(format!("the account {name} is of {}, whose keys {} does not know", api.name, venue.id));
         }
@@ -116,11 +116,11 @@ impl Accounts {
         &self,
         name: Option<&str>,
         venue: &VenueDef,
-        rest_url: &str,
+        endpoints: &Endpoints,
         path: &str,
         findings: &mut Findings,
     ) -> Option<Signer> {
-        match self.of_venue(name?, venue, rest_url) {
+        match self.of_venue(name?, venue, signed_address(endpoints)) {
             Ok(signer) => Some(signer),
             Err(why) => {
                 findings.add(path, why);
@@ -162,9 +162,16 @@ impl KnownAccount {
 /// The venue has no signed access, or the credentials do not fit.
 pub(super) fn nameless(venue: &VenueDef, endpoints: &Endpoints, credentials: Credentials) -> Result<Signer, String> {
     let url = endpoints.urls.first().map_or("", String::as_str);
-    let api = sign::for_venue(venue.id, url, &endpoints.rest_url)
-        .ok_or_else(|| format!("{} signs nothing, so that credentials are of no use", venue.id))?;
-    Signer::new(NAMELESS, api, credentials, &endpoints.rest_url).map_err(|error| error.to_string())
+    let own = (venue.id != other::VENUE.id).then_some(venue.id);
+    let api = sign::for_venue(own, url, &endpoints.rest_url)
+        .ok_or_else(|| format!("nothing is signed for {} here, so that credentials are of no use", venue.id))?;
+    Signer::new(NAMELESS, api, credentials, signed_address(endpoints)).map_err(|error| error.to_string())
+}
+
+/// Where an account signs: at the REST address, if there is one.
+fn signed_address(endpoints: &Endpoints) -> &str {
+    let url = || endpoints.urls.first().map_or("", String::as_str);
+    if endpoints.rest_url.is_empty() { url() } else { &endpoints.rest_url }
 }
 
 /// Reads all accounts. What is wrong with one makes it unusable, which matters to what uses it; only what can be no

@@ -10,7 +10,7 @@ use super::schema::{Bind, Settings};
 use super::secret::Environment;
 use super::{Config, FeedPlan, accounts, jobs, streams};
 use crate::bus::Endpoint;
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::venue::VenueDef;
 
 /// A token shorter than this, in bytes, had better be longer.
@@ -157,12 +157,14 @@ fn check_socket(
 type Owners = BTreeMap<(&'static str, Arc<str>, String), String>;
 
 /// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
-/// would have two sources and two sequences. So would an account's topics, which are of no market.
+/// would have two sources and two sequences. So would an account's topics, which are of no market,
+/// and what is published untouched.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
     let mut clashes: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     for (Stream { symbol, channel, .. }, entry) in plan.streams.iter().zip(entries) {
         let (market, name) = match channel.has_symbol() {
             true => (Arc::clone(&plan.market), symbol.clone()),
+            false if *channel == Channel::Raw => (Arc::clone(&plan.market), channel.to_string()),
             false => (Arc::from(""), channel.to_string()),
         };
         let owner = owners.entry((plan.venue.id, market, name.clone())).or_insert_with(|| plan.name.clone());

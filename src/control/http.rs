@@ -212,6 +212,7 @@ async fn readings(shown: &Shown) -> Readings {
         store: feed.store.stats(),
         report,
     });
+    let tables = running.feeds.tables().venues().into_iter().flat_map(|venue| venue.reports());
     let counted = &shown.counted;
     let (denied, limited) = counted.guard.refused();
     Readings {
@@ -223,6 +224,7 @@ async fn readings(shown: &Shown) -> Readings {
         bus: running.publisher.stats(),
         sockets: counted.sockets.iter().map(|socket| (socket.name, socket.server.stats())).collect(),
         feeds: feeds.collect(),
+        tables: tables.filter(|table| table.in_use).collect(),
         admin_refused: shown.refused.load(Ordering::Relaxed),
         control_denied: denied,
         control_limited: limited,

@@ -27,6 +27,10 @@ pub(super) enum Code {
     Rejected,
     /// There is nothing of that kind now.
     NotFound,
+    /// The book is there, but not live.
+    NotLive,
+    /// What happened since is not known any more.
+    Reread,
     /// Feeds of this kind cannot do that.
     Unsupported,
     /// A feed does not answer.
@@ -51,6 +55,8 @@ impl Code {
             Self::Conflict => "conflict",
             Self::Rejected => "rejected",
             Self::NotFound => "not_found",
+            Self::NotLive => "not_live",
+            Self::Reread => "reread",
             Self::Unsupported => "unsupported",
             Self::Timeout => "timeout",
             Self::Denied => "denied",

@@ -257,6 +257,8 @@ pub enum Event<'a> {
     Instrument(&'a Instrument),
     /// Something to be handed on as it is; of the feed as a whole.
     Raw(&'a RawEvent<'a>),
+    /// A whole message, to be published without a change.
+    Untouched(&'a [u8]),
     /// A row of an account; of the feed as a whole.
     Account(&'a AccountUpdate<'a>),
 }

@@ -117,7 +117,7 @@ impl Output for Intake<'_> {
 
     fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
         // A session of a replay has the messages of all connections.
-        let route = (self.venue.route_of)(self.market, &stream);
+        let route = self.venue.route(self.market, &stream);
         self.core.add(stream, route)
     }
 

@@ -21,7 +21,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Input, LinkId, Route, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, RawSession, Route, Session, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -41,6 +41,8 @@ pub struct FeedSpec {
     pub terminal: TerminalSpec,
     /// Who signs in.
     pub signer: Option<Signer>,
+    /// The address for what the user subscribes to in the venue's words.
+    pub raw_url: String,
 }
 
 /// A feed.
@@ -64,7 +66,7 @@ impl Feed {
         let mut core = Core::new(spec.discover, spec.silence);
         let mut routes = Vec::new();
         for stream in std::mem::take(&mut spec.streams) {
-            let route = (venue.route_of)(&spec.market, &stream);
+            let route = venue.route(&spec.market, &stream);
             routes.push(route);
             core.add(stream, route);
         }
@@ -84,7 +86,7 @@ impl Feed {
     /// Opens a session for this route; its driver sees it in [`Self::links`].
     fn open(&mut self, route: Route, leads: bool, replaces: Option<LinkId>) {
         let streams = self.core.streams_of(route).map(|(id, state)| (id, state.stream.clone())).collect();
-        let session = (self.venue.open)(SessionSpec {
+        let spec = SessionSpec {
             market: self.spec.market.clone(),
             route,
             leads,
@@ -92,7 +94,12 @@ impl Feed {
             discover: self.spec.discover,
             terminal: self.spec.terminal.clone(),
             signer: self.spec.signer.clone(),
-        });
+            raw_url: self.spec.raw_url.clone(),
+        };
+        let session = match route {
+            Route::RAW => Box::new(RawSession::new(self.venue, spec)),
+            _ => (self.venue.open)(spec),
+        };
         let id = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
         self.links.push(Link { id, route, leads, session, connected: false, replaces });
@@ -164,15 +171,35 @@ impl Feed {
     /// Hands an input to one connection's session.
     #[inline]
     fn pass(&mut self, at: usize, input: Input<'_>, now: Stamp, out: &mut dyn FeedOutput) {
+        self.with_session(at, now, out, |session, intake| session.handle(input, now, intake));
+    }
+
+    #[inline]
+    fn with_session<T>(
+        &mut self,
+        at: usize,
+        now: Stamp,
+        out: &mut dyn FeedOutput,
+        tell: impl FnOnce(&mut dyn Session, &mut Intake<'_>) -> T,
+    ) -> Option<T> {
         let Self { venue, spec, links, overlaps, replace, core, .. } = self;
-        let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
+        let Link { id, route, session, .. } = links.get_mut(at)?;
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
-        session.handle(
-            input,
-            now,
-            &mut Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out },
-        );
+        let mut intake = Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out };
+        Some(tell(&mut **session, &mut intake))
+    }
+
+    /// Has every session read the state of its account anew; false if none of them can now.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let mut begun = false;
+        for at in 0..self.links.len() {
+            let asked = self.with_session(at, now, out, |session, intake| session.initialize(now, intake));
+            begun |= asked == Some(true);
+        }
+        self.obey(now, out);
+        self.tell(now, out);
+        begun
     }
 
     /// A connection is open. A successor changes no state: what is live stays so.
@@ -307,7 +334,7 @@ impl Feed {
             }
             return Ok((id, self.core.is_confirmed(id)));
         }
-        let route = (self.venue.route_of)(&self.spec.market, stream);
+        let route = self.venue.route(&self.spec.market, stream);
         let id = self.core.add(stream.clone(), route).ok_or("the feed has as many streams as it may have")?;
         self.core.begin(id, now, out);
         if self.links.iter().any(|link| link.route == route) {

@@ -142,7 +142,7 @@ impl StreamState {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
             Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
-            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) => None,
+            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw => None,
         }
     }
 

@@ -162,6 +162,7 @@ impl Encoder {
             Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
             Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
+            Event::Untouched(message) => out.push(Outgoing::Frame(self.untouched(message))),
             Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
             Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
             Event::Link { connected } => self.link = Some(connected),

@@ -27,6 +27,11 @@ pub enum Command {
         /// False if there is no such book.
         reply: oneshot::Sender<bool>,
     },
+    /// Read the state of the account anew: orders, positions, balances.
+    Initialize {
+        /// Whether that was begun: false where the session cannot, or is not signed in.
+        reply: oneshot::Sender<bool>,
+    },
     /// Put a question to the venue's session.
     Ask {
         /// JSON text: the request as it was asked.
@@ -102,6 +107,7 @@ pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkRep
     match command {
         Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic))),
         Command::Resync { symbol, reply } => drop(reply.send(steps.resync(&symbol, now))),
+        Command::Initialize { reply } => drop(reply.send(steps.initialize(now))),
         Command::Report { reply } => {
             drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));
         }

@@ -30,7 +30,7 @@ use crate::bus::Outgoing;
 use crate::clock;
 use crate::model::{Mono, Stamp, StreamId};
 use crate::sign::{Request, Signer};
-use crate::venue::{HttpRequest, Input, LinkId};
+use crate::venue::{HttpRequest, Input, LinkId, Route};
 
 /// All limits of one feed's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,14 +146,15 @@ impl<P: Steps> Driver<P> {
             limits,
         } = parts;
         let urls = urls.into_iter().map(Arc::from).collect();
+        let signer = signer.map(Arc::new);
         Self {
-            dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits },
+            dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits, signer: signer.clone() },
             engine: Engine::new(feed, pipeline, sink, commands, tap),
             lines: Vec::new(),
             rest_url,
             rest,
             account,
-            signer: signer.map(Arc::new),
+            signer,
             calls: FuturesUnordered::new(),
             waiting: Vec::new(),
             tell_at: None,
@@ -254,12 +255,15 @@ impl<P: Steps> Driver<P> {
     fn take_burst(&mut self, at: usize, now: Stamp) -> Option<End> {
         let line = self.lines.get_mut(at)?;
         let (link, burst) = (line.id, std::mem::take(&mut line.burst));
+        let is_recorded = self.is_recorded(at);
         for message in &burst {
             let (kind, input) = match message {
                 Received::Text(text) => (Kind::Ws, Input::Text(text.as_bytes())),
                 Received::Binary(data) => (Kind::Binary, Input::Binary(data)),
             };
-            self.engine.tap(kind, now, None, || message.bytes());
+            if is_recorded {
+                self.engine.tap(kind, now, None, || message.bytes());
+            }
             self.engine.step_on(link, input, now);
             if let Some(reason) = self.asked_to_leave(link) {
                 return Some(End::Asked(reason));
@@ -273,6 +277,13 @@ impl<P: Steps> Driver<P> {
             line.good_data(now.mono);
         }
         None
+    }
+
+    /// Whether what goes over a connection is recorded: what is published untouched beside a venue's own protocol would be
+    /// read as part of that when it is played.
+    fn is_recorded(&self, at: usize) -> bool {
+        let is_raw = self.lines.get(at).is_some_and(|line| line.route() == Route::RAW);
+        !is_raw || self.engine.pipeline.links().iter().all(|(_, route)| *route == Route::RAW)
     }
 
     /// Why the pipeline wants this connection closed, if it does.
@@ -306,6 +317,7 @@ impl<P: Steps> Driver<P> {
 
     /// Hands a connection what the pipeline wants sent over it, and looks after it; `Some` when it is over.
     fn serve(&mut self, at: usize, now: Stamp) -> Option<End> {
+        let is_recorded = self.is_recorded(at);
         let line = self.lines.get_mut(at)?;
         let link = line.id;
         let connection = line.connection()?;
@@ -317,7 +329,9 @@ impl<P: Steps> Driver<P> {
         }
         let own: Vec<_> = outbox.sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
         for text in own {
-            self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
+            if is_recorded {
+                self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
+            }
             if let Err(end) = connection.send(text, now.mono) {
                 return Some(end);
             }
@@ -391,6 +405,7 @@ impl<P: Steps> Driver<P> {
     }
 
     fn dialed(&mut self, at: usize, dialed: Dialed, now: Stamp) {
+        let is_recorded = self.is_recorded(at);
         let Some(line) = self.lines.get_mut(at) else { return };
         match dialed {
             Ok(socket) => {
@@ -398,7 +413,9 @@ impl<P: Steps> Driver<P> {
                 line.opened(socket, self.dialer.limits.connection, now.mono);
                 let (link, url) = (line.id, line.url());
                 self.engine.link_report.connects += 1;
-                self.engine.tap(Kind::Connect, now, Some(&url), Bytes::new);
+                if is_recorded {
+                    self.engine.tap(Kind::Connect, now, Some(&url), Bytes::new);
+                }
                 self.note_links(now);
                 self.engine.step_on(link, Input::Connected, now);
             }

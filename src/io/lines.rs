@@ -17,7 +17,8 @@ use super::repeats::Repeats;
 use super::ws::{Connection, ConnectionLimits, End, Received};
 use crate::clock;
 use crate::model::{Mono, Stamp};
-use crate::venue::{LinkId, Route};
+use crate::sign;
+use crate::venue::{LinkId, Route, Signer};
 
 /// What became of dialing.
 pub(super) type Dialed = Result<Socket, ConnectError>;
@@ -29,16 +30,21 @@ pub(super) struct Dialer {
     pub(super) urls: Vec<Arc<str>>,
     pub(super) connects: Arc<ConnectBudget>,
     pub(super) limits: DriverLimits,
+    /// Who signs the opening of a [`Route::RAW`], where its host wants that.
+    pub(super) signer: Option<Arc<Signer>>,
 }
 
 impl Dialer {
     /// A connection that is dialled at once.
     pub(super) fn line(&self, id: LinkId, route: Route) -> Line {
         let url = self.urls.get(usize::from(route.0)).or(self.urls.first()).cloned().unwrap_or_default();
+        let opener = self.signer.clone().filter(|_| route == Route::RAW);
         Line {
             id,
+            route,
             host: host_of(&url),
-            link: self.dial_after(Duration::ZERO, &url),
+            link: self.dial_after(Duration::ZERO, &url, opener.clone()),
+            opener,
             url,
             burst: Vec::new(),
             backoff: Backoff::new(self.limits.backoff),
@@ -46,14 +52,17 @@ impl Dialer {
         }
     }
 
-    fn dial_after(&self, delay: Duration, url: &Arc<str>) -> Link {
+    fn dial_after(&self, delay: Duration, url: &Arc<str>, opener: Option<Arc<Signer>>) -> Link {
         let at = clock::now().mono.after(delay);
         let (feed, url) = (Arc::clone(&self.feed), Arc::clone(url));
         let (connects, limits, pause) = (Arc::clone(&self.connects), self.limits.dial, self.limits.connect_pause);
         Link::Dialing(Box::pin(async move {
             sleep_until(clock::instant_of(at)).await;
             connects.acquire(&feed, &host_of(&url), pause).await;
-            dial(&url, &limits).await
+            let Some(signer) = opener else { return dial(&url, &[], &limits).await };
+            let opening = sign::opening(&url, None, Some(&signer), clock::wall())
+                .map_err(|error| ConnectError::Url(error.to_string()))?;
+            dial(opening.url.reveal(), &opening.headers, &limits).await
         }))
     }
 }
@@ -63,6 +72,9 @@ pub(super) struct Line {
     pub(super) id: LinkId,
     /// What was read and not yet stepped through.
     pub(super) burst: Vec<Received>,
+    route: Route,
+    /// Who signs its opening.
+    opener: Option<Arc<Signer>>,
     url: Arc<str>,
     host: String,
     link: Link,
@@ -103,6 +115,10 @@ impl Line {
             Link::Dialing(dialing) => Event::Dialed(dialing.await),
             Link::Open(connection) => Event::Read(connection.read(&mut self.burst).await),
         }
+    }
+
+    pub(super) const fn route(&self) -> Route {
+        self.route
     }
 
     pub(super) fn host(&self) -> &str {
@@ -152,7 +168,7 @@ impl Line {
         if let Some(repeats) = self.repeats.admit(&reason, now.mono) {
             warn!(feed = %dialer.feed, host = self.host, reason, delay_ms = millis(delay), repeats, "cannot connect");
         }
-        self.link = dialer.dial_after(delay, &self.url);
+        self.link = dialer.dial_after(delay, &self.url, self.opener.clone());
     }
 
     /// Leaves the connection without waiting for it, and dials again after the back-off.
@@ -165,7 +181,9 @@ impl Line {
             None => debug!(feed = %dialer.feed, host = self.host, reason, "disconnected"),
         }
         self.burst.clear();
-        if let Link::Open(connection) = std::mem::replace(&mut self.link, dialer.dial_after(delay, &self.url)) {
+        if let Link::Open(connection) =
+            std::mem::replace(&mut self.link, dialer.dial_after(delay, &self.url, self.opener.clone()))
+        {
             // Ends by itself: leaving has a deadline.
             tokio::spawn(async move { connection.leave(&end).await });
         }

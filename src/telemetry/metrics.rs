@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store,
+    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
     Terminal, TerminalHost, Version,
 };
 use super::process::Process;
@@ -18,6 +18,7 @@ use crate::io::terminal::{EventsReport, HostReport, PoolReport};
 use crate::jobs::JobReport;
 use crate::sink::redis::SinkReport;
 use crate::store::StoreStats;
+use crate::store::tables::TableReport;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,6 +34,8 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The tables that are in use.
+    pub tables: Vec<TableReport>,
     /// The budgets of REST calls.
     pub budgets: Vec<AccountReport>,
     /// Hosts whose clock was measured, and milliseconds that it is ahead of ours.
@@ -106,6 +109,8 @@ enum Source {
     Answers,
     /// One value of each feed's store.
     Store(fn(&StoreStats) -> u64),
+    /// One value a table.
+    Table(fn(&TableReport) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
@@ -135,6 +140,7 @@ impl Source {
             RequestRefused => &["socket", "reason"],
             Redis(_) => &["sink"],
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
             Clock => &["host"],
             Job(_) => &["job"],
@@ -191,6 +197,11 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
     metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
     metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
+    metric("tickbus_table_rows", Gauge, Table(|t| t.stats.rows as u64), "Rows of a table that is in use."),
+    metric("tickbus_table_bytes", Gauge, Table(|t| t.stats.bytes as u64), "Bytes that the rows of a table take."),
+    metric("tickbus_table_evicted_rows_total", Counter, Table(|t| t.stats.evicted), "Rows that went because newer ones of their symbol needed the room."),
+    metric("tickbus_table_skipped_frames_total", Counter, Table(|t| t.stats.skipped), "Frames that a table could not take."),
+    metric("tickbus_table_rebuilds_total", Counter, Table(|t| t.rebuilds), "Times a table was made anew because frames came faster than they became rows."),
     metric("tickbus_rest_limit_weight", Gauge, Rest(|a| a.limit), "Weight of REST calls that may leave in a minute."),
     metric("tickbus_rest_used_weight", Gauge, Rest(|a| a.used), "Weight of REST calls that left in the last minute, with what others are known to have used of the same address."),
     metric("tickbus_rest_waiting_calls", Gauge, Rest(|a| a.waiting), "REST calls that wait for the budget."),
@@ -310,6 +321,9 @@ impl Metric {
             Answers | Store(_) | Feed(_) | Events(_) | Book => {
                 readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
             }
+            Table(read) => readings.tables.iter().for_each(|table| {
+                sample(&[table.venue, table.kind.as_str()], read(table) as f64);
+            }),
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
             Clock => readings.clocks.iter().for_each(|(host, ms)| sample(&[host], *ms as f64 / 1e3)),
             Job(read) => readings.jobs.iter().for_each(|job| sample(&[&job.name], read(job) as f64)),

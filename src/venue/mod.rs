@@ -16,7 +16,9 @@ mod bybit_v2;
 mod endpoint;
 pub mod kit;
 pub mod okx;
+pub mod other;
 pub mod quik;
+mod raw;
 mod server_time;
 mod terminal;
 mod update;
@@ -24,6 +26,7 @@ mod update;
 pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use endpoint::Endpoint;
+pub use raw::RawSession;
 pub use server_time::ServerTime;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
@@ -32,7 +35,7 @@ pub use update::{
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
 pub const VENUES: &[&VenueDef] =
-    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
+    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &other::VENUE, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -120,6 +123,11 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route(pub u8);
 
+impl Route {
+    /// A connection of its own to the first address, for what the user subscribes to in the venue's words.
+    pub const RAW: Self = Self(u8::MAX);
+}
+
 /// [`VenueDef::route_of`] of venues with one address for everything.
 pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
     Route(0)
@@ -130,7 +138,32 @@ pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
 
+/// What an entry of `channels` begins with that is a subscription in the venue's own words.
+const RAW_PREFIX: &str = "raw:";
+/// The longest such subscription, in bytes: more than any venue takes.
+const RAW_MAX: usize = 64 * 1024;
+
 impl VenueDef {
+    /// Which connection a stream is reached over.
+    pub fn route(&self, market: &str, stream: &Stream) -> Route {
+        if stream.channel == Channel::Raw { Route::RAW } else { (self.route_of)(market, stream) }
+    }
+
+    /// Reads one entry of a feed's `channels`.
+    ///
+    /// # Errors
+    /// What is wrong and what is allowed, as one sentence without the config path.
+    pub fn channel(&self, market: &str, text: &str) -> Result<ChannelSpec, String> {
+        match text.strip_prefix(RAW_PREFIX).filter(|_| self.transport == Transport::WebSocket) {
+            None => (self.parse_channel)(market, text),
+            Some(words) if words.trim().is_empty() => {
+                Err("raw: needs the text that is sent to subscribe, such as raw:{\"op\":\"subscribe\",…}".to_owned())
+            }
+            Some(words) if words.len() > RAW_MAX => Err(format!("a raw subscription has at most {RAW_MAX} bytes")),
+            Some(words) => Ok(ChannelSpec { symbols: vec![words.to_owned()], ..ChannelSpec::of(Channel::Raw) }),
+        }
+    }
+
     /// Checks the name of a market.
     ///
     /// # Errors
@@ -230,6 +263,8 @@ pub struct SessionSpec {
     pub streams: Vec<(StreamId, Stream)>,
     /// Who signs in, where the config says so.
     pub signer: Option<Signer>,
+    /// The address a [`Route::RAW`] leads to.
+    pub raw_url: String,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
     /// Settings of a terminal's feed; the default for all others.
@@ -316,6 +351,11 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
+
+    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
+    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
+        false
+    }
 }
 
 /// Where a session's outputs go.

@@ -109,6 +109,6 @@ mod tests {
             }
         }
         let without: Vec<_> = VENUES.iter().filter(|venue| venue.server_time.is_none()).map(|venue| venue.id).collect();
-        assert_eq!(without, ["bitflyer", "quik"]);
+        assert_eq!(without, ["bitflyer", "other", "quik"]);
     }
 }

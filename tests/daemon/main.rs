@@ -22,6 +22,7 @@ mod live;
 mod okx;
 mod operating;
 mod python;
+mod raw;
 mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
@@ -29,4 +30,5 @@ mod script;
 mod security;
 mod set_venue;
 mod sub;
+mod tables;
 mod watcher;

@@ -158,7 +158,7 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
             (word(words).filter(|_| known), "no such interval")
         }
-        Channel::Account(_) => (None, "accounts are not read here"),
+        Channel::Account(_) | Channel::Raw => (None, "accounts are not read here"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };
@@ -229,7 +229,7 @@ pub(super) fn topics(segment: Segment, stream: &Stream) -> Vec<(String, Kind)> {
         (Channel::Candle(interval), "") => named(&format!("kline_{interval}"), Kind::Candle(interval)),
         (Channel::Candle(interval), _) => named(&format!("kline_{interval}@{UTC8_THEIRS}"), Kind::Candle(interval)),
         (Channel::Liquidation, _) => named("forceOrder", Kind::Liquidation),
-        (Channel::Account(_), _) => Vec::new(),
+        (Channel::Account(_) | Channel::Raw, _) => Vec::new(),
     }
 }
 

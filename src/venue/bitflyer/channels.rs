@@ -62,7 +62,7 @@ pub(super) fn topics(stream: &Stream) -> Vec<String> {
         Channel::Book(_) | Channel::Bbo => &[Kind::Whole, Kind::Changes, Kind::Ticker],
         Channel::Trade => &[Kind::Trades],
         Channel::Ticker => &[Kind::Ticker],
-        Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) => &[],
+        Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw => &[],
     };
     kinds.iter().map(|kind| kind.of(&stream.symbol)).collect()
 }

@@ -131,6 +131,7 @@ pub(super) fn name(market: &str, stream: &Stream) -> String {
         Channel::Candle(interval) => format!("kline.{}.{symbol}", kline(interval).unwrap_or("?")),
         Channel::Liquidation => format!("allLiquidation.{symbol}"),
         Channel::Account(kind) => kind.as_str().to_owned(),
+        Channel::Raw => symbol.clone(),
     }
 }
 

@@ -134,7 +134,7 @@ impl BybitSession {
             Channel::Ticker => self.ticker_data(place, envelope, clocks, out),
             Channel::Candle(_) => self.candle_data(place, envelope, clocks, out),
             Channel::Liquidation => self.liquidation_data(place, envelope, clocks, out),
-            Channel::Account(_) => Ok(()),
+            Channel::Account(_) | Channel::Raw => Ok(()),
         }
     }
 

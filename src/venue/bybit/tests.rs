@@ -68,6 +68,7 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::WantsImage { stream, rule } => format!("wants image {} by {rule:?}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
         Update::Terminal(state) => format!("terminal {state:?}"),
+        Update::Untouched(message) => format!("untouched {}", String::from_utf8_lossy(message)),
         Update::Raw(event) => format!("raw {}", event.name),
         Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
         Update::Account(row) => {
