@@ -27,16 +27,16 @@ use crate::control::{
 };
 use crate::feed::State;
 use crate::fetch::Fetcher;
-use crate::frame::{Encoding, Heartbeat, heartbeat};
+use crate::frame::{Encoding, Heartbeat, LastSeq, heartbeat};
 use crate::io::FrameSink;
 use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
-use crate::jobs::{Caller, Desk, Origin, RestCaller, Results};
+use crate::jobs::{Caller, Desk, Frames, Origin, RestCaller, Results, Sources};
 use crate::sink::redis::{Commands, RedisSink};
-use crate::store::StoreLimits;
+use crate::store::{Keeping, StoreLimits};
 use crate::telemetry::process::raise_open_files;
 
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
@@ -83,11 +83,13 @@ impl Gateway {
             Arc::clone(&rest_budget),
             tap,
         ));
-        let calls = calls(config, &rest, &rest_budget, publisher.clone(), epoch);
+        let feeds = Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone()));
+        let frames = job_frames(config, &publisher, &feeds, epoch);
+        let calls = calls(config, &rest, &rest_budget, publisher.clone(), frames, epoch);
         let running = Running {
             epoch,
             publisher,
-            feeds: Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone())),
+            feeds,
             applied: Arc::new(tokio::sync::Mutex::new(Applied {
                 settings: config.settings.clone(),
                 source: config.source.clone(),
@@ -278,11 +280,27 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
 }
 
 /// What makes REST calls for clients, and the jobs, none of which runs yet.
-fn calls(config: &Config, rest: &RestClient, budget: &Arc<RestBudget>, publisher: Publisher, epoch: u64) -> Calls {
+fn calls(
+    config: &Config,
+    rest: &RestClient,
+    budget: &Arc<RestBudget>,
+    publisher: Publisher,
+    frames: Arc<Frames>,
+    epoch: u64,
+) -> Calls {
     let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest.clone(), Arc::clone(budget)));
-    let jobs = Desk::new(caller, Arc::new(publisher), epoch, encoding(config.bus.encoding));
+    let jobs = Desk::new(caller, Arc::new(publisher), frames, epoch, encoding(config.bus.encoding));
     let fetcher = Fetcher::new(rest.clone(), Arc::clone(budget), config.accounts.clone());
     Calls::new(Arc::new(fetcher), config.fetch.clone(), Arc::new(jobs))
+}
+
+/// The normal frames of jobs, which go on after whatever was published of their topics.
+fn job_frames(config: &Config, publisher: &Publisher, feeds: &Arc<Registry>, epoch: u64) -> Arc<Frames> {
+    let known = publisher.clone();
+    let last_seq = LastSeq::new(move |topic| known.last_seq(topic), 0);
+    let sink = Arc::new(Keeping { store: Arc::clone(feeds.store_of_jobs()), sink: publisher.clone() });
+    let sources: Arc<dyn Sources> = Arc::clone(feeds) as _;
+    Arc::new(Frames::new(epoch, encoding(config.bus.encoding), last_seq, sources, sink))
 }
 
 /// The Redis sink, if the config has one.

@@ -14,10 +14,11 @@ use tickbus::control::{
     Applied, Calls, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
 };
 use tickbus::fetch::{Allowed, Fetcher};
-use tickbus::frame::{Encoding, Frame};
+use tickbus::frame::{Encoding, Frame, LastSeq};
+use tickbus::io::FrameSink;
 use tickbus::io::command::{Answered, Command, DriverReport};
 use tickbus::io::http::RestClient;
-use tickbus::jobs::{Desk, RestCaller};
+use tickbus::jobs::{Desk, Frames, RestCaller, Sources};
 use tickbus::model::Mono;
 use tickbus::pipeline::Settled;
 use tickbus::sink::redis::Commands as _;
@@ -77,7 +78,10 @@ impl Plane {
         feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
         let caller = Arc::new(RestCaller::new(RestClient::offline(), Arc::default()));
-        let desk = Desk::new(caller, Arc::new(publisher.clone()), 1, Encoding::Json);
+        let bus: Arc<dyn FrameSink> = Arc::new(publisher.clone());
+        let sources: Arc<dyn Sources> = Arc::clone(&feeds) as _;
+        let frames = Frames::new(1, Encoding::Json, LastSeq::new(|_| 0, 0), sources, Arc::clone(&bus));
+        let desk = Desk::new(caller, bus, Arc::new(frames), 1, Encoding::Json);
         let fetcher = Fetcher::new(RestClient::offline(), Arc::default(), Accounts::default());
         let running = Running {
             epoch: 1,

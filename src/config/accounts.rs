@@ -161,7 +161,8 @@ impl KnownAccount {
 /// # Errors
 /// The venue has no signed access, or the credentials do not fit.
 pub(super) fn nameless(venue: &VenueDef, endpoints: &Endpoints, credentials: Credentials) -> Result<Signer, String> {
-    let url = endpoints.urls.first().map_or("", String::as_str);
+    // The account's address is behind those that need none.
+    let url = endpoints.urls.last().map_or("", String::as_str);
     let own = (venue.id != other::VENUE.id).then_some(venue.id);
     let api = sign::for_venue(own, url, &endpoints.rest_url)
         .ok_or_else(|| format!("nothing is signed for {} here, so that credentials are of no use", venue.id))?;

@@ -358,6 +358,7 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
             (endpoint.path.to_owned(), (endpoint.weight)(&params))
         }
     };
+    let params = endpoint.map_or(params.clone(), |endpoint| endpoint.all_params(params));
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
     if !["https://", "http://"].iter().any(|scheme| base.strip_prefix(scheme).is_some_and(|host| !host.is_empty())) {
         let what = match around.rest_url {

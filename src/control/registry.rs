@@ -1,5 +1,7 @@
 //! The feeds of a running gateway: they come and go at run time. The locks here are held for memory work only.
 
+mod sources;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -142,6 +144,8 @@ pub struct Registry {
     inner: Mutex<Inner>,
     starter: Arc<dyn StartFeed>,
     tables: Arc<Tables>,
+    /// The latest values that jobs published.
+    of_jobs: Arc<Store>,
     /// What feeds that are opened at run time may name.
     accounts: Accounts,
     /// Counts what changed: feeds, and wishes.
@@ -151,8 +155,8 @@ pub struct Registry {
 impl Registry {
     /// No feeds yet.
     pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits, accounts: Accounts) -> Self {
-        let tables = Arc::new(Tables::new(limits));
-        Self { inner: Mutex::default(), starter, tables, accounts, changes: watch::Sender::new(0) }
+        let (tables, of_jobs) = (Arc::new(Tables::new(limits)), Arc::new(Store::new(limits)));
+        Self { inner: Mutex::default(), starter, tables, of_jobs, accounts, changes: watch::Sender::new(0) }
     }
 
     /// The tables that are made of what the feeds publish.
@@ -163,6 +167,11 @@ impl Registry {
     /// The accounts of the config that the gateway was started with.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Where the latest values that jobs publish are kept.
+    pub const fn store_of_jobs(&self) -> &Arc<Store> {
+        &self.of_jobs
     }
 
     /// All feeds.
@@ -340,15 +349,17 @@ impl Registry {
         of_market.into_iter().chain(others).collect()
     }
 
-    /// The newest frame of a topic, whatever feed it is of.
+    /// The newest frame of a topic, whatever feed or job it is of.
     pub fn latest(&self, topic: &str) -> Option<Frame> {
-        self.of_topic(topic).iter().find_map(|feed| feed.store.latest(topic.as_bytes()))
+        let of_feed = self.of_topic(topic).iter().find_map(|feed| feed.store.latest(topic.as_bytes()));
+        of_feed.or_else(|| self.of_jobs.latest(topic.as_bytes()))
     }
 
     /// Up to `n` frames of a topic, the newest last.
     pub fn recent(&self, topic: &str, n: usize) -> Vec<Frame> {
         let all = self.of_topic(topic).into_iter().map(|feed| feed.store.recent(topic.as_bytes(), n));
-        all.into_iter().find(|frames| !frames.is_empty()).unwrap_or_default()
+        let of_jobs = std::iter::once_with(|| self.of_jobs.recent(topic.as_bytes(), n));
+        all.into_iter().chain(of_jobs).find(|frames| !frames.is_empty()).unwrap_or_default()
     }
 
     /// All candles kept of a topic, by their times, the newest last.

@@ -79,6 +79,8 @@ pub enum Reason {
     Offline,
     /// The terminal's clock stands still while the market is open.
     ClockStopped,
+    /// It was asked for once, by REST, and nothing keeps it up.
+    Polled,
     /// Nobody wishes it any more.
     Unsubscribed,
     /// The process ends.
@@ -114,6 +116,7 @@ impl Reason {
             | Self::Invalid
             | Self::NoSnapshot
             | Self::Requested
+            | Self::Polled
             | Self::Unsubscribed => false,
         }
     }
@@ -131,6 +134,7 @@ impl Reason {
             Self::Invalid => "invalid",
             Self::NoSnapshot => "no_snapshot",
             Self::Requested => "requested",
+            Self::Polled => "polled",
             Self::NoAnswer => "no_answer",
             Self::Offline => "offline",
             Self::ClockStopped => "clock_stopped",

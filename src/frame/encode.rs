@@ -445,7 +445,7 @@ impl Encoder {
     }
 
     /// Another feed may have published the symbol's topics since: then they go on after its numbers.
-    fn go_on(&mut self, symbol: &Symbol) {
+    pub(crate) fn go_on(&mut self, symbol: &Symbol) {
         self.state(symbol);
         let (known, state) = (&self.spec.last_seq, &mut self.symbols[symbol.id as usize]);
         for topic in state.topics.iter_mut().flatten().chain(state.candles.iter_mut().map(|(_, topic)| topic)) {

@@ -20,6 +20,8 @@ use crate::venue::{RestLimit, VenueDef};
 const ACCOUNTS_MAX: usize = 256;
 /// Calls that may wait for one account: the images of all the streams that some feeds have.
 const LINE_MAX: usize = 50_000;
+/// Places of patient calls are numbered from here, so that they come after all others.
+const PATIENT: u64 = 1 << 63;
 /// Calls of one account on their way at a time.
 const UNDER_WAY_MAX: usize = 16;
 /// A line is told of in the log so often at most.
@@ -147,13 +149,22 @@ impl Account {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place at the end of the line for a call of this weight; `None` when it is too long.
+    /// A place in the line for a call of this weight, before all patient ones; `None` when it is too long.
     pub fn queue(self: &Arc<Self>, weight: u32) -> Option<Place> {
+        self.queue_from(0, weight)
+    }
+
+    /// A place at the end of the line: whoever comes later and is not patient goes first. `None` when it is too long.
+    pub fn queue_behind(self: &Arc<Self>, weight: u32) -> Option<Place> {
+        self.queue_from(PATIENT, weight)
+    }
+
+    fn queue_from(self: &Arc<Self>, first: u64, weight: u32) -> Option<Place> {
         let mut desk = self.desk();
         if desk.line.len() >= LINE_MAX {
             return None;
         }
-        let number = desk.next;
+        let number = first + desk.next;
         desk.next += 1;
         desk.line.insert(number, weight);
         let ticket = Arc::new(Ticket { number, left: AtomicBool::new(false) });
@@ -261,14 +272,20 @@ impl Place {
         Arc::clone(&self.ticket)
     }
 
-    /// Waits for the turn: those who asked first go first.
+    /// Waits for the turn: those who asked first go first, patient ones after the others.
     pub async fn turn(self) -> Turn {
-        self.become_first().await;
-        let under_way = Arc::clone(&self.account.under_way).acquire_owned().await.ok();
-        while let Err(again) = self.leave() {
-            sleep_until(clock::instant_of(again)).await;
+        loop {
+            self.become_first().await;
+            let under_way = Arc::clone(&self.account.under_way).acquire_owned().await.ok();
+            match self.leave() {
+                Ok(()) => return Turn { _under_way: under_way },
+                Err(again) => {
+                    // Whoever need not be patient may come in the meantime.
+                    drop(under_way);
+                    sleep_until(clock::instant_of(again)).await;
+                }
+            }
         }
-        Turn { _under_way: under_way }
     }
 
     async fn become_first(&self) {
@@ -350,6 +367,30 @@ mod tests {
         .await;
         assert_eq!(order.into_inner().expect("whole"), (0..200).collect::<Vec<_>>());
         assert_eq!((account.report().waiting, account.report().calls, account.report().weight), (0, 200, 399));
+    }
+
+    #[tokio::test]
+    async fn the_patient_let_others_go_first_even_those_who_come_while_they_wait() {
+        let account = account(60_000, 1_000);
+        drop(account.queue(1_000).expect("a place").turn().await);
+        let order = Mutex::new(Vec::new());
+        let go = |name: &'static str, place: Place| {
+            let order = &order;
+            async move {
+                let turn = place.turn().await;
+                order.lock().expect("whole").push(name);
+                drop(turn);
+            }
+        };
+        let first = go("history", account.queue_behind(300).expect("a place"));
+        let second = go("later history", account.queue_behind(1).expect("a place"));
+        let late = async {
+            // The patient one is at the head of the line and waits for its weight.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            go("image", account.queue(100).expect("a place")).await;
+        };
+        tokio::join!(first, second, late);
+        assert_eq!(order.into_inner().expect("whole"), ["image", "history", "later history"]);
     }
 
     #[tokio::test]

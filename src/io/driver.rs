@@ -356,9 +356,10 @@ impl<P: Steps> Driver<P> {
 
     /// Starts a REST call: it stands in the line of the venue's budget from now on, which is bounded.
     fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
-        let HttpRequest { id, method, path, signed, timeout, weight, stream } = request;
+        let HttpRequest { id, method, path, signed, timeout, weight, stream, patient } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
-        let Some(place) = self.account.queue(weight) else {
+        let place = if patient { self.account.queue_behind(weight) } else { self.account.queue(weight) };
+        let Some(place) = place else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
             return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
         };

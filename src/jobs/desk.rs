@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{info, warn};
 
 use super::bus::{Numbered, Published};
+use super::frames::Frames;
 use super::plan::{JobPlan, Node};
 use super::pull::pull;
 use super::run::{Caller, Runner, Sink};
@@ -54,6 +55,8 @@ pub enum DeskError {
 pub struct Desk {
     caller: Arc<dyn Caller>,
     bus: Arc<dyn FrameSink>,
+    /// What answers say beside the results.
+    frames: Arc<Frames>,
     epoch: u64,
     encoding: Encoding,
     inner: Mutex<Inner>,
@@ -69,8 +72,14 @@ struct Inner {
 
 impl Desk {
     /// No jobs yet.
-    pub fn new(caller: Arc<dyn Caller>, bus: Arc<dyn FrameSink>, epoch: u64, encoding: Encoding) -> Self {
-        Self { caller, bus, epoch, encoding, inner: Mutex::default() }
+    pub fn new(
+        caller: Arc<dyn Caller>,
+        bus: Arc<dyn FrameSink>,
+        frames: Arc<Frames>,
+        epoch: u64,
+        encoding: Encoding,
+    ) -> Self {
+        Self { caller, bus, frames, epoch, encoding, inner: Mutex::default() }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
@@ -90,7 +99,8 @@ impl Desk {
             let (sink, pulled): (Arc<dyn Sink>, _) = match results {
                 Results::Bus => {
                     let bus = Arc::clone(&self.bus);
-                    (Arc::new(Published { numbered, encoding: self.encoding, bus }), None)
+                    let (encoding, frames) = (self.encoding, Arc::clone(&self.frames));
+                    (Arc::new(Published { numbered, encoding, bus, frames }), None)
                 }
                 Results::Pull => {
                     let (offered, pulled) = pull(numbered);

@@ -12,8 +12,9 @@ use super::tests::{call, group, tasks};
 use super::*;
 use crate::bus::Outgoing;
 use crate::clock;
-use crate::frame::Encoding;
+use crate::frame::{Encoding, LastSeq};
 use crate::io::FrameSink;
+use crate::venue::VenueDef;
 use std::sync::Arc;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,9 +48,20 @@ impl FrameSink for Fake {
     }
 }
 
+/// No feed publishes anything.
+struct Nobody;
+
+impl Sources for Nobody {
+    fn hold(&self, _venue: &'static VenueDef, _market: &Arc<str>, work: &mut dyn FnMut(SourceOf<'_>)) {
+        work(&|_| None);
+    }
+}
+
 fn desk() -> (Desk, Arc<Fake>) {
     let fake = Arc::<Fake>::default();
-    (Desk::new(Arc::clone(&fake) as Arc<dyn Caller>, Arc::clone(&fake) as Arc<dyn FrameSink>, 7, Encoding::Json), fake)
+    let sink = Arc::clone(&fake) as Arc<dyn FrameSink>;
+    let frames = Frames::new(7, Encoding::Json, LastSeq::new(|_| 0, 0), Arc::new(Nobody), Arc::clone(&sink));
+    (Desk::new(Arc::clone(&fake) as Arc<dyn Caller>, sink, Arc::new(frames), 7, Encoding::Json), fake)
 }
 
 fn plan(name: &str, order: Order, nodes: Vec<Node>) -> JobPlan {

@@ -7,6 +7,7 @@ mod bus;
 mod desk;
 #[cfg(test)]
 mod desk_tests;
+mod frames;
 mod http;
 mod plan;
 mod pull;
@@ -19,6 +20,7 @@ mod tests;
 mod turns;
 
 pub use desk::{Desk, DeskError, Results};
+pub use frames::{Beside, Frames, SourceOf, Sources};
 pub use http::RestCaller;
 pub use plan::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
 pub use result::{Answer, Failure, TaskResult};

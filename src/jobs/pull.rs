@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::bus::Numbered;
+use super::frames::Beside;
 use super::result::TaskResult;
 use super::run::{Boxed, Sink};
 use crate::frame::Encoding;
@@ -41,7 +42,7 @@ pub(super) fn pull(numbered: Numbered) -> (Offered, Pulled) {
 impl Sink for Offered {
     fn take<'a>(&'a self, result: TaskResult) -> Boxed<'a, ()> {
         Box::pin(async move {
-            let payload = self.numbered.frame(Encoding::Json, &result).payload;
+            let payload = self.numbered.frame(Encoding::Json, &result, &Beside::default()).payload;
             let size = u32::try_from(payload.len() / 1024 + 1).unwrap_or(KIBIBYTES).min(KIBIBYTES);
             // Neither is ever closed while the job runs.
             let Ok(room) = Arc::clone(&self.room).acquire_many_owned(size).await else { return };

@@ -384,6 +384,16 @@ impl Api {
         self.hosts.rest.first().or(self.more.rest.first()).copied()
     }
 
+    /// The first of the hosts where a login opens a socket.
+    pub(super) fn login_host(&self) -> Option<&'static str> {
+        self.hosts.login.first().or(self.more.login.first()).copied()
+    }
+
+    /// The first of the hosts where each message is signed.
+    pub(super) fn message_host(&self) -> Option<&'static str> {
+        self.hosts.messages.first().or(self.more.messages.first()).copied()
+    }
+
     /// The hosts it signs for, each once.
     pub fn hosts(&self) -> Vec<&'static str> {
         let of = |hosts: &Hosts| [hosts.rest, hosts.login, hosts.messages].concat();

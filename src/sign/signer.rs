@@ -52,12 +52,35 @@ impl Signer {
         self.api.sign(&request, &self.credentials, now_ms, Compat::Documented)
     }
 
+    /// The message that signs in on a socket of this path (`/v5/private`), wherever it leads; `None` where the API has no
+    /// such login. `nonce` is as in [`Api::open`].
+    ///
+    /// # Errors
+    /// As those of [`Api::open`].
+    pub fn login(&self, path: &str, nonce: &str, now_ms: u64) -> Result<Option<Secret>, SignError> {
+        let Some(host) = self.api.login_host() else { return Ok(None) };
+        let address = format!("wss://{host}{path}");
+        let opening = self.api.open(&address, None, &self.credentials, now_ms, nonce, Compat::Documented)?;
+        Ok(opening.login)
+    }
+
+    /// A message as it is sent over a socket of this path on which each message is signed.
+    ///
+    /// # Errors
+    /// As those of [`Api::sign_message`], and that the API has no such socket.
+    pub fn message(&self, path: &str, mut message: Json, now_ms: u64) -> Result<Secret, SignError> {
+        let host = self.api.message_host().ok_or(SignError::Url("is none where the API signs messages"))?;
+        let address = format!("wss://{host}{path}");
+        self.api.sign_message(&address, None, &mut message, &self.credentials, now_ms, Compat::Documented)?;
+        Ok(Secret::new(message.write(Style::Compact)))
+    }
+
     /// A message over a socket, signed where the venue wants each to be; `None` where it does not. `as_host` is as in
     /// [`Request`].
     ///
     /// # Errors
     /// It is no JSON object; those of [`Api::sign`].
-    pub fn message(
+    pub fn raw_message(
         &self,
         url: &str,
         as_host: Option<&str>,
@@ -157,6 +180,27 @@ mod tests {
             let signed = signer("bybit", address).expect("usable").sign(request, 1).expect("signed");
             assert_eq!(signed.header("X-BAPI-API-KEY"), Some("k"), "{address}");
         }
+    }
+
+    #[test]
+    fn it_signs_in_and_signs_messages() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let credentials = Credentials { key: secret("testkey"), secret: secret("testsecret"), passphrase: None };
+        let of = |name: &str, address: &str| {
+            Signer::new("main", api::find(name).expect("known"), credentials.clone(), address).expect("usable")
+        };
+        let login = of("bybit", "http://127.0.0.1:1").login("/v5/private", "", 1_699_999_995_000).expect("signed");
+        assert_eq!(
+            login.expect("a login").reveal(),
+            r#"{"op":"auth","args":["testkey",1700000000000,"64ea204643e548a1723959592ed1afb01f1043a3b0d36cc6e7bdd8053971fbc3"]}"#
+        );
+        let binance = of("binance", "http://127.0.0.1:1");
+        assert_eq!(binance.login("/ws-api/v3", "", 1).expect("nothing to sign"), None);
+        let message =
+            Json::map([("id", Json::text("1")), ("method", Json::text("userDataStream.subscribe.signature"))]);
+        let signed = binance.message("/ws-api/v3", message, 1_700_000_000_000).expect("signed");
+        assert!(signed.reveal().contains(r#""params":{"apiKey":"testkey","timestamp":1700000000000,"signature":""#));
+        assert!(of("coincheck", "http://127.0.0.1:1").message("/", Json::Null, 1).is_err());
     }
 
     #[test]

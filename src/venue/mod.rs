@@ -25,7 +25,7 @@ mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
@@ -326,6 +326,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -351,11 +353,6 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
-
-    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
-    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
-        false
-    }
 }
 
 /// Where a session's outputs go.
@@ -401,11 +398,13 @@ pub struct HttpRequest {
     pub weight: u32,
     /// The stream whose image it is, so that its state can tell that it waits.
     pub stream: Option<StreamId>,
+    /// Whether all calls that are not patient go first: those for the past are.
+    pub patient: bool,
 }
 
 impl HttpRequest {
     /// A call of public data, for no stream's image.
     pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
-        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None }
+        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None, patient: false }
     }
 }

@@ -5,7 +5,8 @@ use crate::jobs::{Node, Work};
 use crate::venue::{Endpoint, bybit};
 
 const fn endpoint(name: &'static str, path: &'static str, signed: bool) -> Endpoint {
-    Endpoint { name, about: "", path, required: &[], optional: &[], signed, weight: |_| 3 }
+    let weight = |_: &[(String, String)]| 3;
+    Endpoint { name, about: "", path, required: &[], optional: &[], signed, weight, fixed: &[], read: None, past: None }
 }
 
 static VENUE: VenueDef = VenueDef {

@@ -14,7 +14,7 @@ const PARTIAL: [u16; 3] = [5, 10, 20];
 const INTERVALS: [&str; 15] =
     ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
 /// The day of candles that begins at midnight of UTC+8; spot only.
-const UTC8: &str = "utc8";
+pub(super) const UTC8: &str = "utc8";
 const UTC8_THEIRS: &str = "+08:00";
 
 /// What one of the venue's streams carries.

@@ -2,6 +2,8 @@
 //! (`https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams` and
 //! `https://developers.binance.com/docs/derivatives`, as of 2026-08).
 
+mod answers;
+mod calls;
 mod channels;
 mod data;
 mod endpoints;
@@ -34,7 +36,7 @@ pub const VENUE: VenueDef = VenueDef {
     route_of: |market, stream| if channels::is_public(market, stream) { Route(0) } else { Route(1) },
     check_symbol,
     endpoints: endpoints::endpoints,
-    rest: |_| &[],
+    rest: calls::of,
     open: |spec| Box::new(session::BinanceSession::new(spec)),
     market_of: market::market_of,
     is_mixed: false,

@@ -2,6 +2,7 @@
 //! speaks the same (`https://dev.okj.com/apidoc/v5/en`). Messages of the retired v3 are read from recordings.
 
 mod account;
+mod calls;
 mod channels;
 mod data;
 mod fast;
@@ -38,7 +39,7 @@ pub const VENUE: VenueDef = VenueDef {
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
     connect_pause: CONNECT_PAUSE,
-    rest: |_| &[],
+    rest: calls::of,
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,

@@ -187,7 +187,7 @@ fn limited(verdict: Verdict, asked: &Asked<'_>, limit: u32) -> Answer {
 
 fn admitted(venue: &Venue, guard: Guard, asked: &Asked<'_>, now: Stamp) -> Result<(), Refusal> {
     if guard != Guard::Everybody {
-        sign::check_key(&venue.settings, asked.api_key)?;
+        sign::check_key(&venue.settings, asked.header("X-MBX-APIKEY"))?;
     }
     if guard != Guard::Signed {
         return Ok(());
