@@ -93,12 +93,14 @@ async fn what_was_missed_while_the_connection_was_gone_comes_once() {
 /// The last bars are there a moment after the start, on every venue that gives them.
 #[tokio::test]
 async fn the_last_candles_come_at_the_start() {
-    for (name, market, symbol) in
-        [("binance", "coinm", "BTCUSD_PERP"), ("bybit", "linear", "BTCUSDT"), ("okx", "swap", "BTC-USDT-SWAP")]
-    {
+    for (name, market, symbol, address) in [
+        ("binance", "coinm", "BTCUSD_PERP", "coinm"),
+        ("bybit", "linear", "BTCUSDT", "linear"),
+        ("okx", "swap", "BTC-USDT-SWAP", "public"),
+    ] {
         let venue = serve(name, &[]).await;
         let feed = json!({
-            "venue": name, "market": market, "symbols": [symbol], "channels": ["candle:1m"], "url": venue.url(market),
+            "venue": name, "market": market, "symbols": [symbol], "channels": ["candle:1m"], "url": venue.url(address),
             "backfill": {"candles": 50},
         });
         let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
