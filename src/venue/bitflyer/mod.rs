@@ -35,6 +35,7 @@ pub const VENUE: VenueDef = VenueDef {
     is_mixed: true,
     silence: Some(SILENCE),
     rest_limit: |_| REST_LIMIT,
+    server_time: None,
 };
 
 const MARKETS: &[Market] = &[
