@@ -247,13 +247,6 @@ impl Pipeline {
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
-    /// Has the sessions read the state of their account anew; false if none of them can now.
-    pub fn initialize(&mut self, now: Stamp) -> bool {
-        let Self { feed, encoder, outbox, troubled } = self;
-        encoder.new_input();
-        feed.initialize(now, &mut Intake { encoder, outbox, troubled, now })
-    }
-
     /// Publishes `down` for every symbol: the last thing before the process ends.
     pub fn shut_down(&mut self, now: Stamp) {
         let Self { feed, encoder, outbox, troubled } = self;

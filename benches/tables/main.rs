@@ -19,7 +19,7 @@ use tickbus::clock;
 use tickbus::config::Layers;
 use tickbus::io::zmq::{Kind, ZmqConnection, ZmqLimits, connect};
 use tickbus::store::Store;
-use tickbus::table::{FeedId, LogLimits, Table, TableKind, TableLimits, Where};
+use tickbus::table::{FeedId, LogLimits, Shape, Table, TableKind, TableLimits, Where};
 use tickbus::telemetry::process::Process;
 use tickbus::zmtp::ClientSecurity;
 use tokio::task::JoinSet;
@@ -63,7 +63,8 @@ fn frame(symbol: u64, seq: u64) -> Outgoing {
 
 fn find(rounds: usize) -> anyhow::Result<()> {
     let log = LogLimits { changes: 1_000, bytes: 1 << 20 };
-    let mut table = Table::new(TableKind::Ticker, TableLimits { trades: 1, candles: 1, bytes: 1 << 30, log });
+    let mut table =
+        Table::new(Shape::new(TableKind::Ticker, None), TableLimits { trades: 1, candles: 1, bytes: 1 << 30, log });
     let mut parsed: Vec<Map<String, Value>> = Vec::new();
     for at in 0..ROWS as u64 {
         let symbol = format!("S{at}USDT");

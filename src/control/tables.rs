@@ -12,7 +12,7 @@ use super::reply::{Code, Failure};
 use super::{Running, subscribe};
 use crate::client::as_json;
 use crate::frame::topic;
-use crate::store::tables::VenueTables;
+use crate::store::tables::{TableReport, VenueTables};
 use crate::table::{Ambiguous, Row, Table, TableKind, Where};
 
 /// Rows of one answer: as many as are wanted where the request does not say, and at most.
@@ -145,22 +145,25 @@ impl Question<'_> {
         failure
     }
 
+    fn keys(&self) -> &[&'static str] {
+        self.venue.shape(self.kind).keys()
+    }
+
     fn name(&self) -> String {
         format!("{} of {}", self.kind.as_str(), self.venue.venue())
     }
 
     fn ambiguous(&self, what: &str, count: usize) -> Failure {
-        let missing: Vec<&str> =
-            self.kind.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
+        let missing: Vec<&str> = self.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
         Failure::bad(format!("{count} {what} match; write also some of: {}", missing.join(", ")))
     }
 
     /// Only what never changes in a row can be followed.
     fn key_only(&self, op: &str) -> Result<(), Failure> {
-        match self.asked.beyond_key(self.kind) {
+        match self.asked.beyond_key(self.venue.shape(self.kind)) {
             None => Ok(()),
             Some(name) => {
-                let keys = self.kind.keys().join(", ");
+                let keys = self.keys().join(", ");
                 Err(Failure::bad(format!("{op}: where.{name} is not of the table's key; allowed: {keys}")))
             }
         }
@@ -340,7 +343,7 @@ pub(super) async fn watch(running: &Running, asked: &Asked) -> Result<Answer, Fa
         // It has looked at least once.
         None => Batch { changes: String::new(), seq: after.unwrap_or_default() },
     };
-    let keys = json!(question.kind.keys());
+    let keys = json!(question.keys());
     Ok(Answer::Text(format!("{},\"keys\":{keys},\"changes\":[{}]}}", question.head(batch.seq), batch.changes)))
 }
 
@@ -366,14 +369,15 @@ fn batch(question: &Question<'_>, table: &Table, from: u64, most: usize) -> Resu
 
 /// `tables`: which there are, and how they stand.
 pub(super) fn tables(running: &Running) -> Value {
-    let venues = running.feeds.tables().venues();
-    let reports = venues.iter().flat_map(|venue| venue.reports());
-    let shown = reports.map(|report| {
-        json!({
-            "venue": report.venue, "table": report.kind.as_str(), "keys": report.kind.keys(), "in_use": report.in_use,
-            "seq": report.stats.seq, "rows": report.stats.rows, "bytes": report.stats.bytes,
-            "evicted": report.stats.evicted, "skipped": report.stats.skipped, "rebuilds": report.rebuilds,
-        })
+    let shown = running.feeds.tables().venues().into_iter().flat_map(|venue| {
+        let show = |report: TableReport| {
+            json!({
+                "venue": report.venue, "table": report.kind.as_str(), "keys": venue.shape(report.kind).keys(),
+                "in_use": report.in_use, "seq": report.stats.seq, "rows": report.stats.rows, "bytes": report.stats.bytes,
+                "evicted": report.stats.evicted, "skipped": report.stats.skipped, "rebuilds": report.rebuilds,
+            })
+        };
+        venue.reports().into_iter().map(show).collect::<Vec<_>>()
     });
     json!({"epoch": running.epoch, "tables": shown.collect::<Vec<_>>()})
 }

@@ -62,7 +62,7 @@ impl Table {
     /// # Errors
     /// Several match.
     pub fn get(&self, asked: &Where) -> Result<Option<Arc<Row>>, Ambiguous> {
-        if let Some(key) = asked.key(self.kind) {
+        if let Some(key) = asked.key(&self.shape) {
             let row = self.places.get(key.as_str()).and_then(|place| self.row_at(*place));
             return Ok(row.filter(|row| asked.matches(self.kind, row)).cloned());
         }

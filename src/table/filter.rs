@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::TableKind;
 use super::row::{Row, canonical};
+use super::{Shape, TableKind};
 
 /// A price in quotes without the zeros that say nothing: two spellings of one price are one level.
 fn without_zeros(price: &str) -> Cow<'_, str> {
@@ -51,16 +51,16 @@ impl Where {
     }
 
     /// The first field that is not of the table's key.
-    pub fn beyond_key(&self, kind: TableKind) -> Option<&str> {
-        self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !kind.keys().contains(name))
+    pub fn beyond_key(&self, shape: &Shape) -> Option<&str> {
+        self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !shape.keys().contains(name))
     }
 
     /// The key of the one row asked for, if every field of the key is given, and says how it is spelled.
-    pub(super) fn key(&self, kind: TableKind) -> Option<String> {
-        if kind == TableKind::Book {
+    pub(super) fn key(&self, shape: &Shape) -> Option<String> {
+        if shape.kind() == TableKind::Book {
             return None;
         }
-        let values: Option<Vec<&str>> = kind.keys().iter().map(|name| self.value(name)).collect();
+        let values: Option<Vec<&str>> = shape.keys().iter().map(|name| self.value(name)).collect();
         values.map(|values| values.join(","))
     }
 

@@ -12,7 +12,7 @@ mod tests;
 
 pub use ask::{Ambiguous, Found, Sorted};
 pub use filter::Where;
-pub use kind::TableKind;
+pub use kind::{Shape, TableKind};
 pub use log::{Change, LogLimits, MustReread};
 pub use row::Row;
 pub use rows::{FeedId, Table, TableLimits, TableStats};

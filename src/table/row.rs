@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::TableKind;
+use super::{Shape, TableKind};
 use crate::venue::kit::fields::Members;
 
 /// Fields of a frame that a row does not have: all rows of a table share them.
@@ -75,29 +75,29 @@ impl RowWriter {
         self.fields.push(Field { name: from..to, value: value..place(self.text.len()) });
     }
 
-    pub(super) fn finish(mut self, kind: TableKind) -> Row {
+    pub(super) fn finish(mut self, shape: &Shape) -> Row {
         self.text.push_str(if self.text.is_empty() { "{}" } else { "}" });
         let mut row = Row { key: "".into(), text: self.text.into(), fields: self.fields.into() };
-        row.key = row.key_of(kind).into();
+        row.key = row.key_of(shape).into();
         row
     }
 }
 
 impl Row {
     /// A frame's members as a row.
-    pub(super) fn of(kind: TableKind, members: &Members<'_>) -> Self {
+    pub(super) fn of(shape: &Shape, members: &Members<'_>) -> Self {
         let mut writer = RowWriter::default();
         for (name, value) in &members.0 {
             if !SHARED.contains(&&**name) {
                 writer.put(name, value.get());
             }
         }
-        writer.finish(kind)
+        writer.finish(shape)
     }
 
-    fn key_of(&self, kind: TableKind) -> String {
+    fn key_of(&self, shape: &Shape) -> String {
         let mut key = String::with_capacity(48);
-        for name in kind.keys() {
+        for name in shape.keys() {
             if !key.is_empty() {
                 key.push(',');
             }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn row(kind: TableKind, json: &str) -> Row {
-        Row::of(kind, &serde_json::from_str(json).expect("an object"))
+        Row::of(&Shape::new(kind, crate::venue::find("okx")), &serde_json::from_str(json).expect("an object"))
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         let position =
             r#"{"market":"swap","account":"main","symbol":"A","size":"1","params":{"position_side":"long"}}"#;
         let position = row(TableKind::Position, position);
-        assert_eq!(&**position.key(), r#""swap","main","A",null,"long",null,null"#);
+        assert_eq!(&**position.key(), r#""swap","main","A",null,"long""#);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
 pub use endpoint::Endpoint;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
@@ -79,6 +79,8 @@ pub struct VenueDef {
     pub silence: Option<Duration>,
     /// How much may be asked of its REST hosts.
     pub rest_limit: fn(market: &str) -> RestLimit,
+    /// The fields, or `params`, that tell apart the positions, and the balances, of one account and symbol.
+    pub row_keys: fn(kind: AccountKind) -> &'static [&'static str],
 }
 
 /// How much may be asked of a venue's REST hosts.
@@ -312,11 +314,6 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
-
-    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
-    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
-        false
-    }
 }
 
 /// Where a session's outputs go.

@@ -8,7 +8,7 @@ use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
 use crate::venue::{
     BookUpdate, ChannelSpec, Endpoints, Input, Output, RestLimit, Route, Session, Timer, TradeUpdate, Transport,
-    Update, VenueDef,
+    Update, VenueDef, usual_row_keys,
 };
 
 static ACME: VenueDef = VenueDef {
@@ -26,6 +26,7 @@ static ACME: VenueDef = VenueDef {
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
+    row_keys: usual_row_keys,
     is_mixed: false,
     silence: None,
 };

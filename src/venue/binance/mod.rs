@@ -20,7 +20,7 @@ mod wire;
 use std::time::Duration;
 
 use self::market::Segment;
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// Binance.
 pub const VENUE: VenueDef = VenueDef {
@@ -41,6 +41,7 @@ pub const VENUE: VenueDef = VenueDef {
     // Streams that are usually quiet are asked for; see `pulse`.
     silence: None,
     rest_limit,
+    row_keys: usual_row_keys,
 };
 
 const MARKETS: &[Market] = &[

@@ -13,7 +13,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::Stream;
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// bitFlyer.
 pub const VENUE: VenueDef = VenueDef {
@@ -33,6 +33,7 @@ pub const VENUE: VenueDef = VenueDef {
     is_mixed: true,
     silence: Some(SILENCE),
     rest_limit: |_| REST_LIMIT,
+    row_keys: usual_row_keys,
 };
 
 const MARKETS: &[Market] = &[

@@ -13,7 +13,9 @@ pub(super) mod wire;
 
 use std::time::Duration;
 
-use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, bybit_v2, one_route};
+use crate::venue::{
+    AccountKind, Endpoints, Market, RestLimit, Transport, VenueDef, bybit_v2, one_route, usual_row_keys,
+};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
@@ -32,6 +34,10 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["position_idx"],
+        _ => usual_row_keys(kind),
+    },
     is_mixed: false,
     silence: None,
 };

@@ -20,7 +20,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+use crate::venue::{AccountKind, Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
 const CONNECT_PAUSE: Duration = Duration::from_millis(350);
@@ -43,6 +43,10 @@ pub const VENUE: VenueDef = VenueDef {
     is_mixed: true,
     silence: Some(SILENCE),
     rest_limit: |_| RestLimit::calls("okx", 20),
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["kind", "position_side"],
+        _ => usual_row_keys(kind),
+    },
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.
