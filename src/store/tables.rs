@@ -31,8 +31,8 @@ const CHUNK: usize = 128;
 /// A table that nobody has asked for so long is given up; looked at so often.
 const UNUSED_AFTER: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// The log of a table: at 50,000 changes a second, more than a second of them.
-const LOG: LogLimits = LogLimits { changes: 262_144, bytes: 64 << 20 };
+/// The log of a table: at 50,000 changes a second, some seconds of them.
+const LOG: LogLimits = LogLimits { changes: 262_144, bytes: 128 << 20 };
 
 /// The tables of all venues.
 #[derive(Debug)]

@@ -66,9 +66,31 @@ impl Where {
 
     /// Whether a row is meant.
     pub fn matches(&self, kind: TableKind, row: &Row) -> bool {
-        self.conditions.iter().all(|(name, json)| {
-            let value = row.field(name).unwrap_or(Cow::Borrowed("null"));
-            if kind == TableKind::Book && name == "price" { without_zeros(&value) == *json } else { value == *json }
+        self.matcher(kind).matches(row)
+    }
+
+    /// What tells many rows of a table that are meant from those that are not.
+    pub fn matcher(&self, kind: TableKind) -> Matcher<'_> {
+        Matcher { asked: self, kind, places: vec![0; self.conditions.len()] }
+    }
+}
+
+/// See [`Where::matcher`].
+#[derive(Clone, Debug)]
+pub struct Matcher<'a> {
+    asked: &'a Where,
+    kind: TableKind,
+    /// Where the last row had the fields.
+    places: Vec<usize>,
+}
+
+impl Matcher<'_> {
+    /// Whether a row is meant.
+    pub fn matches(&mut self, row: &Row) -> bool {
+        self.asked.conditions.iter().zip(&mut self.places).all(|((name, json), place)| {
+            let value = row.field_near(name, place).unwrap_or(Cow::Borrowed("null"));
+            let is_level = self.kind == TableKind::Book && name == "price";
+            if is_level { without_zeros(&value) == *json } else { value == *json }
         })
     }
 }

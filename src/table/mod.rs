@@ -11,7 +11,7 @@ mod rows;
 mod tests;
 
 pub use ask::{Ambiguous, Found, Sorted};
-pub use filter::Where;
+pub use filter::{Matcher, Where};
 pub use kind::{Shape, TableKind};
 pub use log::{Change, LogLimits, MustReread};
 pub use row::Row;

@@ -1,6 +1,7 @@
 //! Tables against a simple model, their logs against the tables, and their bounds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -46,7 +47,7 @@ fn found(table: &Table, conditions: &[(&str, Value)]) -> Vec<Value> {
 }
 
 fn changes(table: &Table, after: u64) -> Result<Vec<Value>, MustReread> {
-    let write = |(seq, change): (u64, &Change)| {
+    let write = |(seq, change): (u64, &Arc<Change>)| {
         let mut text = String::new();
         change.write(seq, &mut text);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -126,7 +127,7 @@ fn a_book_is_there_while_it_is_live_and_sorted() {
     told(&mut table, "book", "A", book(json!([["9.5", "3"], ["9", "1"], ["8.5", "4"]]), json!([["11", "1"]])));
     let of_a = asked(&table, &[("symbol", json!("A"))]);
     let sorted = table.sorted(&of_a, 2).unwrap().unwrap();
-    let prices = |rows: &[std::sync::Arc<Row>]| -> Vec<String> {
+    let prices = |rows: &[Arc<Row>]| -> Vec<String> {
         rows.iter().map(|row| row.field("price").unwrap().into_owned()).collect()
     };
     assert_eq!(
