@@ -204,7 +204,7 @@ impl Backfill {
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
             match self.call(ask).await {
-                Ok(Answer { status: 200, body }) => match self.records(ask, &body) {
+                Ok(Answer { status: 200, body, .. }) => match self.records(ask, &body) {
                     Ok(records) => return Ok(records),
                     Err(error) => why = error,
                 },
