@@ -30,7 +30,8 @@ pub enum TableKind {
 }
 
 /// An order of one of these states is over: its row goes. Any other word keeps it.
-const ORDER_OVER: [&str; 5] = ["\"filled\"", "\"cancelled\"", "\"rejected\"", "\"expired\"", "\"executed\""];
+const ORDER_OVER: [&str; 6] =
+    ["\"filled\"", "\"cancelled\"", "\"rejected\"", "\"expired\"", "\"executed\"", "\"closed\""];
 
 impl TableKind {
     /// All of them.
