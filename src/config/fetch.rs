@@ -76,3 +76,50 @@ impl ControlFetch {
         Allowed { accounts: self.accounts.clone(), hosts, methods }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::{Config, Layers, Problems};
+    use crate::sign::Method;
+
+    fn check(fetch: Value) -> Result<Config, Problems> {
+        let account = |name: &str| json!({"api": "bybit", "key": {"env": name}, "secret": {"env": name}});
+        let accounts = json!({"mine": account("K"), "broken": account("NOWHERE")});
+        let text = json!({"feeds": {}, "accounts": accounts, "control": {"fetch": fetch}}).to_string();
+        Layers { text, env: vec![("K".into(), "k".into())], ..Layers::default() }.check()
+    }
+
+    #[test]
+    fn what_clients_may_fetch_is_read_from_the_config() {
+        let hosts = ["api.bybit.com", "127.0.0.1:9001", "[::1]:9001"];
+        let config = check(json!({"accounts": ["mine"], "hosts": hosts, "methods": ["POST", "DELETE"]})).unwrap();
+        assert_eq!((config.fetch.accounts.len(), config.fetch.hosts.len()), (1, 3));
+        assert_eq!(config.fetch.methods, [Method::Post, Method::Delete]);
+        assert!(check(json!({})).unwrap().fetch.hosts.is_empty(), "nothing by default");
+    }
+
+    #[test]
+    fn what_would_not_do_what_it_seems_to_is_a_problem() {
+        for (fetch, wanted) in [
+            (
+                json!({"hosts": ["https://api.bybit.com"]}),
+                "control.fetch.hosts[0]: \"https://api.bybit.com\" is no host",
+            ),
+            (json!({"hosts": ["a", "*"]}), "control.fetch.hosts[1]: \"*\" is no host"),
+            (json!({"accounts": ["me"], "hosts": ["a"]}), "control.fetch.accounts[0]: there is no account \"me\""),
+            (
+                json!({"accounts": ["broken"], "hosts": ["a"]}),
+                "control.fetch.accounts[0]: the account broken cannot be used",
+            ),
+            (json!({"accounts": ["mine"]}), "control.fetch.hosts: is empty, so that the accounts"),
+            (json!({"methods": ["PUT"]}), "control.fetch.hosts: is empty, so that the methods"),
+            (json!({"methods": ["GET"], "hosts": ["a"]}), "control.fetch.methods[0]: unknown value \"GET\""),
+            (json!({"host": ["a"]}), "control.fetch.host: unknown key"),
+        ] {
+            let told = check(fetch).unwrap_err().to_string();
+            assert!(told.contains(wanted), "{told}");
+        }
+    }
+}

@@ -360,6 +360,16 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
     };
     let params = endpoint.map_or(params.clone(), |endpoint| endpoint.all_params(params));
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
+    if !["https://", "http://"].iter().any(|scheme| base.strip_prefix(scheme).is_some_and(|host| !host.is_empty())) {
+        let what = match around.rest_url {
+            Some(given) => format!("{} is no REST address; write https://HOST", quoted(given)),
+            None => {
+                format!("{} has no REST address of its own; write rest_url at the job: https://HOST", around.venue.id)
+            }
+        };
+        findings.add(path, what);
+        return None;
+    }
     let signer = match signer(get, endpoint, &base, around) {
         Ok(signer) => signer,
         Err(message) => {

@@ -92,6 +92,11 @@ impl Fetcher {
         Self { rest, budget, accounts }
     }
 
+    /// The client that makes its calls.
+    pub const fn rest(&self) -> &RestClient {
+        &self.rest
+    }
+
     /// The budget that its calls are counted in.
     pub fn budget(&self) -> &RestBudget {
         &self.budget

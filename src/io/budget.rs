@@ -262,6 +262,11 @@ impl Place {
         &self.account
     }
 
+    /// What the call costs.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
     /// To ask how it goes.
     pub fn ticket(&self) -> Arc<Ticket> {
         Arc::clone(&self.ticket)

@@ -18,6 +18,7 @@ pub mod limits;
 mod lines;
 mod questions;
 mod repeats;
+mod server_time;
 mod states;
 pub mod tap;
 pub mod terminal;
@@ -64,7 +65,7 @@ pub trait Steps: Send {
     fn snapshot(&mut self, topic: &str) -> Option<Frame>;
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
-    /// Has the sessions read the state of their account anew; false if none of them can now.
+    /// Has the account's state be read again; false if there are no such streams.
     fn initialize(&mut self, _now: Stamp) -> bool {
         false
     }

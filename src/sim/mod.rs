@@ -2,6 +2,7 @@
 //! stream for benchmarks.
 
 pub mod binance;
+pub mod bitflyer;
 pub mod bybit;
 pub mod candles;
 pub mod doorman;

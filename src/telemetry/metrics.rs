@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
+    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
     Terminal, TerminalHost, Version,
 };
 use super::process::Process;
@@ -38,6 +38,8 @@ pub struct Readings {
     pub tables: Vec<TableReport>,
     /// The budgets of REST calls.
     pub budgets: Vec<AccountReport>,
+    /// Hosts whose clock was measured, and milliseconds that it is ahead of ours.
+    pub clocks: Vec<(String, i64)>,
     /// The jobs.
     pub jobs: Vec<JobReport>,
     /// The Redis sink, if there is one.
@@ -115,6 +117,8 @@ enum Source {
     Events(fn(&EventsReport) -> u64),
     /// One value a budget of REST calls, shared by feeds.
     Rest(fn(&AccountReport) -> u64),
+    /// How far each host's clock is ahead, where it was measured.
+    Clock,
     /// One value a job.
     Job(fn(&JobReport) -> u64),
     /// One value a terminal, shared by its feeds.
@@ -138,6 +142,7 @@ impl Source {
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
+            Clock => &["host"],
             Job(_) => &["job"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
@@ -210,6 +215,7 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_rest_weight_total", Counter, Rest(|a| a.weight), "Weight of the REST calls that left."),
     metric("tickbus_rest_others_weight_total", Counter, Rest(|a| a.others), "Weight that others used of the same address, so far as the venue's answers showed it."),
     metric("tickbus_rest_limited_total", Counter, Rest(|a| a.limited), "REST calls the venue refused because there were too many."),
+    metric("tickbus_rest_clock_offset_seconds", Gauge, Clock, "How far the host's clock is ahead of ours, where it has refused signed calls for their time."),
     metric("tickbus_job_done_total", Counter, Job(|j| j.done), "Calls of the job that have a result."),
     metric("tickbus_job_failed_total", Counter, Job(|j| j.failed), "Calls of the job that have none."),
     metric("tickbus_job_skipped_rounds_total", Counter, Job(|j| j.skipped), "Rounds of the job that had no turn because the one before took too long."),
@@ -323,6 +329,7 @@ impl Metric {
                 sample(&[table.venue, table.kind.as_str()], read(table) as f64);
             }),
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
+            Clock => readings.clocks.iter().for_each(|(host, ms)| sample(&[host], *ms as f64 / 1e3)),
             Job(read) => readings.jobs.iter().for_each(|job| sample(&[&job.name], read(job) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {

@@ -19,6 +19,7 @@ pub mod okx;
 pub mod other;
 pub mod quik;
 mod raw;
+mod server_time;
 mod terminal;
 mod update;
 
@@ -26,6 +27,7 @@ pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
+pub use server_time::ServerTime;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
@@ -82,6 +84,8 @@ pub struct VenueDef {
     pub silence: Option<Duration>,
     /// How much may be asked of its REST hosts.
     pub rest_limit: fn(market: &str) -> RestLimit,
+    /// How its clock is read, if it refuses signed calls whose time is not its own.
+    pub server_time: Option<ServerTime>,
 }
 
 /// How much may be asked of a venue's REST hosts.
@@ -325,6 +329,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -350,11 +356,6 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
-
-    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
-    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
-        false
-    }
 }
 
 /// Where a session's outputs go.

@@ -89,7 +89,10 @@ impl RawSession {
             && let Some(id) = self.waiting.pop_front()
         {
             let Some((_, text)) = self.streams.iter().find(|(known, _)| *known == id) else { continue };
-            match self.signer.as_ref().map(|signer| signer.message(&self.url, self.as_host.as_deref(), text, now.wall))
+            match self
+                .signer
+                .as_ref()
+                .map(|signer| signer.raw_message(&self.url, self.as_host.as_deref(), text, now.wall))
             {
                 None | Some(Ok(None)) => out.send(text.clone()),
                 Some(Ok(Some(signed))) => out.sign_in(signed),
@@ -156,6 +159,7 @@ impl Session for RawSession {
             | Input::Ask { .. }
             | Input::Resync(_)
             | Input::Image(_)
+            | Input::Initialize
             | Input::Shutdown => {}
         }
     }

@@ -148,3 +148,73 @@ async fn the_simulated_binance_accepts_hmac_and_ed25519_and_refuses_a_wrong_key(
     }
     assert_no_canary(&venue.truth().stats().to_string());
 }
+
+/// A tree of calls: some fail, each is of an account or of nobody, groups stop on errors or do not.
+struct Tree {
+    random: fastrand::Rng,
+    /// By path: the account that signs.
+    calls: std::collections::BTreeMap<String, Option<&'static str>>,
+}
+
+impl Tree {
+    fn task(&mut self, depth: usize, account: Option<&'static str>) -> Value {
+        let own = [None, Some("one"), Some("two")][self.random.usize(..3)];
+        let account = own.or(account);
+        let mut task = if depth == 0 || self.random.u8(..3) == 0 {
+            let fails = if self.random.u8(..4) == 0 { "fails" } else { "works" };
+            let signed = account.is_none() || self.random.u8(..5) > 0;
+            let path = format!("/{fails}/{}", self.calls.len());
+            self.calls.insert(path.clone(), account.filter(|_| signed));
+            let get = if signed { json!({"path": path}) } else { json!({"path": path, "signed": false}) };
+            json!({"get": get})
+        } else {
+            let kind = if self.random.bool() { "serial" } else { "gather" };
+            let policy = if self.random.u8(..3) == 0 { "stop" } else { "continue" };
+            let tasks: Vec<Value> = (0..self.random.usize(1..5)).map(|_| self.task(depth - 1, account)).collect();
+            json!({kind: tasks, "on_error": policy})
+        };
+        if let Some(own) = own {
+            task["account"] = json!(own);
+        }
+        task
+    }
+}
+
+#[tokio::test]
+async fn trees_with_accounts_and_failures_tell_of_every_call_once() {
+    let server = Server::start(|asked| {
+        let account = if asked.header("x-bapi-sign").is_empty() { "nobody" } else { bybit_account(asked) };
+        let body = json!({"account": account}).to_string();
+        if asked.target.starts_with("/fails") { (500, String::new(), body) } else { ok(body) }
+    })
+    .await;
+    let config = config_of(&[("one", "bybit", "ONE"), ("two", "bybit", "TWO")]);
+    for seed in 1..=6 {
+        let mut tree = Tree { random: fastrand::Rng::with_seed(seed), calls: std::collections::BTreeMap::new() };
+        let tasks: Vec<Value> = (0..4).map(|_| tree.task(3, None)).collect();
+        let order = if seed % 2 == 0 { "queue" } else { "stack" };
+        let job = json!({"venue": "bybit", "market": "linear", "rest_url": server.url, order: tasks});
+        let job = file_of(&job);
+        let run = ["job", "run", job.path().to_str().unwrap(), "--config", config.path().to_str().unwrap()];
+        let (_, out, err) = said(&run).await;
+        let told = lines(&out);
+        let mut paths: Vec<&str> = told.iter().map(|line| line["endpoint"].as_str().unwrap()).collect();
+        paths.sort_unstable();
+        let mut wanted: Vec<&str> = tree.calls.keys().map(String::as_str).collect();
+        wanted.sort_unstable();
+        assert_eq!(paths, wanted, "seed {seed}: each once\n{err}");
+        for line in &told {
+            let path = line["endpoint"].as_str().unwrap();
+            let account = tree.calls[path];
+            assert_eq!(line.get("account").and_then(Value::as_str), account, "seed {seed}: {line}");
+            match line["ok"].as_bool().unwrap() {
+                true => assert_eq!(line["result"]["account"], account.unwrap_or("nobody"), "seed {seed}: {line}"),
+                false => {
+                    let error = line["error"].as_str().unwrap();
+                    let is_left_out = error.starts_with("not made");
+                    assert!(is_left_out || path.starts_with("/fails") && error.contains("HTTP 500"), "{line}");
+                }
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod clock;
 mod commands;
 mod fetch;
 #[allow(dead_code, reason = "shared with the tests of the daemon, which use all of it")]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binance;
+mod bitflyer;
 mod churn;
 mod control;
 mod control_load;

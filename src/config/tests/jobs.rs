@@ -80,6 +80,10 @@ fn what_cannot_be_signed_is_a_problem_of_the_config() {
     assert!(told.contains("the account broken cannot be used: secret: the environment variable NOWHERE"), "{told}");
     let told = problem(json!({"get": {"path": "/p", "method": "POST"}}), None);
     assert!(told.contains("unknown method \"POST\"; allowed: GET"), "{told}");
+    let mut nowhere = job(json!({"get": "time"}));
+    nowhere["rest_url"] = json!("127.0.0.1:9001");
+    let told = check(nowhere).unwrap_err().to_string();
+    assert!(told.contains("jobs.x.queue[0]: \"127.0.0.1:9001\" is no REST address; write https://HOST"), "{told}");
     // An account that no call needs is looked at by nobody.
     let mut idle = job(json!({"get": "time"}));
     idle["account"] = json!("three");

@@ -166,8 +166,8 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
             (word(words).filter(|_| known), "no such interval")
         }
+        Channel::Raw => (None, "raw channels have no table"),
         Channel::Account(kind) => (word(&[""]).filter(|_| has_account(segment, kind)), "spot has no positions"),
-        Channel::Raw => (None, "raw channels are read elsewhere"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };

@@ -16,6 +16,7 @@ mod listing;
 mod market;
 mod pulse;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,7 @@ pub const VENUE: VenueDef = VenueDef {
     // Streams that are usually quiet are asked for; see `pulse`.
     silence: None,
     rest_limit,
+    server_time: Some(server_time::SERVER_TIME),
 };
 
 /// Books of USD-M, and everything of the other markets.

@@ -9,6 +9,7 @@ mod fast;
 mod instruments;
 mod private;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -36,6 +37,7 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
+    server_time: Some(server_time::SERVER_TIME),
     is_mixed: false,
     silence: None,
 };

@@ -95,6 +95,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
             if let Some(checksum) = book.checksum {
                 text = format!("{text} sum {}", checksum.cast_signed());
             }
+            if let Some(middle) = book.middle {
+                text = format!("{text} middle {middle}");
+            }
             return (text, Some(book.clocks));
         }
         Update::Trade(t) => {

@@ -22,6 +22,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(RawSession::new(&VENUE, spec)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("other", 1),
+    server_time: None,
     is_mixed: false,
     silence: None,
 };
