@@ -159,7 +159,6 @@ impl Session for RawSession {
             | Input::Ask { .. }
             | Input::Resync(_)
             | Input::Image(_)
-            | Input::Initialize
             | Input::Shutdown => {}
         }
     }
