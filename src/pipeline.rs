@@ -297,7 +297,7 @@ impl Pipeline {
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
-    /// Has the sessions read the state of their account anew; false if none of them can now.
+    /// Has the account's state be read again; false if the feed has no such streams.
     pub fn initialize(&mut self, now: Stamp) -> bool {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();

@@ -24,7 +24,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Input, LinkId, RawSession, Route, Session, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, RawSession, Route, SessionSpec, Signer, TerminalSpec, Timer, Transport, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -182,35 +182,12 @@ impl Feed {
     /// Hands an input to one connection's session.
     #[inline]
     fn pass(&mut self, at: usize, input: Input<'_>, now: Stamp, out: &mut dyn FeedOutput) {
-        self.with_session(at, now, out, |session, intake| session.handle(input, now, intake));
-    }
-
-    #[inline]
-    fn with_session<T>(
-        &mut self,
-        at: usize,
-        now: Stamp,
-        out: &mut dyn FeedOutput,
-        tell: impl FnOnce(&mut dyn Session, &mut Intake<'_>) -> T,
-    ) -> Option<T> {
         let Self { venue, spec, links, overlaps, replace, core, .. } = self;
-        let Link { id, route, session, .. } = links.get_mut(at)?;
+        let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
         let mut intake = Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out };
-        Some(tell(&mut **session, &mut intake))
-    }
-
-    /// Has every session read the state of its account anew; false if none of them can now.
-    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
-        let mut begun = false;
-        for at in 0..self.links.len() {
-            let asked = self.with_session(at, now, out, |session, intake| session.initialize(now, intake));
-            begun |= asked == Some(true);
-        }
-        self.obey(now, out);
-        self.tell(now, out);
-        begun
+        session.handle(input, now, &mut intake);
     }
 
     /// A connection is open. A successor changes no state: what is live stays so.
@@ -404,6 +381,16 @@ impl Feed {
         self.obey(now, out);
         self.tell(now, out);
         found
+    }
+
+    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
+    /// is read so.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
+        if reads {
+            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        }
+        reads
     }
 
     /// Says `down` for every symbol: the last thing before the process ends.

@@ -27,9 +27,9 @@ pub enum Command {
         /// False if there is no such book.
         reply: oneshot::Sender<bool>,
     },
-    /// Read the state of the account anew: orders, positions, balances.
+    /// Read the account's state again by REST: orders, positions and balances. What has changed is published as it comes.
     Initialize {
-        /// Whether that was begun: false where the session cannot, or is not signed in.
+        /// False if the feed has no streams of an account whose state is read so.
         reply: oneshot::Sender<bool>,
     },
     /// Put a question to the venue's session.

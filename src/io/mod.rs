@@ -65,7 +65,7 @@ pub trait Steps: Send {
     fn snapshot(&mut self, topic: &str) -> Option<Frame>;
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
-    /// Has the sessions read the state of their account anew; false if none of them can now.
+    /// Has the account's state be read again; false if there are no such streams.
     fn initialize(&mut self, _now: Stamp) -> bool {
         false
     }
@@ -114,10 +114,6 @@ impl Steps for Pipeline {
 
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
         self.resync(symbol, now)
-    }
-
-    fn initialize(&mut self, now: Stamp) -> bool {
-        self.initialize(now)
     }
 
     fn shut_down(&mut self, now: Stamp) {

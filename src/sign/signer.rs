@@ -64,11 +64,11 @@ impl Signer {
         Ok(opening.login)
     }
 
-    /// A message as it is sent over the API's socket of this path, on which each is signed.
+    /// A message as it is sent over a socket of this path on which each message is signed.
     ///
     /// # Errors
-    /// The API has no such socket; those of [`Api::sign`].
-    pub fn request(&self, path: &str, mut message: Json, now_ms: u64) -> Result<Secret, SignError> {
+    /// As those of [`Api::sign_message`], and that the API has no such socket.
+    pub fn message(&self, path: &str, mut message: Json, now_ms: u64) -> Result<Secret, SignError> {
         let host = self.api.message_host().ok_or(SignError::Url("is none where the API signs messages"))?;
         let address = format!("wss://{host}{path}");
         self.api.sign_message(&address, None, &mut message, &self.credentials, now_ms, Compat::Documented)?;
@@ -198,9 +198,9 @@ mod tests {
         assert_eq!(binance.login("/ws-api/v3", "", 1).expect("nothing to sign"), None);
         let message =
             Json::map([("id", Json::text("1")), ("method", Json::text("userDataStream.subscribe.signature"))]);
-        let signed = binance.request("/ws-api/v3", message, 1_700_000_000_000).expect("signed");
+        let signed = binance.message("/ws-api/v3", message, 1_700_000_000_000).expect("signed");
         assert!(signed.reveal().contains(r#""params":{"apiKey":"testkey","timestamp":1700000000000,"signature":""#));
-        assert!(of("coincheck", "http://127.0.0.1:1").request("/", Json::Null, 1).is_err());
+        assert!(of("coincheck", "http://127.0.0.1:1").message("/", Json::Null, 1).is_err());
     }
 
     #[test]

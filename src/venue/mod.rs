@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
@@ -86,6 +86,8 @@ pub struct VenueDef {
     pub rest_limit: fn(market: &str) -> RestLimit,
     /// How its clock is read, if it refuses signed calls whose time is not its own.
     pub server_time: Option<ServerTime>,
+    /// The fields, or `params`, that tell apart the positions, and the balances, of one account and symbol.
+    pub row_keys: fn(kind: AccountKind) -> &'static [&'static str],
 }
 
 /// How much may be asked of a venue's REST hosts.
@@ -329,6 +331,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -354,11 +358,6 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
-
-    /// Reads the state of the account anew: orders, positions, balances. False where it has no way to, or is not signed in.
-    fn initialize(&mut self, _now: Stamp, _out: &mut dyn Output) -> bool {
-        false
-    }
 }
 
 /// Where a session's outputs go.

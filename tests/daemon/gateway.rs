@@ -116,12 +116,7 @@ impl Gateway {
 
     /// Starts a command that opens a bus, and waits for the log line that names its endpoints.
     pub(crate) async fn launch(arguments: &[&str], started: &str) -> Self {
-        Self::launch_with(arguments, &[], started).await
-    }
-
-    /// The same with these variables.
-    pub(crate) async fn launch_with(arguments: &[&str], env: &[(&str, &str)], started: &str) -> Self {
-        Self::spawn(tickbus().args(["--log-format", "json"]).args(arguments).envs(env.iter().copied()), started).await
+        Self::spawn(tickbus().args(["--log-format", "json"]).args(arguments), started).await
     }
 
     /// The same with a command that is made up by the caller, which logs JSON.

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tickbus::secret::Secret;
 use tickbus::sim::{Depth, Options, Running, Server, binance, bybit, okx};
 
-use crate::gateway::{Gateway, config, file_of, until};
+use crate::gateway::{Gateway, config, file_of, tickbus, until};
 use crate::watcher::Watcher;
 
 /// A venue's market with an account.
@@ -254,9 +254,10 @@ async fn no_secret_is_ever_shown() {
         config["admin"]["listen"] = json!("127.0.0.1:0");
         let (file, folder) = (file_of(&config), tempfile::tempdir().unwrap());
         let capture = folder.path().join("capture.jsonl");
-        let paths = [file.path(), capture.as_path()].map(|path| path.to_str().unwrap());
-        let arguments = ["record", "--config", paths[0], "--out", paths[1]];
-        let mut gateway = Gateway::launch_with(&arguments, &[("RUST_LOG", "trace")], "Gateway started").await;
+        let arguments = ["--log-format", "json", "record", "--config"].map(std::ffi::OsStr::new);
+        let arguments = arguments.into_iter().chain([file.path().as_os_str(), "--out".as_ref(), capture.as_os_str()]);
+        let mut command = tickbus();
+        let mut gateway = Gateway::spawn(command.env("RUST_LOG", "trace").args(arguments), "Gateway started").await;
         let admin = gateway.logged("Gateway started").await["admin"].as_str().unwrap().to_owned();
         let mut watcher = case.watcher(&gateway, &venue);
         watcher.walk(1);

@@ -84,7 +84,7 @@ impl UserSession {
         let request = || Json::map([("id", Json::text("1")), ("method", Json::text(method))]);
         let signed = match &self.signer {
             None => Err(NO_ACCOUNT.to_owned()),
-            Some(signer) => signer.request(API, request(), now.wall.as_ms()).map_err(|error| error.to_string()),
+            Some(signer) => signer.message(API, request(), now.wall.as_ms()).map_err(|error| error.to_string()),
         };
         match signed {
             Ok(request) => out.sign_in(request),
@@ -251,6 +251,7 @@ impl Session for UserSession {
                 self.account.left(id);
                 out.update(Update::Unsubscribed(id));
             }
+            Input::Initialize => self.account.initialize(out),
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => self.disconnected(now),
             // Nothing here has a book, no terminal was called, and a key is shared by all who listen to the account.
@@ -259,10 +260,6 @@ impl Session for UserSession {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned());
             }
         }
-    }
-
-    fn initialize(&mut self, _now: Stamp, out: &mut dyn Output) -> bool {
-        self.account.initialize(out)
     }
 
     fn next_timeout(&self) -> Option<Timer> {

@@ -145,8 +145,8 @@ pub(super) fn name(market: &str, stream: &Stream) -> String {
         Channel::Ticker => format!("tickers.{symbol}"),
         Channel::Candle(interval) => format!("kline.{}.{symbol}", kline(interval).unwrap_or("?")),
         Channel::Liquidation => format!("allLiquidation.{symbol}"),
-        Channel::Account(kind) => super::account::topic(kind).to_owned(),
         Channel::Raw => symbol.clone(),
+        Channel::Account(kind) => super::account::topic(kind).to_owned(),
     }
 }
 

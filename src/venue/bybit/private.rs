@@ -268,6 +268,7 @@ impl Session for PrivateSession {
             Input::Http { id, status, body, .. } => drop(self.account.http(id, status, body, now, out)),
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
+            Input::Initialize => self.account.initialize(out),
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => self.disconnected(out),
             // Nothing here has a book, no terminal was called, and what was subscribed to ends by itself.
@@ -276,10 +277,6 @@ impl Session for PrivateSession {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned());
             }
         }
-    }
-
-    fn initialize(&mut self, _now: Stamp, out: &mut dyn Output) -> bool {
-        self.account.initialize(out)
     }
 
     fn next_timeout(&self) -> Option<Timer> {

@@ -1,5 +1,5 @@
-//! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers, REST answers,
-//! intervals of candles, logins and accounts.
+//! Protocol parts that venues share: subscriptions, heartbeat, JSON reading, merged tickers, logins and accounts, REST
+//! answers, intervals of candles.
 
 pub mod account;
 pub mod answers;

@@ -449,6 +449,7 @@ impl Session for OkxSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
+            Input::Initialize => self.account.initialize(out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
@@ -465,10 +466,6 @@ impl Session for OkxSession {
                 self.changed(changes, out);
             }
         }
-    }
-
-    fn initialize(&mut self, _now: Stamp, out: &mut dyn Output) -> bool {
-        self.account.initialize(out)
     }
 
     fn next_timeout(&self) -> Option<Timer> {

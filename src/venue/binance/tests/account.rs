@@ -171,7 +171,7 @@ fn futures_events_become_rows() {
         account.text(update, 1.0),
         [
             "balance main -/BTC total=1.5 cross_wallet=1.5 change=0",
-            "position main -/BTCUSD_PERP size=-3 entry_price=100.5 unrealised_pnl=0.1 kind=cross position_side=BOTH \
+            "position main -/BTCUSD_PERP size=-3 entry_price=100.5 unrealised_pnl=0.1 margin_type=cross position_side=BOTH \
              realised_pnl=0 isolated_wallet=0",
         ]
     );
@@ -284,9 +284,8 @@ fn what_was_missed_is_told_after_a_reconnect() {
     let said = account.answer(200, &format!("[{}]", order("usdm", 2, "PARTIALLY_FILLED", "1", 6)), 3.0);
     assert_eq!(said.len(), 3);
     assert!(said[0].contains("id=2 ") && said[1].contains("id=1 state=closed"), "{said:?}");
-    account.said = Said::default();
-    assert!(account.session.initialize(at(4.0), &mut account.said));
-    assert_eq!(account.requests().len(), 1);
+    let said = account.take(Input::Initialize, 4.0);
+    assert_eq!(said.recorder.requests.len(), 1);
 }
 
 #[test]

@@ -114,8 +114,7 @@ fn what_was_missed_is_told_after_a_new_login() {
         ]
     );
     // The operator asks for it again; nothing has changed.
-    desk.said = super::Recorder::default();
-    assert!(desk.session.initialize(at(5.0), &mut desk.said));
+    desk.take(Input::Initialize, 5.0);
     let again = answer(&mut desk, 200, &image(&[order(2, "partially_filled", "1", 6)]), 5.0);
     assert_eq!(again.len(), 2, "{again:?}");
 }
