@@ -429,6 +429,7 @@ impl Session for FlyerSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
+            Input::Initialize => self.account.initialize(out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
@@ -437,10 +438,6 @@ impl Session for FlyerSession {
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => self.disconnected(now, out),
         }
-    }
-
-    fn initialize(&mut self, _now: Stamp, out: &mut dyn Output) -> bool {
-        self.account.initialize(out)
     }
 
     fn next_timeout(&self) -> Option<Timer> {

@@ -47,7 +47,7 @@ impl Desk {
     /// Has the account read again; what is asked for.
     fn initialize(&mut self, seconds: f64) -> Vec<HttpRequest> {
         self.said.requests.clear();
-        assert!(self.session.initialize(at(seconds), &mut self.said), "it is signed in");
+        self.session.handle(Input::Initialize, at(seconds), &mut self.said);
         self.said.requests.clone()
     }
 
