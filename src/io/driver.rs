@@ -97,6 +97,8 @@ struct Call {
     link: LinkId,
     id: u64,
     url: Arc<str>,
+    /// Not recorded: a replay fetches nothing of the past, and would not know what to do with it.
+    patient: bool,
     result: Result<Answer, HttpError>,
 }
 
@@ -288,7 +290,9 @@ impl<P: Steps> Driver<P> {
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
             Ok(Answer { status, body }) => {
-                self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                if !call.patient {
+                    self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                }
                 self.call_failures.clear();
                 let input = Input::Http { id: call.id, status: Some(status), body: &body, url: None };
                 self.engine.step_on(call.link, input, now);
@@ -347,7 +351,7 @@ impl<P: Steps> Driver<P> {
         let place = if patient { self.account.queue_behind(weight) } else { self.account.queue(weight) };
         let Some(place) = place else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
-            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
+            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, patient, result })));
         };
         let (rest, signer) = (self.rest.clone(), self.signer.clone());
         let (abort, aborted) = AbortHandle::new_pair();
@@ -368,7 +372,7 @@ impl<P: Steps> Driver<P> {
             };
             let result = Abortable::new(sent, aborted).await;
             let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
-            Call { link, id, url, result }
+            Call { link, id, url, patient, result }
         }));
     }
 
