@@ -19,7 +19,7 @@ if ! has_libzmq && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     { apt-get install -y gcc libzmq3-dev || { apt-get update && apt-get install -y gcc libzmq3-dev; }; } >/dev/null 2>&1 || true
 fi
 
-cargo build --release --locked --bins --bench pipeline --bench depth --bench bus --bench end_to_end --bench terminal --bench redis --bench sign
+cargo build --release --locked --bins --bench pipeline --bench depth --bench bus --bench end_to_end --bench terminal --bench redis --bench sign --bench tables
 echo "== pipeline, in process"
 cargo bench --locked --bench pipeline -- "$@"
 echo
@@ -28,6 +28,9 @@ cargo bench --locked --bench depth -- "$@"
 echo
 echo "== signing"
 cargo bench --locked --bench sign -- "$@"
+echo
+echo "== tables"
+cargo bench --locked --bench tables -- "$@"
 echo
 echo "== a terminal's calls and events"
 cargo bench --locked --bench terminal -- "$@"

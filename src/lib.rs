@@ -2,8 +2,9 @@
 //!
 //! The layers, each of which may use only the ones before it:
 //! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
-//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `zmtp` (the wire of ZeroMQ, pure), then the
-//! rim: `bus`, `sim`, `io`, `store`, `jobs`, `backfill`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
+//! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `table` (keyed rows made of frames, pure),
+//! `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `fetch`, `jobs`, `backfill`, `replay`,
+//! `client`, `sink`, `control`, `app`, `cli`.
 
 pub mod app;
 pub mod backfill;
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod feed;
+pub mod fetch;
 pub mod frame;
 pub mod io;
 pub mod jobs;
@@ -27,6 +29,7 @@ pub mod sign;
 pub mod sim;
 pub mod sink;
 pub mod store;
+pub mod table;
 pub mod telemetry;
 pub mod venue;
 pub mod zmtp;

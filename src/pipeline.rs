@@ -16,6 +16,8 @@ pub use crate::feed::{Counters, FeedReport, SymbolReport};
 pub struct Outbox {
     /// Messages that sign in, to be sent before all others and recorded nowhere.
     pub logins: Vec<(LinkId, Secret)>,
+    /// Keys that complete the addresses of connections.
+    pub addresses: Vec<(LinkId, Secret)>,
     /// Text messages for the venue, each over its connection, in order.
     pub sends: Vec<(LinkId, String)>,
     /// REST calls to make; every one must be answered with [`Input::Http`] for the same connection's session.
@@ -108,6 +110,10 @@ impl FeedOutput for Intake<'_> {
 
     fn sign_in(&mut self, link: LinkId, text: Secret) {
         self.outbox.logins.push((link, text));
+    }
+
+    fn address(&mut self, link: LinkId, key: Secret) {
+        self.outbox.addresses.push((link, key));
     }
 
     fn http(&mut self, link: LinkId, request: HttpRequest) {
@@ -289,6 +295,13 @@ impl Pipeline {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
+    }
+
+    /// Has the account's state be read again; false if the feed has no such streams.
+    pub fn initialize(&mut self, now: Stamp) -> bool {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.initialize(now, &mut Intake { encoder, outbox, troubled, now })
     }
 
     /// Publishes `down` for every symbol: the last thing before the process ends.

@@ -105,6 +105,7 @@ fn a_book_of_200_levels_is_small() {
             previous: 0,
             cross_seq: 1,
             checksum: None,
+            middle: None,
             bids: &bids,
             asks: &asks,
         });

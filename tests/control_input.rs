@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use control::Plane;
 
-const OPS: [&str; 18] = [
+const OPS: [&str; 31] = [
     "open",
     "close",
     "subscribe",
@@ -19,6 +19,12 @@ const OPS: [&str; 18] = [
     "feeds",
     "status",
     "get",
+    "find",
+    "sorted",
+    "wait",
+    "watch",
+    "tables",
+    "initialize",
     "snapshot",
     "topics",
     "stats",
@@ -27,6 +33,13 @@ const OPS: [&str; 18] = [
     "history",
     "params",
     "rpc",
+    "fetch",
+    "jobs",
+    "job_start",
+    "job_add",
+    "job_next",
+    "job_run",
+    "job_stop",
     "reload",
     "nothing",
     "",
@@ -51,6 +64,8 @@ fn value() -> impl Strategy<Value = Value> {
         "trade.bybit.linear.BTCUSDT.",
         "book.bybit.linear.BTCUSDT.",
         "status",
+        "https://api.bybit.com/v5/market/time",
+        "http://127.0.0.1:1/x",
         "",
         " ",
         "\u{0}",
@@ -62,6 +77,11 @@ fn value() -> impl Strategy<Value = Value> {
         1 => any::<i64>().prop_map(Value::from),
         1 => Just(json!({"env": "NOT_THERE"})),
         1 => Just(json!({"key": "k", "secret": "s"})),
+        1 => Just(json!({"symbol": "BTCUSDT", "market": null})),
+        1 => Just(json!({"price": "1.0", "seq": 1, "x": [true]})),
+        1 => (0..3_u64).prop_map(Value::from),
+        1 => Just(json!({"get": {"path": "/a"}})),
+        2 => Just(json!({"venue": "bybit", "market": "spot", "queue": [{"get": {"path": "/a"}}]})),
         1 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::from),
     ]
@@ -85,6 +105,17 @@ fn request() -> impl Strategy<Value = Value> {
         "publish",
         "url",
         "account",
+        "table",
+        "where",
+        "limit",
+        "after",
+        "epoch",
+        "method",
+        "job",
+        "task",
+        "results",
+        "within_ms",
+        "params",
         "more",
     ];
     let fields = prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..7);
@@ -92,6 +123,10 @@ fn request() -> impl Strategy<Value = Value> {
     (prop::sample::select(OPS.to_vec()), fields, any::<bool>()).prop_map(|(op, fields, of_feed)| {
         let mut request: Map<String, Value> = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         request.insert("op".to_owned(), op.into());
+        if op == "wait" || op == "watch" {
+            // Nothing happens here that would end it.
+            request.insert("within_ms".to_owned(), 0.into());
+        }
         if of_feed {
             request.insert("feed".to_owned(), "a".into());
         }

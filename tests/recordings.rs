@@ -12,7 +12,7 @@ use tickbus::io::tap::Kind;
 use tickbus::model::{Mono, Stamp, UnixNanos};
 use tickbus::replay::capture::{Line, parse_line};
 use tickbus::replay::pipelines::Pipelines;
-use tickbus::venue::{Input, VenueDef, binance, bybit, okx};
+use tickbus::venue::{Input, VenueDef, binance, bitflyer, bybit, okx};
 
 fn folder() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
@@ -56,8 +56,9 @@ struct Recorded {
     folder: &'static str,
 }
 
-const RECORDED: [Recorded; 3] = [
+const RECORDED: [Recorded; 4] = [
     Recorded { venue: &binance::VENUE, folder: "binance" },
+    Recorded { venue: &bitflyer::VENUE, folder: "bitflyer" },
     Recorded { venue: &bybit::VENUE, folder: "bybit" },
     Recorded { venue: &okx::VENUE, folder: "okx" },
 ];
@@ -95,11 +96,15 @@ fn symbol_of(book: &str) -> &str {
     book.rsplit(['.', ':']).next().expect("a symbol")
 }
 
-/// The expected sequence: a number, a number as text, or where a venue has none its time, in milliseconds.
-fn sequence(expected: &Value) -> u64 {
+/// The expected sequence: a number, a number as text, or where a venue has none its time, in milliseconds; null where it has
+/// neither.
+fn sequence(expected: &Value) -> Value {
+    if expected.is_null() {
+        return Value::Null;
+    }
     let text = expected.as_str().map_or_else(|| expected.to_string(), str::to_owned);
     let iso = || u64::try_from(text.parse::<jiff::Timestamp>().expect("a time").as_millisecond()).expect("after 1970");
-    text.parse().unwrap_or_else(|_| iso())
+    Value::from(text.parse().unwrap_or_else(|_| iso()))
 }
 
 fn levels(frame: &Value, side: &str) -> Vec<(String, String)> {
@@ -123,7 +128,7 @@ fn crc25(frame: &Value) -> u32 {
 /// Compares a book with a checkpoint or the final state.
 fn compare(what: &str, frame: &Frame, expected: &Value) {
     let frame: Value = serde_json::from_slice(&frame.payload).expect("JSON");
-    assert_eq!(frame["venue_seq"], Value::from(sequence(&expected["seq"])), "{what}: seq");
+    assert_eq!(frame["venue_seq"], sequence(&expected["seq"]), "{what}: seq");
     for side in ["bids", "asks"] {
         let found = levels(&frame, side);
         let top: Vec<_> = found.iter().take(5).map(|(p, s)| (trimmed(p), trimmed(s))).collect();

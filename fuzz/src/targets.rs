@@ -237,7 +237,9 @@ pub fn book_sync(data: &[u8]) {
         let (seq, cross_seq) = (u64::from(bytes[1]), u64::from(bytes[1]) * 2 + u64::from(bytes[0] >> 7));
         let (first, previous) = (u64::from(bytes[2] % 250), u64::from(bytes[3]));
         let checksum = (bytes[7] == 255).then_some(u32::from(bytes[6]));
-        sync.update(SyncUpdate { snapshot: bytes[0] & 1 == 1, seq, first, previous, cross_seq, checksum, bids, asks });
+        let middle = (bytes[7] == 254).then(|| Decimal::new(number(6), bytes[5] % 19));
+        let snapshot = bytes[0] & 1 == 1;
+        sync.update(SyncUpdate { snapshot, seq, first, previous, cross_seq, checksum, middle, bids, asks });
         if let Some(book) = sync.live() {
             assert!(!book.is_crossed() && book.bids().len() <= 20 && book.asks().len() <= 20);
             assert!(book.bids().chain(book.asks()).all(|level| level.price.mantissa > 0 && level.size.mantissa > 0));

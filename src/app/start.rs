@@ -81,6 +81,7 @@ impl Starter {
             silence: plan.silence.unwrap_or(SILENCE),
             terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
             signer: plan.signer.clone(),
+            raw_url: plan.endpoints.urls.first().cloned().unwrap_or_default(),
             backfill: Backfill { candles: plan.settings.backfill.candles, trades: plan.settings.backfill.trades },
         };
         let publisher = self.publisher.clone();

@@ -206,11 +206,11 @@ impl Backfill {
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
             match self.call(ask).await {
-                Ok(Answer { status: 200, body }) => match self.records(ask, &body) {
+                Ok(Answer { status: 200, body, .. }) => match self.records(ask, &body) {
                     Ok(records) => return Ok(records),
                     Err(error) => why = error,
                 },
-                Ok(Answer { status, body }) => {
+                Ok(Answer { status, body, .. }) => {
                     let said: String = String::from_utf8_lossy(&body).chars().take(300).collect();
                     why = format!("HTTP {status}: {}", said.trim());
                     // What is wrong with the question stays wrong.

@@ -43,6 +43,7 @@ impl Kept {
             previous: self.previous,
             cross_seq: self.cross_seq,
             checksum: self.checksum,
+            middle: None,
             bids: &self.bids,
             asks: &self.asks,
         }

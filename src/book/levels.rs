@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::side::{Side, SideOf};
-use crate::model::{Level, pow10};
+use crate::model::{Decimal, Level, pow10};
 
 /// Bids and asks of one symbol.
 #[derive(Clone, Debug)]
@@ -37,6 +37,11 @@ impl Book {
     /// An empty book of at most `cap` levels a side.
     pub const fn new(cap: usize) -> Self {
         Self { bids: Side::new(SideOf::Bids), asks: Side::new(SideOf::Asks), scale: 0, cap }
+    }
+
+    /// Most levels a side may have.
+    pub(super) const fn cap(&self) -> usize {
+        self.cap
     }
 
     /// Removes all levels.
@@ -95,6 +100,21 @@ impl Book {
     #[inline]
     pub fn is_crossed(&self) -> bool {
         matches!((self.bids.best_key(), self.asks.best_key()), (Some(bid), Some(ask)) if bid >= ask)
+    }
+
+    /// Drops bids above and asks at or below `middle`, and says how many.
+    pub(super) fn drop_beyond(&mut self, middle: Decimal) -> usize {
+        let Some(limit) = middle.floored(self.scale) else { return 0 };
+        let mut dropped = 0;
+        while self.bids.best_key().is_some_and(|key| key > limit) {
+            self.bids.pop_best();
+            dropped += 1;
+        }
+        while self.asks.best_key().is_some_and(|key| key <= limit) {
+            self.asks.pop_best();
+            dropped += 1;
+        }
+        dropped
     }
 
     /// Bids, best first.

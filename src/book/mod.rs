@@ -12,4 +12,4 @@ mod tests;
 pub use checksum::{book_checksum, crc25};
 pub use levels::{Book, BookError};
 pub use side::{Side, SideOf};
-pub use sync::{BookSync, Loss, SyncRule, SyncStats, SyncUpdate, Verdict};
+pub use sync::{BookSync, Findings, Loss, SyncRule, SyncStats, SyncUpdate, Verdict};

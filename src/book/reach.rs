@@ -31,6 +31,14 @@ impl Reach {
         }
     }
 
+    /// Whether the image tells of a bid and an ask at these prices: it does so up to its worst levels.
+    pub(super) fn tells(&self, bid: Option<Decimal>, ask: Option<Decimal>) -> bool {
+        let within = |price: Option<Decimal>, worst: Option<Decimal>, below: fn(Decimal, Decimal) -> bool| {
+            price.is_none_or(|price| worst.is_some_and(|worst| !below(price, worst)))
+        };
+        within(bid, self.bids.worst, is_below) && within(ask, self.asks.worst, |price, worst| is_below(worst, price))
+    }
+
     /// Whether the best `levels` of both sides are known, where an image has `depth` levels if there are so many.
     pub(super) fn covers(&self, book: &Book, levels: usize, depth: usize) -> bool {
         let last = levels.saturating_sub(1);
@@ -53,7 +61,8 @@ impl Edge {
     }
 }
 
-fn is_below(a: Decimal, b: Decimal) -> bool {
+/// Whether one number is less than another, however they are written.
+pub(super) fn is_below(a: Decimal, b: Decimal) -> bool {
     let scaled = |a: Decimal, b: Decimal| i128::from(a.mantissa) * i128::from(pow10(b.scale).unwrap_or(i64::MAX));
     scaled(a, b) < scaled(b, a)
 }

@@ -84,6 +84,11 @@ impl Side {
         self.entries.back().map(|entry| entry.rank * self.sign)
     }
 
+    /// Removes the best level.
+    pub(super) fn pop_best(&mut self) {
+        self.entries.pop_back();
+    }
+
     /// Multiplies every key by `factor`; false, and nothing changed, if one would not fit.
     pub(super) fn widen(&mut self, factor: i64) -> bool {
         let fits = |entry: Option<&Entry>| entry.is_none_or(|entry| entry.rank.checked_mul(factor).is_some());

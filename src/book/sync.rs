@@ -3,11 +3,13 @@
 //! A venue declares its [`SyncRule`]; this is the only place where snapshots and deltas meet.
 
 mod imaged;
+mod repeated;
 
+use self::repeated::Repeat;
 use super::image::Waiting;
 use super::reach::Reach;
 use super::{Book, BookError, checksum};
-use crate::model::Level;
+use crate::model::{Decimal, Level};
 
 /// How a venue orders its book updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,8 @@ pub enum SyncRule {
     /// As [`Self::RangeFromImage`], but ids are shared with other books: each delta names the one before (`previous`),
     /// and the image's `seq` must lie in the first delta or between it and the one before (Binance futures).
     LinkedRangeFromImage,
-    /// No ids at all: every delta is taken, and what is lost only a checksum or a crossed book can show.
+    /// No ids at all: every delta is taken. What is lost shows when the venue repeats the whole book, which may be ahead of
+    /// the deltas by one; or by a checksum, or the middle of the best prices (bitFlyer).
     Unsequenced,
     /// `seq` rises but not by one, so a gap cannot be seen; what does not rise is old, a snapshot only if its `cross_seq`
     /// does not rise either.
@@ -51,6 +54,8 @@ pub struct SyncUpdate<'a> {
     pub cross_seq: u64,
     /// What [`book_checksum`](super::book_checksum) of the book must be afterwards.
     pub checksum: Option<u32>,
+    /// The middle of the best prices afterwards, to less than a tick; what lies beyond it is dropped.
+    pub middle: Option<Decimal>,
     /// Bid levels.
     pub bids: &'a [Level],
     /// Ask levels.
@@ -95,6 +100,18 @@ pub enum Loss {
         /// The book's.
         got: u32,
     },
+    /// The middle of the best prices is not the venue's.
+    Middle {
+        /// The venue's.
+        expected: Decimal,
+        /// The best bid and the best ask.
+        got: [Decimal; 2],
+    },
+    /// The venue repeated the book with changes of which it had sent no delta.
+    Unsaid {
+        /// How many levels.
+        levels: usize,
+    },
     /// An update that cannot be applied.
     Invalid(BookError),
 }
@@ -118,6 +135,10 @@ pub struct SyncStats {
     pub checksum_ok: u64,
     /// Checksums that were not.
     pub checksum_bad: u64,
+    /// Levels dropped because they were beyond the middle of the best prices.
+    pub pruned: u64,
+    /// Repetitions of the book with levels that no delta explains.
+    pub differed: u64,
     /// Recoveries: snapshots that brought a lost book back.
     pub resyncs: u64,
 }
@@ -141,7 +162,18 @@ pub struct BookSync {
     /// A new image is on its way for a book that is live.
     refreshing: bool,
     waiting: Waiting,
+    repeat: Repeat,
+    findings: Findings,
     stats: SyncStats,
+}
+
+/// What was found out about a live book by an update that it outlived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Levels dropped because they were beyond the middle of the best prices.
+    pub pruned: usize,
+    /// Levels that the venue has otherwise, and had not told of; they were replaced.
+    pub differed: usize,
 }
 
 impl BookSync {
@@ -159,6 +191,8 @@ impl BookSync {
             reach: Reach::NOTHING,
             refreshing: false,
             waiting: Waiting::new(),
+            repeat: Repeat::new(),
+            findings: Findings { pruned: 0, differed: 0 },
             stats: SyncStats {
                 snapshots: 0,
                 deltas: 0,
@@ -168,6 +202,8 @@ impl BookSync {
                 invalid: 0,
                 checksum_ok: 0,
                 checksum_bad: 0,
+                pruned: 0,
+                differed: 0,
                 resyncs: 0,
             },
         }
@@ -193,6 +229,11 @@ impl BookSync {
         self.stats
     }
 
+    /// What was found out since this was asked last.
+    pub const fn take_findings(&mut self) -> Findings {
+        std::mem::replace(&mut self.findings, Findings { pruned: 0, differed: 0 })
+    }
+
     /// Gives the book up (disconnect, silence, a lost message): it waits for a snapshot again.
     pub fn reset(&mut self) {
         self.lost |= self.live;
@@ -204,6 +245,7 @@ impl BookSync {
         self.is_image = false;
         self.refreshing = false;
         self.waiting.clear();
+        self.repeat.forget();
     }
 
     /// Counts an update that could not be read; the caller decides what becomes of the book.
@@ -289,14 +331,6 @@ impl BookSync {
         self.change(update)
     }
 
-    fn unsequenced(&mut self, update: SyncUpdate<'_>) -> Verdict {
-        match (update.snapshot, self.live) {
-            (true, _) => self.replace(update),
-            (false, true) => self.change(update),
-            (false, false) => Verdict::Ignored,
-        }
-    }
-
     fn monotonic(&mut self, update: SyncUpdate<'_>) -> Verdict {
         if update.snapshot {
             return if self.is_from_the_past(update) { self.old(update.seq) } else { self.replace(update) };
@@ -370,6 +404,9 @@ impl BookSync {
         self.seq = update.seq;
         self.cross_seq = update.cross_seq;
         self.old_in_a_row = 0;
+        if let Some(middle) = update.middle {
+            self.prune(middle)?;
+        }
         if self.book.is_crossed() {
             return Err(Loss::Crossed);
         }
@@ -400,9 +437,9 @@ impl BookSync {
     #[cold]
     fn lose(&mut self, loss: Loss) -> Verdict {
         match loss {
-            Loss::Gap { .. } => self.stats.gaps += 1,
+            Loss::Gap { .. } | Loss::Unsaid { .. } => self.stats.gaps += 1,
             Loss::Crossed => self.stats.crossed += 1,
-            Loss::Checksum { .. } => self.stats.checksum_bad += 1,
+            Loss::Checksum { .. } | Loss::Middle { .. } => self.stats.checksum_bad += 1,
             Loss::Invalid(_) => self.stats.invalid += 1,
         }
         self.reset();

@@ -1,5 +1,7 @@
 //! The book against an obvious model, and the state machine against everything a network can do to a stream.
 
+mod repeated;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -182,6 +184,7 @@ impl Owned {
             previous: self.previous,
             cross_seq: self.seq * 7,
             checksum: self.checksum,
+            middle: None,
             bids: &self.bids,
             asks: &self.asks,
         }
@@ -243,7 +246,17 @@ fn disorder(len: usize, fate: &[(u8, usize)]) -> Vec<usize> {
 }
 
 fn update<'a>(snapshot: bool, seq: u64, bids: &'a [Level], asks: &'a [Level]) -> SyncUpdate<'a> {
-    SyncUpdate { snapshot, seq, first: seq, previous: seq - 1, cross_seq: seq * 10, checksum: None, bids, asks }
+    SyncUpdate {
+        snapshot,
+        seq,
+        first: seq,
+        previous: seq - 1,
+        cross_seq: seq * 10,
+        checksum: None,
+        middle: None,
+        bids,
+        asks,
+    }
 }
 
 #[test]
@@ -371,7 +384,7 @@ fn deltas_older_than_the_image_make_room_for_later_ones() {
 }
 
 fn linked(previous: u64, seq: u64, bids: &[Level]) -> SyncUpdate<'_> {
-    SyncUpdate { snapshot: false, seq, first: 0, previous, cross_seq: 0, checksum: None, bids, asks: &[] }
+    SyncUpdate { snapshot: false, seq, first: 0, previous, cross_seq: 0, checksum: None, middle: None, bids, asks: &[] }
 }
 
 #[test]
@@ -390,7 +403,17 @@ fn a_chain_may_stand_still_and_begin_anew_but_not_break() {
 }
 
 fn range(first: u64, seq: u64, previous: u64) -> SyncUpdate<'static> {
-    SyncUpdate { snapshot: false, seq, first, previous, cross_seq: 0, checksum: None, bids: &[], asks: &[] }
+    SyncUpdate {
+        snapshot: false,
+        seq,
+        first,
+        previous,
+        cross_seq: 0,
+        checksum: None,
+        middle: None,
+        bids: &[],
+        asks: &[],
+    }
 }
 
 #[test]

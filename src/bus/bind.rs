@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream, lookup_host};
 
 use super::Endpoint;
 use super::connection::Connection;
 
+/// Connections that may wait to be accepted: when a gateway comes back, all its clients do at once. Beyond it the kernel
+/// answers with cookies, and may refuse later whom it let in.
+const BACKLOG: u32 = 4096;
 /// Silence after which the kernel probes a peer whose host may be gone.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
@@ -63,7 +66,14 @@ impl Listener {
     }
 
     async fn bind_tcp(host: &str, port: u16) -> io::Result<Self> {
-        TcpListener::bind((host, port)).await.map(Self::Tcp)
+        let mut refused = None;
+        for address in lookup_host((host, port)).await? {
+            match listen(address) {
+                Ok(listener) => return Ok(Self::Tcp(listener)),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
     }
 
     async fn bind_unix(path: &Path) -> io::Result<Self> {
@@ -102,6 +112,14 @@ impl Listener {
             Self::Unix(listener, _) => Ok(Connection::unix(listener.accept().await?.0)),
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As a restart finds its port taken by connections of the run before it.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A socket's file, removed on drop if it is still ours.

@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::Usage;
 use super::progress::Progress;
+use super::{Usage, ctl_tables};
 use crate::client::{AccessArgs, request_secured};
 use crate::clock;
 use crate::zmtp::ClientSecurity;
@@ -19,8 +19,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The gateway answers at once when it cannot wait: then it is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Arguments that are numbers, where they look like one; and those that are JSON.
-const NUMBERS: [&str; 5] = ["n", "from", "to", "wait_ms", "within_ms"];
-const JSON: [&str; 2] = ["args", "params"];
+const NUMBERS: [&str; 6] = ["n", "from", "to", "wait_ms", "within_ms", "timeout_ms"];
+const JSON: [&str; 9] = ["args", "params", "data", "headers", "form", "signed", "job", "task", "tasks"];
+/// Operations whose first argument may be the name of what is opened or started.
+const OF_NAMES: [&str; 7] = ["open", "close", "job_start", "job_add", "job_next", "job_run", "job_stop"];
 /// Operations that have to do with a list of streams, and what of it is given in turn.
 const OF_STREAMS: [&str; 3] = ["open", "subscribe", "unsubscribe"];
 const LISTS: [(&str, &str); 4] =
@@ -52,6 +54,29 @@ Data:
   topics                             topics whose current frame a joiner gets
   stats                              the bus's counters and subscribers
 
+Tables (ticker, book, bbo, trade, liquidation, candle, order, fill, position, balance, instrument, status):
+  get VENUE.TABLE FIELD=VALUE…       the row of this key, or of as much of it as tells it
+  find VENUE.TABLE [FIELD=VALUE…] [limit=N]
+                                     the rows that have these values
+  sorted VENUE.book symbol=SYMBOL [limit=N]
+                                     a live book, best first
+  wait VENUE.TABLE [FIELD=VALUE…] [after=SEQ epoch=EPOCH]
+                                     whether it changes within the timeout, or has since SEQ
+  watch VENUE.TABLE [FIELD=VALUE…] [after=SEQ epoch=EPOCH] [n=N]
+                                     each change as a line, until stopped or for N lines
+  tables                             which there are, their keys and how many rows they have
+  initialize FEED                    read orders, positions and balances of its account anew
+REST calls (docs/JOBS.md):
+  fetch URL [method=POST] [params=JSON] [data=JSON] [account=NAME]
+                                     one call, signed by the account that fits its host
+  jobs                               the jobs, with their states, counters and next turns
+  job_start NAME job=JSON [results=pull]
+                                     start a job, as the config has it; @FILE reads the JSON from a file
+  job_add NAME task=JSON             give a queue, stack or ring one task more
+  job_next NAME [n=N]                the next result of a job with results=pull, or the next n
+  job_run NAME job=JSON              run a job, and print all its results in one answer
+  job_stop NAME                      stop a job and forget it
+
 The gateway:
   reload                             read the config and the lists of client keys again
   shutdown                           end the gateway
@@ -71,9 +96,13 @@ Examples:
   tickbus ctl open extra venue=bybit market=spot publish.book_depth=10
   tickbus ctl subscribe extra channel=book:50,trade symbol=BTCUSDT symbol=ETHUSDT
   tickbus ctl get feed=extra channel=trade symbol=BTCUSDT n=10
+  tickbus ctl find bybit.ticker market=linear
+  tickbus ctl sorted bybit.book market=linear symbol=BTCUSDT limit=5
+  tickbus ctl watch okx.order account=main
   tickbus ctl unsubscribe extra channel=trade symbol=ETHUSDT
   tickbus ctl close extra
   tickbus ctl open mine venue=okx market=spot credentials.key.env=KEY credentials.secret.file=/run/secret
+  tickbus ctl job_start clock job=@clock.json
   tickbus ctl resync feed=bybit_linear symbol=BTCUSDT
   tickbus ctl history feed=quik symbol=RIZ6 interval=1m n=1000
   tickbus ctl params feed=quik params='{\"BID\": 500, \"LAST\": 1000}'
@@ -110,6 +139,9 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
     let body = request(&args)?;
+    if args.op == "watch" {
+        return watch(&args, &security, &body).await;
+    }
     let json = ask(&args, &security, &body).await?;
     super::print(&format!("{json}\n"))?;
     let parsed: Value = serde_json::from_str(&json).unwrap_or_default();
@@ -119,13 +151,40 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints changes as they come, a line each.
+async fn watch(args: &Args, security: &ClientSecurity, body: &str) -> anyhow::Result<ExitCode> {
+    let mut request: Map<String, Value> = serde_json::from_str(body)?;
+    let mut left = request.remove("n").and_then(|count| count.as_u64());
+    while left != Some(0) {
+        let answer = ask(args, security, &Value::Object(request.clone()).to_string()).await?;
+        let mut step = ctl_tables::step(&answer)?;
+        if step.lost {
+            tracing::warn!("Changes were lost; those that follow are from now on");
+        }
+        if let Some(left) = &mut left {
+            step.lines.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= step.lines.len() as u64;
+        }
+        if !ctl_tables::print(&step.lines)? {
+            break;
+        }
+        if let Value::Object(place) = step.place {
+            request.extend(place);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// The request's text, with who asks.
 fn request(args: &Args) -> anyhow::Result<String> {
-    let mut fields = fields(&args.op, &args.args)?;
+    let mut fields = match ctl_tables::is_about_a_table(&args.op, &args.args) {
+        true => ctl_tables::fields(&args.op, &args.args)?,
+        false => fields(&args.op, &args.args)?,
+    };
     if OF_STREAMS.contains(&args.op.as_str()) {
         fields.entry("client").or_insert_with(|| args.client.clone().into());
     }
-    if matches!(args.op.as_str(), "subscribe" | "unsubscribe") {
+    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch" | "job_next" | "job_run") {
         // So that the gateway's answer, even that there is none of the venue, comes before we stop waiting for it.
         let within = (args.timeout * 800).min(30_000);
         fields.entry("within_ms").or_insert_with(|| within.into());
@@ -147,8 +206,11 @@ fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
     for (at, text) in args.iter().enumerate() {
         match text.split_once('=') {
+            _ if at == 0 && op == "fetch" && text.contains("://") && !text.starts_with("url=") => {
+                fields.insert("url".to_owned(), Value::String(text.clone()));
+            }
             None if at == 0 && op != "get" => {
-                let key = if matches!(op, "open" | "close") { "name" } else { "feed" };
+                let key = if OF_NAMES.contains(&op) { "name" } else { "feed" };
                 fields.insert(key.to_owned(), Value::String(text.clone()));
             }
             None => bail!(Usage(format!("{text:?}: write KEY=VALUE"))),
@@ -194,6 +256,14 @@ fn setting(key: &str, text: &str) -> Value {
 
 fn typed(key: &str, text: &str) -> anyhow::Result<Value> {
     if JSON.contains(&key) {
+        let read;
+        let text = match text.strip_prefix('@') {
+            Some(path) => {
+                read = std::fs::read_to_string(path).with_context(|| format!("{key}: cannot read {path}"))?;
+                read.as_str()
+            }
+            None => text,
+        };
         let example = "for example '{\"class_code\": \"SPBFUT\"}'";
         return serde_json::from_str(text).with_context(|| format!("{key}: {text:?} is no JSON; {example}"));
     }

@@ -13,6 +13,7 @@ use crate::bus::Policy;
 use super::accounts::Account;
 use super::auth::Auth;
 use super::credentials::CredentialSources;
+use super::fetch::ControlFetch;
 use super::jobs::Job;
 use super::secret::SecretSource;
 use super::sinks::Sinks;
@@ -217,6 +218,8 @@ pub struct Control {
     /// Connections to the control socket at one time; more are refused.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_clients: u32,
+    /// What clients may fetch beside public data of venues.
+    pub fetch: ControlFetch,
 }
 
 impl Default for Control {
@@ -228,6 +231,7 @@ impl Default for Control {
             state_file: None,
             max_per_second: 200,
             max_clients: 2_048,
+            fetch: ControlFetch::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+mod jobs;
 mod terminal;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ static ACME: VenueDef = VenueDef {
     open: |_| panic!("nothing is opened while checking"),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
+    server_time: None,
     is_mixed: false,
     silence: None,
 };

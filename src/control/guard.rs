@@ -40,16 +40,17 @@ impl Guard {
         }
     }
 
-    /// Whether a request of this connection may be carried out now.
-    pub(super) fn admits(&self, connection: u64, now: Mono) -> bool {
+    /// How long a request of this connection has to wait for its turn; `None` if that is longer than `patience`.
+    pub(super) fn admits_within(&self, connection: u64, patience: Duration, now: Mono) -> Option<Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, each) = &mut *buckets;
-        let own = each.entry(connection).or_insert_with(|| Bucket::new(self.rate, now));
-        let admitted = own.take(now, Duration::ZERO).is_some() && all.take(now, Duration::ZERO).is_some();
-        if !admitted {
-            self.limited.fetch_add(1, Ordering::Relaxed);
-        }
-        admitted
+        let own = each.entry(connection).or_insert_with(|| Bucket::new(self.rate, now)).take(now, patience)?;
+        Some(own.max(all.take(now, patience)?))
+    }
+
+    /// Counts a request that was refused because there were too many.
+    pub(super) fn refuse(&self) {
+        self.limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A connection is gone.
@@ -80,7 +81,9 @@ mod tests {
     #[test]
     fn each_connection_has_its_rate_and_all_together_have_theirs() {
         let guard = Guard::new(None, 2, Mono(0));
-        let admitted = |connection, now| (0..1_000).filter(|_| guard.admits(connection, Mono(now))).count();
+        let admitted = |connection, now| {
+            (0..1_000).filter(|_| guard.admits_within(connection, Duration::ZERO, Mono(now)).is_some()).count()
+        };
         assert_eq!(admitted(1, 0), 4, "twice the rate at once");
         assert_eq!(admitted(1, 1_000_000_000), 2);
         assert_eq!(admitted(2, 1_000_000_000), 4, "another's rate is its own");
@@ -89,7 +92,12 @@ mod tests {
         let before = guard.buckets.lock().unwrap().1.len();
         guard.left(7);
         assert_eq!(guard.buckets.lock().unwrap().1.len(), before - 1);
-        assert!(guard.refused().1 > 0);
+        guard.refuse();
+        assert_eq!(guard.refused().1, 1);
+        let guard = Guard::new(None, 2, Mono(0));
+        let turns: Vec<_> = (0..8).map(|_| guard.admits_within(1, Duration::from_secs(1), Mono(0))).collect();
+        let waits = [0, 0, 0, 0, 500, 1_000].map(|ms| Some(Duration::from_millis(ms)));
+        assert_eq!(turns, [&waits[..], &[None, None]].concat(), "whoever waits is let in at the rate");
     }
 
     #[test]

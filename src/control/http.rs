@@ -212,14 +212,19 @@ async fn readings(shown: &Shown) -> Readings {
         store: feed.store.stats(),
         report,
     });
+    let tables = running.feeds.tables().venues().into_iter().flat_map(|venue| venue.reports());
     let counted = &shown.counted;
     let (denied, limited) = counted.guard.refused();
     Readings {
+        clocks: running.calls.fetcher.rest().clock_offsets(),
+        jobs: running.calls.jobs.reports(),
+        budgets: running.calls.fetcher.budget().reports(),
         redis: shown.running.redis_report(),
         epoch: running.epoch,
         bus: running.publisher.stats(),
         sockets: counted.sockets.iter().map(|socket| (socket.name, socket.server.stats())).collect(),
         feeds: feeds.collect(),
+        tables: tables.filter(|table| table.in_use).collect(),
         admin_refused: shown.refused.load(Ordering::Relaxed),
         control_denied: denied,
         control_limited: limited,

@@ -1,10 +1,14 @@
 //! What a running gateway can be asked and told: one command set in JSON, behind its doors.
 
+mod calls;
 mod commands;
+mod fetch;
 mod get;
 mod guard;
 mod health;
 mod http;
+mod initialize;
+mod jobs;
 mod open;
 pub mod registry;
 mod reload;
@@ -12,17 +16,20 @@ mod reply;
 mod running;
 mod state_file;
 mod subscribe;
+mod tables;
 pub mod wished;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
+pub use self::calls::Calls;
 use self::commands::{Answer, Door, Request};
 pub use self::guard::Guard;
 pub use self::http::HttpDoor;
@@ -34,6 +41,9 @@ pub use self::state_file::{StateFile, restore};
 use crate::bus::{Asker, Reply, RequestHandler, RequestServer};
 use crate::clock;
 use crate::sink::redis::Commands;
+
+/// How long a request that may wait for changes waits for its turn, where there are too many.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// A bound request socket.
 pub struct RequestSocket {
@@ -77,6 +87,11 @@ impl Commands for ControlPlane {
         Box::pin(async move {
             let done = async {
                 let request = Request::read(request.to_string().as_bytes())?;
+                if request.may_wait() {
+                    let what = "wait and watch are for the control socket: commands that come through Redis are carried \
+                                out one after the other";
+                    return Err(Failure::new(Code::Unsupported, what));
+                }
                 let nobody = Caller::default();
                 commands::carry_out(&self.0, &request, &nobody, Door::Control).await.and_then(Answer::into_value)
             };
@@ -124,13 +139,22 @@ impl ControlDoor {
     }
 
     async fn answer(&self, request: &[u8], asker: &Asker) -> Result<Answer, Failure> {
-        if !self.guard.admits(asker.connection, clock::mono()) {
+        let mut turn = self.guard.admits_within(asker.connection, Duration::ZERO, clock::mono());
+        let request = Request::read(request);
+        if turn.is_none() && request.as_ref().is_ok_and(Request::may_wait) {
+            // Whoever follows changes asks again at once: it waits its turn, and then has all that came meanwhile.
+            turn = self.guard.admits_within(asker.connection, TURN_WITHIN, clock::mono());
+        }
+        let Some(turn) = turn else {
+            self.guard.refuse();
             return Err(Failure::new(
                 Code::Limited,
                 "too many requests; try again in a moment, or raise control.max_per_second",
             ));
+        };
+        if !turn.is_zero() {
+            sleep(turn).await;
         }
-        let request = Request::read(request);
         let token = request.as_ref().ok().and_then(|request| request.token.as_deref());
         // Whoever has no token learns nothing, not even what is wrong with a request.
         if !self.guard.accepts(token) {

@@ -16,6 +16,7 @@ use crate::config::{Accounts, FeedPlan};
 use crate::frame::parse_topic;
 use crate::io::command::Command;
 use crate::model::{Channel, Stream};
+use crate::store::tables::Tables;
 use crate::store::{Store, StoreLimits};
 
 /// Feeds at one time, as in the config.
@@ -48,12 +49,12 @@ pub struct RunningFeed {
 
 impl RunningFeed {
     /// A feed that does not run yet, and what its task is to take commands from.
-    pub fn new(plan: FeedPlan, of_config: bool, limits: StoreLimits) -> (Arc<Self>, mpsc::Receiver<Command>) {
+    pub fn new(plan: FeedPlan, of_config: bool, tables: &Tables) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (handle, commands) = FeedHandle::new(&plan.name, plan.venue.id, Arc::clone(&plan.market));
         let feed = Self {
+            store: tables.open_store(handle.venue),
             handle,
             plan,
-            store: Arc::new(Store::new(limits)),
             gate: tokio::sync::Mutex::default(),
             of_config: AtomicBool::new(of_config),
             stopping: watch::Sender::new(false),
@@ -73,9 +74,9 @@ impl RunningFeed {
         lock(&self.wished)
     }
 
-    /// The streams that are wished for now.
+    /// The streams that are wished for now, in the order in which they were first.
     pub fn streams(&self) -> Vec<Stream> {
-        self.wished().streams().cloned().collect()
+        self.wished().streams_in_order()
     }
 
     /// Whether the config names it.
@@ -142,7 +143,7 @@ pub type Refusals = Vec<(Stream, String)>;
 pub struct Registry {
     inner: Mutex<Inner>,
     starter: Arc<dyn StartFeed>,
-    limits: StoreLimits,
+    tables: Arc<Tables>,
     /// The latest values that jobs published.
     of_jobs: Arc<Store>,
     /// What feeds that are opened at run time may name.
@@ -154,8 +155,13 @@ pub struct Registry {
 impl Registry {
     /// No feeds yet.
     pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits, accounts: Accounts) -> Self {
-        let of_jobs = Arc::new(Store::new(limits));
-        Self { inner: Mutex::default(), starter, limits, of_jobs, accounts, changes: watch::Sender::new(0) }
+        let (tables, of_jobs) = (Arc::new(Tables::new(limits)), Arc::new(Store::new(limits)));
+        Self { inner: Mutex::default(), starter, tables, of_jobs, accounts, changes: watch::Sender::new(0) }
+    }
+
+    /// The tables that are made of what the feeds publish.
+    pub const fn tables(&self) -> &Arc<Tables> {
+        &self.tables
     }
 
     /// The accounts of the config that the gateway was started with.
@@ -214,7 +220,7 @@ impl Registry {
         of_config: bool,
         wishes: &[(Stream, Owner)],
     ) -> Result<Result<Arc<RunningFeed>, Arc<RunningFeed>>, String> {
-        let (feed, commands) = RunningFeed::new(plan, of_config, self.limits);
+        let (feed, commands) = RunningFeed::new(plan, of_config, &self.tables);
         {
             let mut inner = lock(&self.inner);
             if let Some(known) = inner.feeds.iter().find(|known| known.name() == feed.name()) {
@@ -377,10 +383,13 @@ impl Inner {
         self.feeds.iter().filter(of_market).find(|feed| feed.wished().has_symbol(symbol))
     }
 
-    /// Another feed that has rows of the same kind of an account: their topics are of no market.
-    fn other_of_account(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+    /// Another feed that has the same channel without symbols: rows of an account, whose topics are of no market, or what
+    /// is published untouched, of one market.
+    fn other_without_symbols(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+        let of_market = |feed: &RunningFeed| channel != Channel::Raw || feed.handle.market == plan.market;
         let others = self.feeds.iter().filter(|feed| feed.handle.venue == plan.venue.id && feed.name() != plan.name);
-        others.into_iter().find(|feed| feed.wished().of_symbol("").any(|(stream, _)| stream.channel == channel))
+        let others = others.filter(|feed| of_market(feed));
+        others.into_iter().find(|feed| feed.wished().streams().any(|stream| stream.channel == channel))
     }
 
     fn refusals(&self, feed: &RunningFeed, streams: &[Stream]) -> Refusals {
@@ -411,7 +420,7 @@ impl Inner {
             refusals.extend(of_symbol.map(|stream| (stream.clone(), why.clone())));
         }
         for stream in streams.iter().filter(|stream| !stream.channel.has_symbol()) {
-            if let Some(other) = self.other_of_account(&feed.plan, stream.channel) {
+            if let Some(other) = self.other_without_symbols(&feed.plan, stream.channel) {
                 let why = format!(
                     "{} rows are published by feed {} too; their topics have one source, so subscribe to them there, or \
                      unsubscribe them there first",
@@ -426,7 +435,7 @@ impl Inner {
 
     /// Notes whose these symbols are. Beyond the limit the rest is not remembered.
     fn take_symbols(&mut self, feed: &RunningFeed, streams: &[Stream]) {
-        for stream in streams.iter().filter(|stream| !stream.symbol.is_empty()) {
+        for stream in streams.iter().filter(|stream| stream.channel.has_symbol()) {
             let key = (feed.handle.venue, Arc::clone(&feed.handle.market), stream.symbol.clone());
             if self.symbols.len() < SYMBOLS_MAX || self.symbols.contains_key(&key) {
                 self.symbols.insert(key, Arc::clone(&feed.handle.name));

@@ -27,12 +27,18 @@ pub(super) enum Code {
     Rejected,
     /// There is nothing of that kind now.
     NotFound,
+    /// The book is there, but not live.
+    NotLive,
+    /// What happened since is not known any more.
+    Reread,
     /// Feeds of this kind cannot do that.
     Unsupported,
     /// A feed does not answer.
     Timeout,
     /// The token is missing or wrong.
     Denied,
+    /// The config does not let clients do that.
+    Forbidden,
     /// Too many requests.
     Limited,
     /// Something outside failed, such as a file.
@@ -49,9 +55,12 @@ impl Code {
             Self::Conflict => "conflict",
             Self::Rejected => "rejected",
             Self::NotFound => "not_found",
+            Self::NotLive => "not_live",
+            Self::Reread => "reread",
             Self::Unsupported => "unsupported",
             Self::Timeout => "timeout",
             Self::Denied => "denied",
+            Self::Forbidden => "forbidden",
             Self::Limited => "limited",
             Self::Failed => "failed",
         }
@@ -246,7 +255,7 @@ pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols
         "ignored": counters.ignored, "gaps": counters.gaps, "crossed": counters.crossed, "checksums_bad": counters.checksums_bad,
         "resyncs": counters.resyncs, "trades": counters.trades, "snapshots": counters.snapshots,
         "deltas": counters.deltas, "silences": counters.silences,
-        "late": counters.late,
+        "late": counters.late, "pruned": counters.pruned, "differed": counters.differed,
     });
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));

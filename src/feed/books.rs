@@ -5,7 +5,7 @@ use super::event::{BookView, Event, FeedOutput, Levels, Reason, State};
 use super::stream::Check;
 use std::time::Duration;
 
-use crate::book::{BookSync, Loss, SyncRule, SyncUpdate, Verdict};
+use crate::book::{BookSync, Findings, Loss, SyncRule, SyncUpdate, Verdict};
 use crate::model::{Channel, Stamp, StreamId};
 use crate::venue::{BookUpdate, Route};
 
@@ -23,9 +23,11 @@ impl Core {
             previous: update.previous,
             cross_seq: update.cross_seq,
             checksum: update.checksum,
+            middle: update.middle,
             bids: update.bids,
             asks: update.asks,
         });
+        let findings = sync.take_findings();
         match verdict {
             Verdict::Replaced => {
                 self.counters.snapshots += 1;
@@ -39,7 +41,9 @@ impl Core {
                 self.counters.deltas += 1;
                 stream.heard = now.mono;
                 stream.clocks = update.clocks;
-                self.publish_book(at, Some(&update), out);
+                // A delta does not say what was dropped besides.
+                let changes = Some(&update).filter(|_| findings.pruned == 0);
+                self.publish_book(at, changes, out);
             }
             Verdict::Confirmed => stream.heard = now.mono,
             Verdict::Ignored => {}
@@ -51,6 +55,24 @@ impl Core {
                 stream.arrange_resync(now.mono);
             }
             Verdict::Lost(loss) => self.lost(at, loss, now, out),
+        }
+        if findings != Findings::default() {
+            self.found(update.stream, findings, out);
+        }
+    }
+
+    /// The venue's book was another than ours in part, and is not any more.
+    #[cold]
+    fn found(&mut self, id: StreamId, findings: Findings, out: &mut dyn FeedOutput) {
+        self.counters.pruned += findings.pruned as u64;
+        if findings.differed > 0 {
+            self.counters.differed += 1;
+            let levels = findings.differed;
+            self.notice(
+                Some(id),
+                &format!("the venue's whole book had {levels} levels otherwise, and replaced ours"),
+                out,
+            );
         }
     }
 
@@ -83,6 +105,14 @@ impl Core {
             Loss::Crossed => {
                 self.counters.crossed += 1;
                 (Reason::Crossed, "best bid at or above best ask".to_owned())
+            }
+            Loss::Unsaid { levels } => {
+                self.counters.gaps += 1;
+                (Reason::Gap, format!("the venue's whole book has {levels} levels otherwise, and no update said so"))
+            }
+            Loss::Middle { expected, got: [bid, ask] } => {
+                self.counters.checksums_bad += 1;
+                (Reason::Checksum, format!("the venue's middle price is {expected}, the book's are {bid} and {ask}"))
             }
             Loss::Checksum { expected, got } => {
                 self.counters.checksums_bad += 1;

@@ -343,6 +343,7 @@ impl Core {
             Update::Candle(update) => self.candle(&update, now, out),
             Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
             Update::Instrument(instrument) => self.instrument(instrument, out),
+            Update::Untouched(message) => out.event(&self.symbols[0].symbol, Event::Untouched(message)),
             Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
             Update::Account(row) => out.event(&self.symbols[0].symbol, Event::Account(&row)),
             Update::Terminal(state) => self.terminal(state, now, out),
@@ -448,7 +449,9 @@ impl Core {
             match state.stream.channel {
                 Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
-                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) if is_live => {
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw
+                    if is_live =>
+                {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
                     self.set_status(at, State::Live, None, None, now, out);
                 }
@@ -483,6 +486,7 @@ fn stream_of(update: &Update<'_>) -> Option<StreamId> {
         | Update::Instrument(_)
         | Update::Terminal(_)
         | Update::Raw(_)
+        | Update::Untouched(_)
         | Update::Account(_)
         | Update::Late { .. } => None,
     }

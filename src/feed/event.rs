@@ -195,7 +195,7 @@ pub enum Levels<'a> {
 pub struct BookView<'a> {
     /// The book; it is live.
     pub book: &'a Book,
-    /// The venue's id of the last update in it.
+    /// The venue's id of the last update in it; 0 where it has none.
     pub venue_seq: u64,
     /// The clocks of that update.
     pub clocks: Clocks,
@@ -231,7 +231,7 @@ pub enum Event<'a> {
     Delta {
         /// Which.
         levels: Levels<'a>,
-        /// The venue's id of the update.
+        /// The venue's id of the update; 0 where it has none.
         venue_seq: u64,
         /// Its clocks.
         clocks: Clocks,
@@ -244,7 +244,7 @@ pub enum Event<'a> {
         bid: Option<Level>,
         /// Best ask.
         ask: Option<Level>,
-        /// The venue's id of the update.
+        /// The venue's id of the update; 0 where it has none.
         venue_seq: u64,
         /// Its clocks.
         clocks: Clocks,
@@ -261,6 +261,8 @@ pub enum Event<'a> {
     Instrument(&'a Instrument),
     /// Something to be handed on as it is; of the feed as a whole.
     Raw(&'a RawEvent<'a>),
+    /// A whole message, to be published without a change.
+    Untouched(&'a [u8]),
     /// A row of an account; of the feed as a whole.
     Account(&'a AccountUpdate<'a>),
 }
@@ -273,6 +275,8 @@ pub trait FeedOutput {
     fn sign_in(&mut self, link: LinkId, text: Secret) {
         self.send(link, text.reveal().to_owned());
     }
+    /// Completes the address of this connection; see [`Output::address`](crate::venue::Output::address).
+    fn address(&mut self, _link: LinkId, _key: Secret) {}
     /// Asks for a REST call, for the session of this connection.
     fn http(&mut self, link: LinkId, request: HttpRequest);
     /// Asks for an RPC call.

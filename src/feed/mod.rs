@@ -24,7 +24,7 @@ pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Input, LinkId, Route, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, RawSession, Route, SessionSpec, Signer, TerminalSpec, Timer, Transport, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -44,6 +44,8 @@ pub struct FeedSpec {
     pub terminal: TerminalSpec,
     /// Who signs in.
     pub signer: Option<Signer>,
+    /// The address for what the user subscribes to in the venue's words.
+    pub raw_url: String,
     /// How much of the past is fetched; in a replay nothing is.
     pub backfill: Backfill,
 }
@@ -72,7 +74,7 @@ impl Feed {
         let mut core = Core::new(spec.discover, spec.silence, backfill);
         let mut routes = Vec::new();
         for stream in std::mem::take(&mut spec.streams) {
-            let route = (venue.route_of)(&spec.market, &stream);
+            let route = venue.route(&spec.market, &stream);
             routes.push(route);
             core.add(stream, route);
         }
@@ -94,7 +96,7 @@ impl Feed {
     /// Opens a session for this route; its driver sees it in [`Self::links`].
     fn open(&mut self, route: Route, leads: bool, replaces: Option<LinkId>) {
         let streams = self.core.streams_of(route).map(|(id, state)| (id, state.stream.clone())).collect();
-        let session = (self.venue.open)(SessionSpec {
+        let spec = SessionSpec {
             market: self.spec.market.clone(),
             route,
             leads,
@@ -102,7 +104,12 @@ impl Feed {
             discover: self.spec.discover,
             terminal: self.spec.terminal.clone(),
             signer: self.spec.signer.clone(),
-        });
+            raw_url: self.spec.raw_url.clone(),
+        };
+        let session = match route {
+            Route::RAW => Box::new(RawSession::new(self.venue, spec)),
+            _ => (self.venue.open)(spec),
+        };
         let id = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
         self.links.push(Link { id, route, leads, session, connected: false, replaces });
@@ -179,11 +186,8 @@ impl Feed {
         let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
-        session.handle(
-            input,
-            now,
-            &mut Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out },
-        );
+        let mut intake = Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out };
+        session.handle(input, now, &mut intake);
     }
 
     /// A connection is open. A successor changes no state: what is live stays so.
@@ -319,7 +323,7 @@ impl Feed {
             }
             return Ok((id, self.core.is_confirmed(id)));
         }
-        let route = (self.venue.route_of)(&self.spec.market, stream);
+        let route = self.venue.route(&self.spec.market, stream);
         let id = self.core.add(stream.clone(), route).ok_or("the feed has as many streams as it may have")?;
         self.core.begin(id, now, out);
         if self.links.iter().any(|link| link.route == route) {
@@ -377,6 +381,16 @@ impl Feed {
         self.obey(now, out);
         self.tell(now, out);
         found
+    }
+
+    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
+    /// is read so.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
+        if reads {
+            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        }
+        reads
     }
 
     /// Says `down` for every symbol: the last thing before the process ends.

@@ -20,8 +20,12 @@ pub struct Counters {
     pub gaps: u64,
     /// Crossed books found.
     pub crossed: u64,
-    /// Checksums of the venue's that were not the book's.
+    /// Checksums of the venue's that were not the book's, middle prices included.
     pub checksums_bad: u64,
+    /// Levels dropped from live books because the venue's middle price was beyond them.
+    pub pruned: u64,
+    /// Whole books of the venue's that differed from live ones as no update explains.
+    pub differed: u64,
     /// Resyncs asked for.
     pub resyncs: u64,
     /// Trades seen.
@@ -90,7 +94,7 @@ pub struct BookReport {
 /// A live book at the end of a replay.
 #[derive(Clone, Debug)]
 pub struct LastBook {
-    /// The venue's id of the last update.
+    /// The venue's id of the last update; 0 where it has none.
     pub venue_seq: u64,
     /// Best five bids.
     pub bids: Vec<Level>,

@@ -130,6 +130,8 @@ impl StreamState {
             _ if rule.is_from_image() => LEVELS_MAX,
             Channel::Book(BookDepth::Full) => LEVELS_MAX,
             Channel::Book(BookDepth::Levels(depth)) => usize::from(depth).max(25) * 4,
+            // The best of a whole book.
+            Channel::Bbo if rule == SyncRule::Unsequenced => LEVELS_MAX,
             _ => 100,
         }
     }
@@ -144,7 +146,7 @@ impl StreamState {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
             Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
-            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) => None,
+            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw => None,
         }
     }
 
@@ -180,9 +182,13 @@ impl StreamState {
     /// The book is live again. An honest silence (nothing was missed) stretches the limit.
     pub(super) fn restored(&mut self, seq: u64, now: Mono) {
         if let Some((before, digest)) = self.silent_at.take() {
-            // Ids that are shared with other books rise by themselves.
-            let shared = self.book.as_ref().is_some_and(|book| book.rule() == SyncRule::LinkedRangeFromImage);
-            let honest = before == seq || (shared && digest == self.digest());
+            let honest = match self.book.as_ref().map(BookSync::rule) {
+                // All there is to compare.
+                Some(SyncRule::Unsequenced) => digest == self.digest(),
+                // Ids that are shared with other books rise by themselves.
+                Some(SyncRule::LinkedRangeFromImage) => before == seq || digest == self.digest(),
+                _ => before == seq,
+            };
             self.silence_factor = if honest { (self.silence_factor * 2).min(SILENCE_FACTOR_MAX) } else { 1 };
             self.resyncs = if honest { 0 } else { self.resyncs };
         }

@@ -162,6 +162,7 @@ impl Encoder {
             Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
             Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
+            Event::Untouched(message) => out.push(Outgoing::Frame(self.untouched(message))),
             Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
             Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
             Event::Link { connected } => self.link = Some(connected),
@@ -174,7 +175,7 @@ impl Encoder {
     // The frames.
 
     fn delta<P: Payload>(&mut self, symbol: &Symbol, levels: Levels<'_>, venue_seq: u64, clocks: Clocks) -> Frame {
-        let mut map = self.begin::<P>(symbol, Kind::Delta, Some(venue_seq), clocks);
+        let mut map = self.begin::<P>(symbol, Kind::Delta, known(venue_seq), clocks);
         match levels {
             Levels::Changes(bids, asks) => {
                 map.levels("bids", bids.iter().copied());
@@ -224,7 +225,7 @@ impl Encoder {
         }
         let (bids, asks) = (view.book.bids(), view.book.asks());
         let most = depth.map_or(bids.len().max(asks.len()), usize::from);
-        let mut map = self.begin::<P>(symbol, Kind::Book, Some(view.venue_seq), view.clocks);
+        let mut map = self.begin::<P>(symbol, Kind::Book, known(view.venue_seq), view.clocks);
         map.text("state", "live");
         map.integer("depth", most as u64);
         map.levels("bids", bids.take(most));
@@ -240,7 +241,7 @@ impl Encoder {
         venue_seq: u64,
         clocks: Clocks,
     ) -> Frame {
-        let mut map = self.begin::<P>(symbol, Kind::Bbo, Some(venue_seq), clocks);
+        let mut map = self.begin::<P>(symbol, Kind::Bbo, known(venue_seq), clocks);
         if let Some(bid) = bid {
             map.decimal("bid_price", bid.price);
             map.decimal("bid_size", bid.size);
@@ -487,4 +488,9 @@ impl Encoder {
         }
         Map::begin(scratch, topic, stamps)
     }
+}
+
+/// A book's id, unless its venue has none.
+const fn known(venue_seq: u64) -> Option<u64> {
+    if venue_seq == 0 { None } else { Some(venue_seq) }
 }

@@ -31,6 +31,8 @@ pub struct JobResult<'a> {
     pub endpoint: &'a str,
     /// The call's parameters.
     pub params: &'a [(String, String)],
+    /// The account that signed it, if one did.
+    pub account: Option<&'a str>,
     /// When it left.
     pub started: UnixNanos,
     /// Nanoseconds from then to the end of the answer.
@@ -78,6 +80,10 @@ fn encode<P: Payload>(result: JobResult<'_>) -> Vec<u8> {
     P::text(&mut out, "market", result.market);
     P::text(&mut out, "endpoint", result.endpoint);
     P::texts(&mut out, "params", result.params);
+    if let Some(account) = result.account {
+        P::text(&mut out, "account", account);
+        fields += 1;
+    }
     P::integer(&mut out, "started", result.started.0);
     P::integer(&mut out, "took_ns", result.took);
     if let Some(status) = result.status {

@@ -69,9 +69,19 @@ impl RestBudget {
         self.open(name, limit)
     }
 
+    /// The account that calls to a host belong to whose venue is not known by its address: that of the feed or job which
+    /// calls it already, such as one at a simulator, else its own.
+    pub fn of_host(&self, url: &str, limit: RestLimit) -> Arc<Account> {
+        let host = host_of(url);
+        let suffix = format!("@{host}");
+        let known =
+            self.lock().iter().find(|(name, _)| name.ends_with(&suffix)).map(|(_, account)| Arc::clone(account));
+        known.unwrap_or_else(|| self.open(host, limit))
+    }
+
     /// The account of this name, opened with this limit if there is none.
     pub fn open(&self, name: String, limit: RestLimit) -> Arc<Account> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.lock();
         let name = if accounts.contains_key(&name) || accounts.len() < ACCOUNTS_MAX { name } else { String::new() };
         let account = accounts.entry(name).or_insert_with_key(|name| Arc::new(Account::new(name.clone(), limit)));
         Arc::clone(account)
@@ -79,8 +89,11 @@ impl RestBudget {
 
     /// How all accounts stand.
     pub fn reports(&self) -> Vec<AccountReport> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.values().map(|account| account.report()).collect()
+        self.lock().values().map(|account| account.report()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Account>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -249,6 +262,11 @@ impl Place {
         &self.account
     }
 
+    /// What the call costs.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
     /// To ask how it goes.
     pub fn ticket(&self) -> Arc<Ticket> {
         Arc::clone(&self.ticket)
@@ -411,6 +429,9 @@ mod tests {
         assert_eq!(name("spot", "https://api.binance.com"), "binance_spot");
         assert_eq!(name("usdm", "http://127.0.0.1:9001"), "binance_futures@127.0.0.1:9001");
         assert_eq!(budget.reports().len(), 3);
+        let of_host = |url: &str| budget.of_host(url, NOTHING).name().to_owned();
+        assert_eq!(of_host("http://127.0.0.1:9001/x"), "binance_futures@127.0.0.1:9001");
+        assert_eq!(of_host("http://127.0.0.1:9002/x"), "127.0.0.1:9002");
     }
 
     #[test]

@@ -27,6 +27,11 @@ pub enum Command {
         /// False if there is no such book.
         reply: oneshot::Sender<bool>,
     },
+    /// Read the account's state again by REST: orders, positions and balances. What has changed is published as it comes.
+    Initialize {
+        /// False if the feed has no streams of an account whose state is read so.
+        reply: oneshot::Sender<bool>,
+    },
     /// Put a question to the venue's session.
     Ask {
         /// JSON text: the request as it was asked.
@@ -102,6 +107,7 @@ pub(crate) fn carry_out(command: Command, steps: &mut impl Steps, link: &LinkRep
     match command {
         Command::Snapshot { topic, reply } => drop(reply.send(steps.snapshot(&topic))),
         Command::Resync { symbol, reply } => drop(reply.send(steps.resync(&symbol, now))),
+        Command::Initialize { reply } => drop(reply.send(steps.initialize(now))),
         Command::Report { reply } => {
             drop(reply.send(DriverReport { feed: steps.report(), link: link.clone() }));
         }

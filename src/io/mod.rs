@@ -18,6 +18,7 @@ pub mod limits;
 mod lines;
 mod questions;
 mod repeats;
+mod server_time;
 mod states;
 pub mod tap;
 pub mod terminal;
@@ -64,6 +65,10 @@ pub trait Steps: Send {
     fn snapshot(&mut self, topic: &str) -> Option<Frame>;
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
+    /// Has the account's state be read again; false if there are no such streams.
+    fn initialize(&mut self, _now: Stamp) -> bool {
+        false
+    }
     /// Publishes `down` for every symbol: the last thing before the process ends.
     fn shut_down(&mut self, now: Stamp);
     /// State and counters.
@@ -109,6 +114,10 @@ impl Steps for Pipeline {
 
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool {
         self.resync(symbol, now)
+    }
+
+    fn initialize(&mut self, now: Stamp) -> bool {
+        self.initialize(now)
     }
 
     fn shut_down(&mut self, now: Stamp) {

@@ -125,6 +125,15 @@ impl Decimal {
         (self.mantissa % divisor == 0).then_some(self.mantissa / divisor)
     }
 
+    /// The largest number with `scale` decimal places that is not above the value, as its mantissa; `None` if it would
+    /// overflow.
+    pub fn floored(self, scale: u8) -> Option<i64> {
+        if scale >= self.scale {
+            return self.rescaled(scale);
+        }
+        Some(self.mantissa.div_euclid(pow10(self.scale - scale)?))
+    }
+
     /// The value divided by 10 to the power of `places`; `None` if it would have more than 18 decimal places.
     pub fn shifted(self, places: u8) -> Option<Self> {
         let scale = self.scale.checked_add(places).filter(|scale| *scale <= MAX_SCALE)?;

@@ -28,6 +28,8 @@ fn entry(book: &BookReport) -> Value {
         "resyncs": stats.resyncs,
         "checksum_ok": stats.checksum_ok,
         "checksum_bad": stats.checksum_bad,
+        "pruned": stats.pruned,
+        "differed": stats.differed,
         "trades": book.trades,
         "state": book.status.state.as_str(),
     });
@@ -45,7 +47,7 @@ fn last_book(book: &LastBook) -> Value {
         levels.iter().map(|level| [level.price.to_string(), level.size.to_string()]).collect()
     };
     json!({
-        "venue_seq": book.venue_seq,
+        "venue_seq": Some(book.venue_seq).filter(|seq| *seq > 0),
         "bids": levels(&book.bids),
         "asks": levels(&book.asks),
         "n_bids": book.n_bids,

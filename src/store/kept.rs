@@ -1,4 +1,4 @@
-//! What a store keeps, by topic. Pure.
+//! What a store keeps, by topic, and what of it tables are told. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::{StoreLimits, StoreStats};
 use crate::bus::{Frame, Outgoing, Retain};
+use crate::table::TableKind;
 
 /// Topics of one store; what comes of more is not kept.
 const TOPICS_MAX: usize = 200_000;
@@ -28,13 +29,48 @@ enum Kind {
 #[derive(Debug)]
 struct Topic {
     kind: Kind,
+    /// The table that its frames are rows of.
+    table: Option<TableKind>,
     /// In order; each with its candle's time.
     frames: VecDeque<(u64, Arc<Frame>)>,
+}
+
+/// What a table is told.
+#[derive(Debug)]
+pub(super) enum Fed {
+    /// A frame.
+    Frame(Arc<Frame>),
+    /// What the topic said no longer holds.
+    Forget(Bytes),
+    /// All that is kept for it: the feed has told nothing else.
+    Image(Vec<Arc<Frame>>),
+}
+
+/// Tables, a bit each by their index.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TableSet(pub(super) u16);
+
+impl TableSet {
+    pub(super) const fn has(self, table: TableKind) -> bool {
+        self.0 & (1 << table.index()) != 0
+    }
+
+    pub(super) const fn with(self, table: TableKind) -> Self {
+        Self(self.0 | (1 << table.index()))
+    }
+
+    pub(super) const fn without(self, table: TableKind) -> Self {
+        Self(self.0 & !(1 << table.index()))
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Kept {
+    /// The tables that are in use: they are told of what is kept for them.
+    in_use: TableSet,
+    /// What they are to be told.
+    pub(super) fed: Vec<(TableKind, Fed)>,
     limits: StoreLimits,
     places: HashMap<Bytes, usize>,
     topics: Vec<Topic>,
@@ -92,8 +128,9 @@ const fn size_of_frame(frame: &Frame) -> usize {
 }
 
 impl Kept {
-    pub(super) fn new(limits: StoreLimits) -> Self {
-        Self { limits, places: HashMap::new(), topics: Vec::new(), cursor: 0, frames: 0, bytes: 0 }
+    pub(super) fn new(limits: StoreLimits, in_use: TableSet) -> Self {
+        let fed = Vec::new();
+        Self { in_use, fed, limits, places: HashMap::new(), topics: Vec::new(), cursor: 0, frames: 0, bytes: 0 }
     }
 
     /// Takes note of what is published; how many frames had to go for want of room. The bus would put each frame behind a
@@ -127,12 +164,16 @@ impl Kept {
             Some(place) => *place,
             None if self.topics.len() >= TOPICS_MAX => return false,
             None => {
-                self.topics.push(Topic { kind, frames: VecDeque::new() });
+                let table = TableKind::of_topic(&frame.topic);
+                self.topics.push(Topic { kind, table, frames: VecDeque::new() });
                 self.places.insert(frame.topic.clone(), self.topics.len() - 1);
                 self.topics.len() - 1
             }
         };
         let Some(topic) = self.topics.get_mut(place) else { return false };
+        if let Some(table) = topic.table.filter(|table| self.in_use.has(*table)) {
+            self.fed.push((table, Fed::Frame(Arc::clone(&frame))));
+        }
         let added = size_of_frame(&frame);
         let removed = match topic.kind {
             Kind::Latest => topic.put_latest(frame),
@@ -194,12 +235,28 @@ impl Kept {
     }
 
     /// The topic keeps its place, as it mostly comes again.
-    fn empty(&mut self, topic: &Bytes) {
-        let Some(topic) = self.places.get(topic).and_then(|place| self.topics.get_mut(*place)) else { return };
+    fn empty(&mut self, name: &Bytes) {
+        let Some(topic) = self.places.get(name).and_then(|place| self.topics.get_mut(*place)) else { return };
+        if let Some(table) = topic.table.filter(|table| self.in_use.has(*table)) {
+            self.fed.push((table, Fed::Forget(name.clone())));
+        }
         self.frames -= topic.frames.len();
         self.bytes -= topic.frames.iter().map(|(_, frame)| size_of_frame(frame)).sum::<usize>();
         // What a long list took is given back.
         topic.frames = VecDeque::new();
+    }
+
+    /// Tells a table of everything from now on, and first of all that is kept for it.
+    pub(super) fn begin_table(&mut self, table: TableKind) {
+        let of_table = self.topics.iter().filter(|topic| topic.table == Some(table));
+        let frames = of_table.flat_map(|topic| topic.frames.iter().map(|(_, frame)| Arc::clone(frame)));
+        self.fed.push((table, Fed::Image(frames.collect())));
+        self.in_use = self.in_use.with(table);
+    }
+
+    /// Tells a table nothing more.
+    pub(super) fn end_table(&mut self, table: TableKind) {
+        self.in_use = self.in_use.without(table);
     }
 
     pub(super) fn stats(&self) -> StoreStats {

@@ -2,17 +2,21 @@
 //!
 //! It is kept by the feed's own task, on the way of its frames to the bus, behind a lock of its own; the frames are those
 //! that subscribers get. Whoever asks holds the lock for as long as it takes to copy some references.
+//! [`tables`] makes rows of them, while somebody asks for rows.
 
 mod kept;
+pub mod tables;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use self::kept::Kept;
+use self::kept::{Kept, TableSet};
+use self::tables::VenueTables;
 use crate::bus::{Frame, Outgoing};
 use crate::io::FrameSink;
+use crate::table::{FeedId, TableKind};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,21 +53,47 @@ pub struct StoreStats {
 pub struct Store {
     kept: Mutex<Kept>,
     evicted: AtomicU64,
+    /// The tables of its venue, and what it is called there.
+    tables: Option<(FeedId, Arc<VenueTables>)>,
 }
 
 impl Store {
     /// An empty store.
     pub fn new(limits: StoreLimits) -> Self {
-        Self { kept: Mutex::new(Kept::new(limits)), evicted: AtomicU64::new(0) }
+        Self { kept: Mutex::new(Kept::new(limits, TableSet::default())), evicted: AtomicU64::new(0), tables: None }
+    }
+
+    /// An empty store that tells these tables of its venue of what comes.
+    fn of_venue(limits: StoreLimits, feed: FeedId, tables: Arc<VenueTables>, in_use: TableSet) -> Self {
+        let kept = Mutex::new(Kept::new(limits, in_use));
+        Self { kept, evicted: AtomicU64::new(0), tables: Some((feed, tables)) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes what is kept, and tells the tables while the lock is held: they hear of everything once and in order.
+    fn change<T>(&self, change: impl FnOnce(&mut Kept) -> T) -> T {
+        let mut kept = self.kept();
+        let out = change(&mut kept);
+        if let Some((feed, tables)) = self.tables.as_ref().filter(|_| !kept.fed.is_empty()) {
+            tables.feed(*feed, &mut kept.fed);
+        }
+        out
+    }
+
+    fn begin_table(&self, table: TableKind) {
+        self.change(|kept| kept.begin_table(table));
+    }
+
+    fn end_table(&self, table: TableKind) {
+        self.kept().end_table(table);
+    }
+
     /// Takes note of what is published. Frames that are kept are shared from then on.
     pub fn record(&self, batch: &mut [Outgoing]) {
-        let evicted = self.kept().record(batch);
+        let evicted = self.change(|kept| kept.record(batch));
         if evicted > 0 {
             self.evicted.fetch_add(evicted, Ordering::Relaxed);
         }
@@ -92,12 +122,20 @@ impl Store {
 
     /// Forgets the topics that `which` says, and returns them.
     pub fn forget(&self, which: impl Fn(&str) -> bool) -> Vec<Bytes> {
-        self.kept().forget(which)
+        self.change(|kept| kept.forget(which))
     }
 
     /// Counters and gauges.
     pub fn stats(&self) -> StoreStats {
         StoreStats { evicted: self.evicted.load(Ordering::Relaxed), ..self.kept().stats() }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some((feed, tables)) = &self.tables {
+            tables.left(*feed);
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Rest, Store, Terminal,
-    TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
+    Terminal, TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -15,8 +15,10 @@ use crate::feed::State;
 use crate::io::budget::AccountReport;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::jobs::JobReport;
 use crate::sink::redis::SinkReport;
 use crate::store::StoreStats;
+use crate::store::tables::TableReport;
 
 /// The `Content-Type` of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -32,6 +34,14 @@ pub struct Readings {
     pub sockets: Vec<(&'static str, RequestStats)>,
     /// The feeds.
     pub feeds: Vec<FeedReading>,
+    /// The tables that are in use.
+    pub tables: Vec<TableReport>,
+    /// The budgets of REST calls.
+    pub budgets: Vec<AccountReport>,
+    /// Hosts whose clock was measured, and milliseconds that it is ahead of ours.
+    pub clocks: Vec<(String, i64)>,
+    /// The jobs.
+    pub jobs: Vec<JobReport>,
     /// The Redis sink, if there is one.
     pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
@@ -99,12 +109,18 @@ enum Source {
     Answers,
     /// One value of each feed's store.
     Store(fn(&StoreStats) -> u64),
+    /// One value a table.
+    Table(fn(&TableReport) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
     /// One value a feed with an events socket.
     Events(fn(&EventsReport) -> u64),
     /// One value a budget of REST calls, shared by feeds.
     Rest(fn(&AccountReport) -> u64),
+    /// How far each host's clock is ahead, where it was measured.
+    Clock,
+    /// One value a job.
+    Job(fn(&JobReport) -> u64),
     /// One value a terminal, shared by its feeds.
     Terminal(fn(&PoolReport) -> u64),
     /// One value an RPC host of a terminal.
@@ -124,7 +140,10 @@ impl Source {
             RequestRefused => &["socket", "reason"],
             Redis(_) => &["sink"],
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
+            Clock => &["host"],
+            Job(_) => &["job"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -163,7 +182,9 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_ignored_messages_total", Counter, Feed(|r| r.feed.counters.ignored), "Messages of unknown topics and kinds."),
     metric("tickbus_feed_gaps_total", Counter, Feed(|r| r.feed.counters.gaps), "Gaps found in the venue's sequences."),
     metric("tickbus_feed_crossed_total", Counter, Feed(|r| r.feed.counters.crossed), "Books found crossed."),
-    metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums that were not the book's."),
+    metric("tickbus_feed_checksums_bad_total", Counter, Feed(|r| r.feed.counters.checksums_bad), "Venue checksums and middle prices that were not the book's."),
+    metric("tickbus_feed_pruned_levels_total", Counter, Feed(|r| r.feed.counters.pruned), "Levels dropped from books because the venue's middle price was beyond them."),
+    metric("tickbus_feed_differing_snapshots_total", Counter, Feed(|r| r.feed.counters.differed), "Whole books the venue repeated that differed from ours as no update explains."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
     metric("tickbus_feed_backfilled_total", Counter, Feed(|r| r.feed.counters.backfilled), "Candles and trades of the past that were fetched and published."),
@@ -180,6 +201,11 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_store_frames", Gauge, Store(|s| s.frames as u64), "Frames kept of the latest values."),
     metric("tickbus_store_bytes", Gauge, Store(|s| s.bytes as u64), "Bytes kept of the latest values."),
     metric("tickbus_store_evicted_frames_total", Counter, Store(|s| s.evicted), "Kept frames that went for want of room, before their turn."),
+    metric("tickbus_table_rows", Gauge, Table(|t| t.stats.rows as u64), "Rows of a table that is in use."),
+    metric("tickbus_table_bytes", Gauge, Table(|t| t.stats.bytes as u64), "Bytes that the rows of a table take."),
+    metric("tickbus_table_evicted_rows_total", Counter, Table(|t| t.stats.evicted), "Rows that went because newer ones of their symbol needed the room."),
+    metric("tickbus_table_skipped_frames_total", Counter, Table(|t| t.stats.skipped), "Frames that a table could not take."),
+    metric("tickbus_table_rebuilds_total", Counter, Table(|t| t.rebuilds), "Times a table was made anew because frames came faster than they became rows."),
     metric("tickbus_rest_limit_weight", Gauge, Rest(|a| a.limit), "Weight of REST calls that may leave in a minute."),
     metric("tickbus_rest_used_weight", Gauge, Rest(|a| a.used), "Weight of REST calls that left in the last minute, with what others are known to have used of the same address."),
     metric("tickbus_rest_waiting_calls", Gauge, Rest(|a| a.waiting), "REST calls that wait for the budget."),
@@ -189,6 +215,11 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_rest_weight_total", Counter, Rest(|a| a.weight), "Weight of the REST calls that left."),
     metric("tickbus_rest_others_weight_total", Counter, Rest(|a| a.others), "Weight that others used of the same address, so far as the venue's answers showed it."),
     metric("tickbus_rest_limited_total", Counter, Rest(|a| a.limited), "REST calls the venue refused because there were too many."),
+    metric("tickbus_rest_clock_offset_seconds", Gauge, Clock, "How far the host's clock is ahead of ours, where it has refused signed calls for their time."),
+    metric("tickbus_job_done_total", Counter, Job(|j| j.done), "Calls of the job that have a result."),
+    metric("tickbus_job_failed_total", Counter, Job(|j| j.failed), "Calls of the job that have none."),
+    metric("tickbus_job_skipped_rounds_total", Counter, Job(|j| j.skipped), "Rounds of the job that had no turn because the one before took too long."),
+    metric("tickbus_job_waiting_tasks", Gauge, Job(|j| j.tasks as u64), "Tasks of the job that wait; of a ring, all."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -260,8 +291,8 @@ fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
 
 /// The budgets of REST calls, each once.
 fn accounts(readings: &Readings) -> impl Iterator<Item = &AccountReport> {
-    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
-    let accounts: BTreeMap<_, _> = reports.map(|account| (&account.name, account)).collect();
+    let of_feeds = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
+    let accounts: BTreeMap<_, _> = of_feeds.chain(&readings.budgets).map(|account| (&account.name, account)).collect();
     accounts.into_values()
 }
 
@@ -294,7 +325,12 @@ impl Metric {
             Answers | Store(_) | Feed(_) | Events(_) | Book => {
                 readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
             }
+            Table(read) => readings.tables.iter().for_each(|table| {
+                sample(&[table.venue, table.kind.as_str()], read(table) as f64);
+            }),
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
+            Clock => readings.clocks.iter().for_each(|(host, ms)| sample(&[host], *ms as f64 / 1e3)),
+            Job(read) => readings.jobs.iter().for_each(|job| sample(&[&job.name], read(job) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {

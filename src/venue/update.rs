@@ -58,6 +58,8 @@ pub enum Update<'a> {
     Terminal(TerminalState<'a>),
     /// Something to be handed on as it is.
     Raw(RawEvent<'a>),
+    /// A whole message, to be published without a change.
+    Untouched(&'a [u8]),
     /// A row of an account.
     Account(AccountUpdate<'a>),
     /// The venue was asked, and what was published last of this stream still holds.
@@ -96,7 +98,7 @@ pub struct BookUpdate<'a> {
     pub rule: SyncRule,
     /// Whether it replaces the book.
     pub snapshot: bool,
-    /// The venue's id of this update (the one published as `venue_seq`).
+    /// The venue's id of this update (the one published as `venue_seq`); 0 where it has none.
     pub seq: u64,
     /// The first id that this update covers, where it covers a range (Binance `U`); else 0.
     pub first: u64,
@@ -106,6 +108,8 @@ pub struct BookUpdate<'a> {
     pub cross_seq: u64,
     /// What [`book_checksum`](crate::book::book_checksum) of the book must be after it, where the venue says.
     pub checksum: Option<u32>,
+    /// The middle of the best prices after it, rounded to a tick, where the venue says: what lies beyond it is gone.
+    pub middle: Option<Decimal>,
     /// Bid levels in any order; size zero removes.
     pub bids: &'a [Level],
     /// Ask levels in any order; size zero removes.

@@ -6,6 +6,7 @@
 
 mod backfill;
 mod binance;
+mod bitflyer;
 mod churn;
 mod control;
 mod control_load;
@@ -22,7 +23,9 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
+mod raw;
 mod recording;
 mod relay;
 #[path = "../script/mod.rs"]
@@ -30,4 +33,5 @@ mod script;
 mod security;
 mod set_venue;
 mod sub;
+mod tables;
 mod watcher;

@@ -26,6 +26,7 @@ static ACME: VenueDef = VenueDef {
     open: |spec| Box::new(Acme(spec.streams)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
+    server_time: None,
     is_mixed: false,
     silence: None,
 };
@@ -73,6 +74,7 @@ fn say(text: &str, out: &mut dyn Output) {
         previous,
         cross_seq: 0,
         checksum: None,
+        middle: None,
         bids: &level,
         asks: &[],
         clocks: Clocks::default(),

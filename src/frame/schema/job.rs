@@ -35,6 +35,9 @@ pub struct Job {
     pub endpoint: String,
     /// The call's parameters.
     pub params: BTreeMap<String, String>,
+    /// The account that signed the call, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// When the call left, nanoseconds since 1970.
     pub started: u64,
     /// Nanoseconds from then to the end of the answer.

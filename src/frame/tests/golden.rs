@@ -147,6 +147,7 @@ fn of_jobs(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         market: "coinm",
         endpoint: "klines",
         params: &params,
+        account: None,
         started: UnixNanos(1_672_324_988_000_000_000),
         took: 41_000_000,
         status: Some(200),

@@ -9,7 +9,7 @@ use super::wire::{self, DepthData};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Interval, Stream, decimal_text};
 use crate::venue::kit::answers::{self, CandleRow, member, rows};
-use crate::venue::kit::fields::{Members, Number, Object, number};
+use crate::venue::kit::fields::{Members, Number, Object, number, time_of_ms};
 use crate::venue::{BookUpdate, Output, TickerField, Told, TradeUpdate, Update};
 
 /// `timeZone` of the day of UTC+8.
@@ -71,7 +71,7 @@ pub(super) fn open_interest(told: &Told<'_>, out: &mut dyn Output) -> Result<(),
 fn tickers(told: &Told<'_>, names: &[(&str, TickerField)], time: &str, out: &mut dyn Output) -> Result<(), String> {
     for row in rows::<Members<'_>>(told.body)? {
         let symbol = member(&row, "symbol").ok_or("a ticker without its symbol")?;
-        let venue = wire::stamp(member(&row, time).map(Number));
+        let venue = time_of_ms(member(&row, time).map(Number));
         let clocks = Clocks { venue, recv: Some(told.at), ..Clocks::default() };
         answers::ticker(symbol, &row, names, clocks, out);
     }
@@ -99,6 +99,7 @@ pub(super) fn depth(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String>
         previous: 0,
         cross_seq: ids.last,
         checksum: None,
+        middle: None,
         bids: &bids,
         asks: &asks,
         clocks: wire::clocks(data.made, data.happened, Some(told.at)),
@@ -189,7 +190,7 @@ pub(super) fn candles(told: &Told<'_>, out: &mut dyn Output) -> Result<(), Strin
         let [start, open, high, low, close, volume, end, other, ..] = row.as_slice() else {
             return Err("a candle has fewer than eight members".to_owned());
         };
-        let time = |at: &Number<'_>| wire::stamp(Some(*at)).map(|at| at.0).ok_or("a candle without its time");
+        let time = |at: &Number<'_>| time_of_ms(Some(*at)).map(|at| at.0).ok_or("a candle without its time");
         found.push(CandleRow {
             open_time: time(start)?,
             close_time: time(end)?,

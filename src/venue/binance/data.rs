@@ -5,17 +5,13 @@ use std::borrow::Cow;
 use super::channels::{self, Kind};
 use super::fast;
 use super::session::BinanceSession;
+use super::user_stream;
 use super::wire::{self, DepthData, Envelope, Event};
 use crate::book::SyncRule;
 use crate::model::{Clocks, Level, Mono, Stamp, UnixNanos};
-use crate::venue::kit::fields::Object;
+use crate::venue::kit::fields::{Object, read_levels};
+use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{BookUpdate, Ignored, Output, TradeUpdate, Update};
-
-/// What went wrong with a message, and whose it was if that could be told.
-pub(super) struct Unreadable<'a> {
-    pub(super) topic: Option<Cow<'a, str>>,
-    pub(super) detail: String,
-}
 
 /// The ids of a depth update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +28,8 @@ pub(super) fn offer(level: &Level) -> &[Level] {
 
 /// Reads the levels of a depth update or an image, and its ids: 0 where there are none.
 pub(super) fn depth_update(data: &DepthData<'_>, bids: &mut Vec<Level>, asks: &mut Vec<Level>) -> Result<Ids, String> {
-    wire::read_levels(&data.bids, bids)?;
-    wire::read_levels(&data.asks, asks)?;
+    read_levels(&data.bids, bids)?;
+    read_levels(&data.asks, asks)?;
     let given = |number, name| match number {
         Some(_) => wire::integer(number, name),
         None => Ok(0),
@@ -43,13 +39,6 @@ pub(super) fn depth_update(data: &DepthData<'_>, bids: &mut Vec<Level>, asks: &m
         last: wire::integer(data.last, "the update id")?,
         previous: given(data.previous, "pu")?,
     })
-}
-
-/// The stream of a message that cannot be read whole, from its start, so that only it is doubted.
-pub(super) fn topic_of_ruin(message: &[u8]) -> Option<Cow<'_, str>> {
-    let rest = message.get(memchr::memmem::find(message, br#""stream":""#)? + 10..)?;
-    let topic = rest.get(..memchr::memchr(b'"', rest)?)?;
-    std::str::from_utf8(topic).ok().map(Cow::Borrowed)
 }
 
 impl BinanceSession {
@@ -147,6 +136,7 @@ impl BinanceSession {
                 previous: ids.previous,
                 cross_seq: 0,
                 checksum: None,
+                middle: None,
                 bids: &self.bids,
                 asks: &self.asks,
                 clocks,
@@ -174,6 +164,7 @@ impl BinanceSession {
                 previous: 0,
                 cross_seq: id,
                 checksum: None,
+                middle: None,
                 bids,
                 asks,
                 clocks,
@@ -202,14 +193,17 @@ impl BinanceSession {
     }
 
     /// Any message, read with every freedom JSON has.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         &mut self,
-        message: &'a [u8],
+        message: &[u8],
         recv: Option<UnixNanos>,
         now: Stamp,
         out: &mut dyn Output,
-    ) -> Result<(), Unreadable<'a>> {
+    ) -> Result<(), Unreadable> {
         let envelope = Envelope::parse(message).map_err(|detail| Unreadable { topic: None, detail })?;
+        if self.discover && user_stream::recorded(message, Clocks { recv, ..Clocks::default() }, out) {
+            return Ok(());
+        }
         let Some(payload) = envelope.payload(message) else {
             self.answered(&envelope, now, out);
             return Ok(());
@@ -225,7 +219,7 @@ impl BinanceSession {
             None if payload.trim_start().starts_with('[') => self.many(payload, recv, now, out),
             None => self.unnamed(payload, recv, now, out),
         };
-        done.map_err(|detail| Unreadable { topic, detail })
+        done.map_err(|detail| Unreadable { topic: topic.map(Cow::into_owned), detail })
     }
 
     /// A list of events of all symbols.

@@ -8,7 +8,7 @@ use super::wire::{
     self, BookTickerData, CandleEvent, DepthData, LiquidationEvent, MARK_FIELDS, TICKER_FIELDS, TradeData,
 };
 use crate::model::{Clocks, Interval, Level, Side, UnixNanos, decimal_text};
-use crate::venue::kit::fields::{Members, Number, Object, bare, number};
+use crate::venue::kit::fields::{Members, Number, Object, bare, number, time_of_ms};
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{CandleUpdate, LiquidationUpdate, Output, TickerField, TickerUpdate, TradeUpdate, Update};
 
@@ -134,7 +134,7 @@ impl BinanceSession {
         out: &mut dyn Output,
     ) -> Result<(), String> {
         let CandleEvent { made, k: Object(candle) } = Self::parsed(data)?;
-        let time = |number| wire::stamp(Some(number)).map(|at| at.0).ok_or("a candle without its time");
+        let time = |number| time_of_ms(Some(number)).map(|at| at.0).ok_or("a candle without its time");
         for stream in self.subscriptions.streams(place) {
             out.update(Update::Candle(CandleUpdate {
                 stream: *stream,
@@ -181,7 +181,7 @@ impl BinanceSession {
 fn set(ticker: &mut MergedTicker, field: TickerField, text: &str) {
     match field {
         TickerField::NextFundingTime => {
-            let at = wire::stamp(Some(Number(text))).filter(|at| at.0 > 0);
+            let at = time_of_ms(Some(Number(text))).filter(|at| at.0 > 0);
             ticker.set(field, &at.map(|at| at.0.to_string()).unwrap_or_default());
         }
         _ => ticker.set(field, decimal_text(text).unwrap_or_default()),

@@ -149,6 +149,7 @@ impl BinanceSession {
                 previous: 0,
                 cross_seq: 0,
                 checksum: None,
+                middle: None,
                 bids: &self.bids,
                 asks: &self.asks,
                 clocks,

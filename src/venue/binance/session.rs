@@ -16,6 +16,7 @@ use crate::venue::kit::heartbeat::{Beat, Heartbeat};
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
+use crate::venue::kit::unreadable::quoted_after;
 use crate::venue::{Ignored, Input, Output, Session, SessionSpec, Timer, Update};
 
 /// Streams a connection may have.
@@ -268,15 +269,7 @@ impl BinanceSession {
             return;
         }
         if let Err(unreadable) = self.read(message, recv, now, out) {
-            let topic = unreadable.topic.or_else(|| super::data::topic_of_ruin(message));
-            match topic.and_then(|topic| self.subscriptions.place(&topic)) {
-                Some(place) => {
-                    for stream in self.subscriptions.streams(place) {
-                        out.update(Update::Broken { stream: Some(*stream), detail: &unreadable.detail });
-                    }
-                }
-                None => out.update(Update::Broken { stream: None, detail: &unreadable.detail }),
-            }
+            unreadable.tell(quoted_after(message, br#""stream":""#), &self.subscriptions, out);
         }
         self.send_requests(now, out);
     }
@@ -338,7 +331,7 @@ impl Session for BinanceSession {
                 }
             }
             // No terminal: nothing was called, no question is its own, and what was subscribed to ends by itself.
-            Input::Rpc { .. } | Input::Shutdown => {}
+            Input::Rpc { .. } | Input::Initialize | Input::Shutdown => {}
             Input::Ask { id, .. } => {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
             }

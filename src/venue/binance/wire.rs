@@ -4,9 +4,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Clocks, Level, Side, UnixNanos};
+use crate::model::{Clocks, Side, UnixNanos};
 use crate::venue::TickerField;
-use crate::venue::kit::fields::{Number, Object, Text, number};
+use crate::venue::kit::fields::{Number, Object, Text, time_of_ms};
 
 /// Any message: combined ones carry `stream` and `data`, answers `id`, and raw ones are the data themselves.
 #[derive(Debug, Default, Deserialize)]
@@ -49,9 +49,14 @@ impl<'a> Envelope<'a> {
     pub(super) fn payload(&self, message: &'a [u8]) -> Option<&'a str> {
         match self.data {
             Some(data) => Some(data.get()),
-            None if self.e.is_none() && (self.id.is_some() || self.refusal().is_some()) => None,
+            None if self.is_answer() => None,
             None => std::str::from_utf8(message).ok(),
         }
+    }
+
+    /// Whether it answers a request, and is no event.
+    pub(super) fn is_answer(&self) -> bool {
+        self.e.is_none() && (self.id.is_some() || self.refusal().is_some())
     }
 
     /// The venue's words, if it refused something.
@@ -130,14 +135,9 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A stamp from milliseconds, however they are written.
-pub(super) fn stamp(number: Option<Number<'_>>) -> Option<UnixNanos> {
-    number.and_then(|number| number.integer()).map(UnixNanos::from_ms)
-}
-
 /// The clocks of a message.
 pub(super) fn clocks(made: Option<Number<'_>>, happened: Option<Number<'_>>, recv: Option<UnixNanos>) -> Clocks {
-    Clocks { event: stamp(happened), venue: stamp(made), recv }
+    Clocks { event: time_of_ms(happened), venue: time_of_ms(made), recv }
 }
 
 /// The taker's side, from whether the buyer was the maker.
@@ -170,15 +170,6 @@ pub(super) struct DepthData<'a> {
     /// REST of COIN-M only.
     #[serde(borrow, default)]
     pub(super) symbol: Option<Text<'a>>,
-}
-
-/// Reads `[price, size]` pairs into `out`.
-pub(super) fn read_levels(pairs: &[[Number<'_>; 2]], out: &mut Vec<Level>) -> Result<(), String> {
-    out.clear();
-    for [price, size] in pairs {
-        out.push(Level { price: number(price.0)?, size: number(size.0)? });
-    }
-    Ok(())
 }
 
 /// `bookTicker`.

@@ -4,11 +4,12 @@ use serde::Deserialize;
 
 use super::channels::{interval_of, kline};
 use super::rest;
-use super::wire::{self, BookData, read_levels};
+use super::wire::{self, BookData};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Stream};
 use crate::venue::kit::answers::{CandleRow, candles, member};
 use crate::venue::kit::fields::{Members, Number, Object, Text, number};
+use crate::venue::kit::fields::{read_levels, time_of_ms};
 use crate::venue::kit::interval::last_moment;
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, Endpoint, Output, Page, Params, Past, TickerUpdate, Told, TradeUpdate, Update};
@@ -96,7 +97,7 @@ fn read_candles(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
         let [start, open, high, low, close, volume, turnover, ..] = row.as_slice() else {
             return Err("a candle has fewer than seven members".to_owned());
         };
-        let open_time = wire::stamp(Some(*start)).ok_or("a candle without its time")?;
+        let open_time = time_of_ms(Some(*start)).ok_or("a candle without its time")?;
         found.push(CandleRow {
             open_time: open_time.0,
             close_time: last_moment(open_time, interval, 0).0,
@@ -142,7 +143,7 @@ fn read_trades(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
             block: trade.is_block_trade,
             venue_seq: trade.seq.and_then(|seq| seq.integer()),
             backfill: told.backfill,
-            clocks: Clocks { event: wire::stamp(Some(trade.time)), venue: None, recv: Some(told.at) },
+            clocks: Clocks { event: time_of_ms(Some(trade.time)), venue: None, recv: Some(told.at) },
         }));
     }
     Ok(())
@@ -180,9 +181,10 @@ fn read_book(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
         previous: 0,
         cross_seq: seq,
         checksum: None,
+        middle: None,
         bids: &bids,
         asks: &asks,
-        clocks: Clocks { event: wire::stamp(data.cts), venue: wire::stamp(data.ts), recv: Some(told.at) },
+        clocks: Clocks { event: time_of_ms(data.cts), venue: time_of_ms(data.ts), recv: Some(told.at) },
     }));
     Ok(())
 }

@@ -1,20 +1,14 @@
 //! Data messages: from a topic's text to updates, the hot path first.
 
-use std::borrow::Cow;
-
 use super::session::BybitSession;
 use super::wire::{self, BookData, CandleData, Envelope, LiquidationData, TradeData};
-use super::{channels, fast};
+use super::{account, channels, fast};
 use crate::model::{Channel, Clocks, Side, Stamp, Stream, StreamId, UnixNanos, decimal_text};
 use crate::venue::bybit_v2;
-use crate::venue::kit::fields::{Members, Number, Object, number};
+use crate::venue::kit::account::NAMELESS;
+use crate::venue::kit::fields::{Members, Number, Object, number, read_levels, time_of_ms};
+use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, Output, TickerUpdate, TradeUpdate, Update};
-
-/// What went wrong with a message, and whose it was if that could be told.
-pub(super) struct Unreadable<'a> {
-    pub(super) topic: Option<Cow<'a, str>>,
-    pub(super) detail: String,
-}
 
 impl BybitSession {
     /// The hot path; false leaves the message to [`Self::read`].
@@ -56,6 +50,7 @@ impl BybitSession {
                 first: 0,
                 previous: 0,
                 checksum: None,
+                middle: None,
                 cross_seq: seq,
                 bids: &self.bids,
                 asks: &self.asks,
@@ -97,25 +92,32 @@ impl BybitSession {
     }
 
     /// Any message, read with every freedom JSON has.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         &mut self,
-        message: &'a [u8],
+        message: &[u8],
         recv: Option<UnixNanos>,
         now: Stamp,
         out: &mut dyn Output,
-    ) -> Result<(), Unreadable<'a>> {
+    ) -> Result<(), Unreadable> {
         let envelope =
             Envelope::parse(message).map_err(|error| Unreadable { topic: None, detail: error.to_string() })?;
         let Some(topic) = envelope.topic.clone() else {
             self.control(&envelope, now, out);
             return Ok(());
         };
+        let clocks = envelope.clocks(recv);
+        if let (Some(kind), Some(data), true) = (account::kind_of(&topic.0), envelope.data, self.discover) {
+            // Of a recording, which has the account's messages among the others.
+            let clocks = Clocks { venue: time_of_ms(envelope.creation_time), ..clocks };
+            return account::rows(&self.market, kind, data, &mut |row| row.tell(NAMELESS, clocks, out))
+                .map_err(|detail| Unreadable { topic: None, detail });
+        }
         let Some(place) = self.place(&topic.0, out) else {
             out.update(Update::Ignored(Ignored::UnknownTopic));
             return Ok(());
         };
-        let clocks = envelope.clocks(recv);
-        self.data(place, &topic.0, &envelope, clocks, out).map_err(|detail| Unreadable { topic: Some(topic.0), detail })
+        self.data(place, &topic.0, &envelope, clocks, out)
+            .map_err(|detail| Unreadable { topic: Some(topic.0.into_owned()), detail })
     }
 
     fn data(
@@ -139,7 +141,7 @@ impl BybitSession {
             Channel::Ticker => self.ticker_data(place, envelope, clocks, out),
             Channel::Candle(_) => self.candle_data(place, envelope, clocks, out),
             Channel::Liquidation => self.liquidation_data(place, envelope, clocks, out),
-            Channel::Account(_) => Ok(()),
+            Channel::Account(_) | Channel::Raw => Ok(()),
         }
     }
 
@@ -158,8 +160,8 @@ impl BybitSession {
     }
 
     pub(super) fn read_book(&mut self, data: &BookData<'_>) -> Result<(u64, u64), String> {
-        wire::read_levels(&data.b, &mut self.bids)?;
-        wire::read_levels(&data.a, &mut self.asks)?;
+        read_levels(&data.b, &mut self.bids)?;
+        read_levels(&data.a, &mut self.asks)?;
         let u = data.u.integer().ok_or("u is no integer")?;
         let seq = data.seq.integer().ok_or("seq is no integer")?;
         Ok((u, seq))
@@ -185,7 +187,7 @@ impl BybitSession {
                     block: trade.block,
                     venue_seq: trade.seq.and_then(|seq| seq.integer()),
                     backfill: false,
-                    clocks: Clocks { event: wire::stamp(Some(trade.time)), ..clocks },
+                    clocks: Clocks { event: time_of_ms(Some(trade.time)), ..clocks },
                 })
             };
             match stream {
@@ -252,7 +254,7 @@ impl BybitSession {
         let Some(stream) = self.subscriptions.streams(place).first().copied() else { return Ok(()) };
         let Some(Channel::Candle(interval)) = self.channel(stream) else { return Ok(()) };
         for Object(candle) in &list {
-            let ms = |number: Number<'_>| wire::stamp(Some(number)).map(|at| at.0).ok_or("a candle without its time");
+            let ms = |number: Number<'_>| time_of_ms(Some(number)).map(|at| at.0).ok_or("a candle without its time");
             out.update(Update::Candle(CandleUpdate {
                 stream,
                 interval,
@@ -266,7 +268,7 @@ impl BybitSession {
                 turnover: decimal_text(candle.turnover.0),
                 closed: candle.confirm,
                 backfill: false,
-                clocks: Clocks { event: wire::stamp(candle.timestamp), ..clocks },
+                clocks: Clocks { event: time_of_ms(candle.timestamp), ..clocks },
             }));
         }
         Ok(())
@@ -293,7 +295,7 @@ impl BybitSession {
                 side,
                 price: number(item.p.0)?,
                 size: number(item.v.0)?,
-                clocks: Clocks { event: wire::stamp(Some(item.time)), ..clocks },
+                clocks: Clocks { event: time_of_ms(Some(item.time)), ..clocks },
             }));
         }
         Ok(())

@@ -188,7 +188,7 @@ pub(super) fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a
 }
 
 /// A cursor is sent back as it came; everything but plain characters is encoded.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte) {

@@ -6,15 +6,16 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rest::{Answer as RestAnswer, Rest};
-use super::wire::{self, BookData, CommandData, Envelope};
+use super::wire::{BookData, CommandData, Envelope};
 use super::{channels, fast};
 use crate::model::{BookDepth, Channel, Clocks, Instrument, Level, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::bybit_v2;
-use crate::venue::kit::fields::{Object, Text};
+use crate::venue::kit::fields::{Object, Text, time_of_ms};
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
+use crate::venue::kit::unreadable::quoted_after;
 use crate::venue::{BookUpdate, Ignored, Input, Output, Session, SessionSpec, Timer, Update};
 
 /// Ten topics a request is spot's limit and safe elsewhere; 21,000 characters is the connection's
@@ -203,16 +204,7 @@ impl BybitSession {
             return;
         }
         if let Err(unreadable) = self.read(message, recv, now, out) {
-            let topic = unreadable.topic.or_else(|| wire::topic_of_ruin(message));
-            let place = topic.and_then(|topic| self.subscriptions.place(&topic));
-            match place {
-                Some(place) => {
-                    for stream in self.subscriptions.streams(place) {
-                        out.update(Update::Broken { stream: Some(*stream), detail: &unreadable.detail });
-                    }
-                }
-                None => out.update(Update::Broken { stream: None, detail: &unreadable.detail }),
-            }
+            unreadable.tell(quoted_after(message, br#""topic":""#), &self.subscriptions, out);
         }
         self.send_requests(now, out);
     }
@@ -300,12 +292,13 @@ impl BybitSession {
                 first: 0,
                 previous: 0,
                 checksum: None,
+                middle: None,
                 cross_seq: seq,
                 bids: &self.bids,
                 asks: &self.asks,
                 clocks: Clocks {
-                    event: wire::stamp(data.cts),
-                    venue: wire::stamp(data.ts),
+                    event: time_of_ms(data.cts),
+                    venue: time_of_ms(data.ts),
                     recv: (now.wall != UnixNanos::default()).then_some(now.wall),
                 },
             })),
@@ -342,7 +335,7 @@ impl Session for BybitSession {
                 }
             }
             // No terminal: nothing was called, no question is its own, and what was subscribed to ends by itself.
-            Input::Rpc { .. } | Input::Shutdown => {}
+            Input::Rpc { .. } | Input::Initialize | Input::Shutdown => {}
             Input::Ask { id, .. } => {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
             }

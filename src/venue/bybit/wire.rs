@@ -1,14 +1,12 @@
 //! Bybit v5 messages as the documentation describes them (`https://bybit-exchange.github.io/docs/v5/ws/connect`),
 //! read by field with every freedom JSON has. Times are milliseconds of the exchange's clock.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::{Clocks, Level, Side, UnixNanos, decimal_text};
+use crate::model::{Clocks, Side, UnixNanos, decimal_text};
 use crate::venue::TickerField;
-use crate::venue::kit::fields::{Members, Number, Object, Text, bare, number};
+use crate::venue::kit::fields::{Members, Number, Object, Text, bare, number, time_of_ms};
 
 /// Any message: data carry `topic`, answers carry `op` or `type` `COMMAND_RESP`.
 #[derive(Debug, Deserialize)]
@@ -25,6 +23,9 @@ pub(in crate::venue) struct Envelope<'a> {
     pub(in crate::venue) cs: Option<Number<'a>>,
     #[serde(borrow, default)]
     pub(in crate::venue) data: Option<&'a RawValue>,
+    /// Private topics only.
+    #[serde(borrow, default, rename = "creationTime")]
+    pub(super) creation_time: Option<Number<'a>>,
     #[serde(borrow, default)]
     pub(in crate::venue) op: Option<Text<'a>>,
     #[serde(default)]
@@ -52,7 +53,7 @@ impl<'a> Envelope<'a> {
 
     /// The message's own clocks.
     pub(super) fn clocks(&self, recv: Option<UnixNanos>) -> Clocks {
-        Clocks { event: stamp(self.cts), venue: stamp(self.ts), recv }
+        Clocks { event: time_of_ms(self.cts), venue: time_of_ms(self.ts), recv }
     }
 
     /// Whether the data replace what was before.
@@ -69,11 +70,6 @@ impl<'a> Envelope<'a> {
         let data = self.data.ok_or("no data")?;
         serde_json::from_str(data.get()).map_err(|error| error.to_string())
     }
-}
-
-/// A stamp from milliseconds, however they are written.
-pub(super) fn stamp(number: Option<Number<'_>>) -> Option<UnixNanos> {
-    number.and_then(|number| number.integer()).map(UnixNanos::from_ms)
 }
 
 /// The taker's side.
@@ -104,15 +100,6 @@ pub(super) struct BookData<'a> {
     /// REST only.
     #[serde(borrow, default)]
     pub(super) cts: Option<Number<'a>>,
-}
-
-/// Reads `[price, size]` pairs into `out`.
-pub(super) fn read_levels(pairs: &[[Number<'_>; 2]], out: &mut Vec<Level>) -> Result<(), String> {
-    out.clear();
-    for [price, size] in pairs {
-        out.push(Level { price: number(price.0)?, size: number(size.0)? });
-    }
-    Ok(())
 }
 
 /// One element of a `publicTrade` message.
@@ -222,7 +209,7 @@ pub(super) fn read_ticker(data: &Members<'_>, mut set: impl FnMut(TickerField, &
         let Some((_, field)) = TICKER_FIELDS.iter().find(|(name, _)| name == key) else { continue };
         let text = bare(value);
         if *field == TickerField::NextFundingTime {
-            let stamp = stamp(Some(Number(text)));
+            let stamp = time_of_ms(Some(Number(text)));
             set(*field, &stamp.map(|at| at.0.to_string()).unwrap_or_default());
         } else if text.is_empty() || decimal_text(text).is_some() {
             set(*field, text);
@@ -230,12 +217,4 @@ pub(super) fn read_ticker(data: &Members<'_>, mut set: impl FnMut(TickerField, &
             set(*field, &number(text).map(|value| value.to_string()).unwrap_or_default());
         }
     }
-}
-
-/// The topic of a message that cannot be read whole, from its start, so that only its own book is doubted.
-pub(super) fn topic_of_ruin(message: &[u8]) -> Option<Cow<'_, str>> {
-    let start = memchr::memmem::find(message, br#""topic":""#)? + 9;
-    let rest = message.get(start..)?;
-    let topic = rest.get(..memchr::memchr(b'"', rest)?)?;
-    std::str::from_utf8(topic).ok().map(Cow::Borrowed)
 }

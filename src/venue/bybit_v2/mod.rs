@@ -166,7 +166,7 @@ impl Decoder<'_> {
             Channel::Trade => self.trades(envelope, out),
             Channel::Ticker => self.ticker(envelope, out),
             Channel::Candle(interval) => self.candles(interval, envelope, out),
-            Channel::Liquidation | Channel::Account(_) => Ok(()),
+            Channel::Liquidation | Channel::Account(_) | Channel::Raw => Ok(()),
         }
     }
 
@@ -196,6 +196,7 @@ impl Decoder<'_> {
             first: 0,
             previous: 0,
             checksum: None,
+            middle: None,
             cross_seq: seq,
             bids: self.bids,
             asks: self.asks,

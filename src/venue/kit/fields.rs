@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::model::Decimal;
+use crate::model::{Decimal, Level, UnixNanos};
 
 /// A number written bare or in quotes, as its text without the quotes. Escapes are not undone: no number has any.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,24 @@ pub fn number(text: &str) -> Result<Decimal, String> {
         let shown: String = text.chars().take(40).collect();
         format!("{shown:?}: {error}")
     })
+}
+
+/// Milliseconds since 1970.
+pub fn time_of_ms(number: Option<Number<'_>>) -> Option<UnixNanos> {
+    number.and_then(|number| number.integer()).map(UnixNanos::from_ms)
+}
+
+/// Levels whose rows begin with price and size.
+///
+/// # Errors
+/// A row that does not, or what is wrong with a number.
+pub fn read_levels<'a>(rows: &[impl AsRef<[Number<'a>]>], out: &mut Vec<Level>) -> Result<(), String> {
+    out.clear();
+    for row in rows {
+        let [price, size, ..] = row.as_ref() else { return Err("a level has no price and size".to_owned()) };
+        out.push(Level { price: number(price.0)?, size: number(size.0)? });
+    }
+    Ok(())
 }
 
 /// A struct read from a JSON object. By itself a struct would also be read from a list, by position.

@@ -5,11 +5,12 @@ use serde::Deserialize;
 use super::channels::{self, ALL};
 use super::data::last_moment;
 use super::instruments::Reply;
-use super::wire::{self, BookRow, TradeRow, read_levels};
+use super::wire::{self, BookRow, TradeRow};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Stream, decimal_text};
 use crate::venue::kit::answers::{CandleRow, candles, member};
 use crate::venue::kit::fields::{Members, Number, Object, number};
+use crate::venue::kit::fields::{read_levels, time_of_ms};
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, Endpoint, Output, Page, Params, Past, TickerUpdate, Told, TradeUpdate, Update};
 
@@ -102,7 +103,7 @@ fn read_candles(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
         let [start, open, high, low, close, volume, rest @ ..] = row.as_slice() else {
             return Err("a candle has fewer than six members".to_owned());
         };
-        let open_time = wire::stamp(Some(*start)).ok_or("a candle without its time")?;
+        let open_time = time_of_ms(Some(*start)).ok_or("a candle without its time")?;
         found.push(CandleRow {
             open_time: open_time.0,
             close_time: last_moment(open_time, interval, variant).0,
@@ -128,7 +129,7 @@ fn read_trades(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
             block: None,
             venue_seq: trade.seq_id.and_then(|seq| seq.integer()),
             backfill: told.backfill,
-            clocks: Clocks { event: wire::stamp(trade.ts), venue: None, recv: Some(told.at) },
+            clocks: Clocks { event: time_of_ms(trade.ts), venue: None, recv: Some(told.at) },
         }));
     }
     Ok(())
@@ -140,7 +141,7 @@ fn read_tickers(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
         let mut ticker = MergedTicker::default();
         super::ticker::set(&mut ticker, "tickers", told.market == "spot", &row);
         let Some(stream) = out.discovered(Stream::new(symbol, Channel::Ticker)) else { continue };
-        let clocks = Clocks { venue: wire::stamp(member(&row, "ts").map(Number)), recv: Some(told.at), event: None };
+        let clocks = Clocks { venue: time_of_ms(member(&row, "ts").map(Number)), recv: Some(told.at), event: None };
         let (fields, params) = (ticker.fields(), ticker.params());
         out.update(Update::Ticker(TickerUpdate { stream, venue_seq: None, fields, params, clocks }));
     }
@@ -153,7 +154,7 @@ fn read_book(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
     let (mut bids, mut asks) = (Vec::new(), Vec::new());
     read_levels(&row.bids, &mut bids)?;
     read_levels(&row.asks, &mut asks)?;
-    let time = wire::stamp(row.ts).ok_or("a book without its time")?;
+    let time = time_of_ms(row.ts).ok_or("a book without its time")?;
     let seq = row.seq_id.and_then(|seq| seq.integer()).unwrap_or(time.as_ms());
     let Some(stream) = out.discovered(Stream::new(symbol(told)?, Channel::Book(BookDepth::Full))) else {
         return Ok(());
@@ -167,6 +168,7 @@ fn read_book(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
         previous: 0,
         cross_seq: seq,
         checksum: None,
+        middle: None,
         bids: &bids,
         asks: &asks,
         clocks: Clocks { event: Some(time), venue: None, recv: Some(told.at) },

@@ -7,15 +7,10 @@ use super::wire::{self, Arg, BookRow, Envelope, LiquidationRow, TradeRow};
 use super::{channels, fast, instruments};
 use crate::book::SyncRule;
 use crate::model::{AccountKind, BookDepth, Channel, Clocks, Interval, Stamp, Stream, UnixNanos, decimal_text};
-use crate::venue::kit::fields::{Number, Object, number};
+use crate::venue::kit::fields::{Number, Object, number, read_levels, time_of_ms};
 use crate::venue::kit::interval;
+use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, Output, TradeUpdate, Update};
-
-/// What went wrong with a message, and whose it was if that could be told.
-pub(super) struct Unreadable {
-    pub(super) topic: Option<String>,
-    pub(super) detail: String,
-}
 
 /// What a book message says beside its levels.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +105,7 @@ impl OkxSession {
                 previous: head.previous.and_then(|id| u64::try_from(id).ok()).unwrap_or(0),
                 cross_seq,
                 checksum: head.checksum,
+                middle: None,
                 bids: &self.bids,
                 asks: &self.asks,
                 clocks,
@@ -210,7 +206,7 @@ impl OkxSession {
     ) -> Result<(), String> {
         let snapshot = envelope.is_snapshot()?;
         for Object(row) in &envelope.rows::<Object<BookRow<'_>>>()? {
-            let at = wire::stamp(row.ts);
+            let at = time_of_ms(row.ts);
             self.book_row(place, row, (snapshot, at), recv, out)?;
         }
         Ok(())
@@ -224,8 +220,8 @@ impl OkxSession {
         recv: Option<UnixNanos>,
         out: &mut dyn Output,
     ) -> Result<(), String> {
-        wire::read_levels(&row.bids, &mut self.bids)?;
-        wire::read_levels(&row.asks, &mut self.asks)?;
+        read_levels(&row.bids, &mut self.bids)?;
+        read_levels(&row.asks, &mut self.asks)?;
         let integer = |name: &str, value: Option<Number<'_>>| match value {
             None => Ok(None),
             Some(value) => value.integer().map(Some).ok_or_else(|| format!("{name} is no integer")),
@@ -251,7 +247,7 @@ impl OkxSession {
         out: &mut dyn Output,
     ) -> Result<(), String> {
         for Object(row) in &envelope.rows::<Object<TradeRow<'_>>>()? {
-            self.trade_row(place, row, wire::stamp(row.ts), recv, out)?;
+            self.trade_row(place, row, time_of_ms(row.ts), recv, out)?;
         }
         Ok(())
     }
@@ -290,7 +286,7 @@ impl OkxSession {
             let [open_at, open, high, low, close, volume, rest @ ..] = row.as_slice() else {
                 return Err("a candle has fewer than six numbers".to_owned());
             };
-            let open_time = wire::stamp(Some(*open_at)).ok_or("a candle without its time")?;
+            let open_time = time_of_ms(Some(*open_at)).ok_or("a candle without its time")?;
             let turnover = match rest {
                 [_, turnover, ..] => Some(turnover),
                 [turnover] if self.market == "spot" => Some(turnover),
@@ -333,7 +329,7 @@ impl OkxSession {
                     side: wire::side(&detail.side.0),
                     price: number(detail.bk_px.0)?,
                     size: number(detail.sz.0)?,
-                    clocks: Clocks { event: wire::stamp(detail.ts), ..clocks },
+                    clocks: Clocks { event: time_of_ms(detail.ts), ..clocks },
                 }));
             }
         }

@@ -11,6 +11,7 @@ mod instruments;
 mod login;
 mod names;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub const VENUE: VenueDef = VenueDef {
     is_mixed: true,
     silence: Some(SILENCE),
     rest_limit: |_| RestLimit::calls("okx", 20),
+    server_time: Some(server_time::SERVER_TIME),
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.

@@ -3,9 +3,9 @@
 
 use super::channels;
 use super::session::OkxSession;
-use super::wire::{self, Envelope};
+use super::wire::Envelope;
 use crate::model::{Clocks, decimal_text};
-use crate::venue::kit::fields::{Members, Number, bare};
+use crate::venue::kit::fields::{Members, Number, bare, time_of_ms};
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{Output, TickerField, TickerUpdate, Update};
 
@@ -42,7 +42,7 @@ impl OkxSession {
         let is_spot = self.market == "spot";
         for row in &envelope.rows::<Members<'_>>()? {
             let at = row.0.iter().find(|(key, _)| key == "ts");
-            let clocks = Clocks { venue: at.and_then(|(_, ts)| wire::stamp(Some(Number(bare(ts))))), ..clocks };
+            let clocks = Clocks { venue: at.and_then(|(_, ts)| time_of_ms(Some(Number(bare(ts))))), ..clocks };
             for stream in self.subscriptions.streams(place) {
                 let ticker = self.tickers.entry(*stream).or_default();
                 set(ticker, channel, is_spot, row);
@@ -77,7 +77,7 @@ pub(super) fn set(ticker: &mut MergedTicker, channel: &str, is_spot: bool, row: 
             None if channel == channels::OF_INDEX => {}
             None => ticker.set_param(key, plain(value.get(), text)),
             Some(TickerField::NextFundingTime) => {
-                let at = wire::stamp(Some(Number(text))).map(|at| at.0.to_string());
+                let at = time_of_ms(Some(Number(text))).map(|at| at.0.to_string());
                 ticker.set(TickerField::NextFundingTime, &at.unwrap_or_default());
             }
             Some(field) => ticker.set(field, decimal_text(text).unwrap_or("")),

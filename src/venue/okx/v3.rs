@@ -6,12 +6,12 @@ use std::io::Read;
 use flate2::read::DeflateDecoder;
 
 use super::channels;
-use super::data::Unreadable;
 use super::names;
 use super::session::OkxSession;
 use super::wire::{BookRow, Envelope, TradeRow};
 use crate::model::{Channel, Clocks, Stream, UnixNanos, decimal_text};
 use crate::venue::kit::fields::{Members, Object, Text, bare};
+use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{CandleUpdate, Ignored, Output, TickerField, TickerUpdate, Update};
 
 /// Most bytes a compressed message may become.

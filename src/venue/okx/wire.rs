@@ -1,14 +1,12 @@
 //! Messages as the v5 documentation describes them, read by field with every freedom JSON has, and those of v3, which the same
 //! structs hold. Times are milliseconds of the exchange's clock, as texts.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::channels;
-use crate::model::{Level, Side, UnixNanos};
-use crate::venue::kit::fields::{Number, Object, Text, number};
+use crate::model::Side;
+use crate::venue::kit::fields::{Number, Object, Text};
 
 /// Any message: data carry `arg` and `data`, answers carry `event`; of v3 data carry `table`.
 #[derive(Debug, Deserialize)]
@@ -80,11 +78,6 @@ impl Arg<'_> {
     }
 }
 
-/// A stamp from milliseconds.
-pub(super) fn stamp(number: Option<Number<'_>>) -> Option<UnixNanos> {
-    number.and_then(|number| number.integer()).map(UnixNanos::from_ms)
-}
-
 /// The taker's side.
 pub(super) fn side(text: &str) -> Side {
     match text {
@@ -116,16 +109,6 @@ pub(super) struct BookRow<'a> {
     /// v3; ISO text.
     #[serde(borrow, default)]
     pub(super) timestamp: Option<Text<'a>>,
-}
-
-/// Reads levels into `out`.
-pub(super) fn read_levels(rows: &[Vec<Number<'_>>], out: &mut Vec<Level>) -> Result<(), String> {
-    out.clear();
-    for row in rows {
-        let [price, size, ..] = row.as_slice() else { return Err("a level has no price and size".to_owned()) };
-        out.push(Level { price: number(price.0)?, size: number(size.0)? });
-    }
-    Ok(())
 }
 
 /// A book's checksum, which the venue writes as a signed number. Zero stands for none since 2026-06.
@@ -190,9 +173,9 @@ pub(super) struct LiquidationDetail<'a> {
 }
 
 /// The argument of a message that cannot be read whole, from its start, so that only its own book is doubted.
-pub(super) fn topic_of_ruin(message: &[u8]) -> Option<Cow<'_, str>> {
+pub(super) fn topic_of_ruin(message: &[u8]) -> Option<&str> {
     let start = memchr::memmem::find(message, br#""arg":"#)? + 6;
     let rest = message.get(start..)?;
     let arg = rest.get(..=memchr::memchr(b'}', rest)?)?;
-    std::str::from_utf8(arg).ok().map(Cow::Borrowed)
+    std::str::from_utf8(arg).ok()
 }

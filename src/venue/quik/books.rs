@@ -161,6 +161,7 @@ impl Books {
             previous: 0,
             cross_seq: 0,
             checksum: None,
+            middle: None,
             bids: &levels.bids,
             asks: &levels.asks,
             clocks,

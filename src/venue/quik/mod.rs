@@ -48,6 +48,7 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(session::QuikSession::new(spec)),
     market_of,
     rest_limit: |_| RestLimit::calls("quik", 1),
+    server_time: None,
     is_mixed: false,
     silence: None,
 };

@@ -40,7 +40,17 @@ fn the_documented_chain_is_no_gap() {
     let (one, two) = (level(1), level(2));
     let mut sync = BookSync::new(SyncRule::Linked, 100);
     let mut feed = |snapshot, previous, seq, bids: &[Level]| {
-        let update = SyncUpdate { snapshot, seq, first: 0, previous, cross_seq: 0, checksum: None, bids, asks: &[] };
+        let update = SyncUpdate {
+            snapshot,
+            seq,
+            first: 0,
+            previous,
+            cross_seq: 0,
+            checksum: None,
+            middle: None,
+            bids,
+            asks: &[],
+        };
         sync.update(update)
     };
     assert_eq!(feed(true, 0, 10, &one), Verdict::Replaced);

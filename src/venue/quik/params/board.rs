@@ -259,6 +259,7 @@ impl Board {
             previous: 0,
             cross_seq: 0,
             checksum: None,
+            middle: None,
             bids: bid.as_slice(),
             asks: ask.as_slice(),
             clocks: Clocks { recv: Some(now.wall), ..Clocks::default() },

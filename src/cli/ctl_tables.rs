@@ -1,0 +1,170 @@
+//! `tickbus ctl` about tables: `VENUE.TABLE` and the fields of rows as arguments, and changes followed as they come.
+
+use std::io::{self, Write as _};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Usage;
+
+/// Arguments of the operations themselves: the others are fields that rows must have.
+const NUMBERS: [&str; 5] = ["limit", "after", "epoch", "within_ms", "n"];
+const TEXTS: [&str; 3] = ["venue", "feed", "table"];
+/// Fields of rows that are numbers, besides those that begin with `ts_`, and truth values.
+const COUNTS: [&str; 11] = [
+    "seq",
+    "venue_seq",
+    "open_time",
+    "close_time",
+    "next_funding_time",
+    "since",
+    "expiry",
+    "created",
+    "updated",
+    "depth",
+    "delta_seq",
+];
+const TRUTHS: [&str; 3] = ["closed", "block", "removed"];
+
+/// Whether an operation with these arguments is about a table.
+pub(super) fn is_about_a_table(op: &str, args: &[String]) -> bool {
+    let names_one = |arg: &String| arg.starts_with("table=") || (!arg.contains('=') && arg.contains('.'));
+    matches!(op, "find" | "sorted" | "wait" | "watch") || (op == "get" && args.iter().any(names_one))
+}
+
+/// The request's fields, from `VENUE.TABLE` and `KEY=VALUE` texts.
+pub(super) fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut fields = Map::from_iter([("op".to_owned(), Value::from(op))]);
+    let mut conditions = Map::new();
+    for (at, text) in args.iter().enumerate() {
+        let Some((key, value)) = text.split_once('=') else {
+            let Some((venue, table)) = text.split_once('.').filter(|_| at == 0) else {
+                bail!(Usage(format!("{text:?}: write VENUE.TABLE first, and then KEY=VALUE")));
+            };
+            fields.insert("venue".to_owned(), venue.into());
+            fields.insert("table".to_owned(), table.into());
+            continue;
+        };
+        if key == "where" {
+            let given: Map<String, Value> = serde_json::from_str(value)
+                .with_context(|| format!("where: {value:?} is no JSON object, for example '{{\"open_time\": 0}}'"))?;
+            conditions.extend(given);
+        } else if TEXTS.contains(&key) {
+            fields.insert(key.to_owned(), value.into());
+        } else if NUMBERS.contains(&key) {
+            let number: u64 = value.parse().map_err(|_| Usage(format!("{key}: {value:?} is no whole number")))?;
+            fields.insert(key.to_owned(), number.into());
+        } else {
+            conditions.insert(key.to_owned(), condition(key, value));
+        }
+    }
+    if !conditions.is_empty() {
+        fields.insert("where".to_owned(), conditions.into());
+    }
+    Ok(fields)
+}
+
+/// A field's value: a text, unless the field's are numbers or truth values.
+fn condition(key: &str, value: &str) -> Value {
+    let number = value.parse::<u64>().ok().filter(|_| COUNTS.contains(&key) || key.starts_with("ts_"));
+    let truth = value.parse::<bool>().ok().filter(|_| TRUTHS.contains(&key));
+    number.map(Value::from).or(truth.map(Value::from)).unwrap_or_else(|| value.into())
+}
+
+/// What the next question after an answer is, and what to print of the answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Step {
+    /// One line a change.
+    pub(super) lines: Vec<String>,
+    /// Where to go on from.
+    pub(super) place: Value,
+    /// Changes were lost before these.
+    pub(super) lost: bool,
+}
+
+/// What matters of an answer to `watch`; each change stays as it was written.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Answer {
+    ok: bool,
+    code: String,
+    error: String,
+    epoch: u64,
+    seq: u64,
+    changes: Vec<Box<RawValue>>,
+}
+
+/// Reads an answer to `watch`.
+///
+/// # Errors
+/// The refusal, in the gateway's words.
+pub(super) fn step(answer: &str) -> anyhow::Result<Step> {
+    let answer: Answer = serde_json::from_str(answer).context("the gateway's answer cannot be read")?;
+    let lost = answer.code == "reread";
+    if !answer.ok && !lost {
+        bail!("{}", answer.error);
+    }
+    let lines = answer.changes.iter().map(|change| change.get().to_owned()).collect();
+    Ok(Step { lines, place: json!({"epoch": answer.epoch, "after": answer.seq}), lost })
+}
+
+/// Prints lines; false when nobody reads them any more.
+///
+/// # Errors
+/// They cannot be written.
+pub(super) fn print(lines: &[String]) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    let mut write = || {
+        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        out.flush()
+    };
+    match write() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(op: &str, args: &[&str]) -> anyhow::Result<Value> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        assert!(is_about_a_table(op, &args));
+        Ok(fields(op, &args)?.into())
+    }
+
+    #[test]
+    fn what_is_no_argument_of_the_operation_is_a_field_of_rows() {
+        let asked = ["bybit.candle", "symbol=BTCUSDT", "open_time=60", "closed=true", "close=1", "limit=5"];
+        let expected = json!({
+            "op": "find", "venue": "bybit", "table": "candle", "limit": 5,
+            "where": {"symbol": "BTCUSDT", "open_time": 60, "closed": true, "close": "1"},
+        });
+        assert_eq!(read("find", &asked).expect("a request"), expected);
+        let asked = ["feed=a", "table=order", r#"where={"kind":null}"#, "after=7", "epoch=1"];
+        let expected =
+            json!({"op": "wait", "feed": "a", "table": "order", "where": {"kind": null}, "after": 7, "epoch": 1});
+        assert_eq!(read("wait", &asked).expect("a request"), expected);
+        assert_eq!(read("get", &["v.bbo"]).expect("a request"), json!({"op": "get", "venue": "v", "table": "bbo"}));
+        for wrong in [&["bybit"][..], &["a=1", "bybit.book"], &["v.t", "limit=x"], &["v.t", "where=7"]] {
+            assert!(read("sorted", wrong).is_err(), "{wrong:?}");
+        }
+        assert!(!is_about_a_table("get", &["channel=ticker".to_owned()]), "that is of a frame");
+    }
+
+    #[test]
+    fn changes_are_followed_over_a_loss() {
+        let answer = r#"{"ok":true,"epoch":1,"seq":9,"changes":[{"seq":8},{"seq":9}]}"#;
+        let place = |after| json!({"epoch": 1, "after": after});
+        let lines = vec![r#"{"seq":8}"#.to_owned(), r#"{"seq":9}"#.to_owned()];
+        assert_eq!(step(answer).expect("a step"), Step { lines, place: place(9), lost: false });
+        let lost = step(r#"{"ok":false,"code":"reread","error":"…","epoch":1,"seq":20}"#).expect("a step");
+        assert_eq!(lost, Step { lines: vec![], place: place(20), lost: true });
+        assert!(
+            step(r#"{"ok":false,"code":"bad_request","error":"no"}"#).is_err_and(|error| error.to_string() == "no")
+        );
+    }
+}

@@ -1,0 +1,379 @@
+//! The commands about tables: a row by its key, rows by their fields, a book in order, and what changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::commands::Answer;
+use super::reply::{Code, Failure};
+use super::{Running, subscribe};
+use crate::client::as_json;
+use crate::frame::topic;
+use crate::store::tables::VenueTables;
+use crate::table::{Ambiguous, Row, Table, TableKind, Where};
+
+/// Rows of one answer: as many as are wanted where the request does not say, and at most.
+const ROWS: u64 = 10_000;
+const ROWS_MAX: u64 = 100_000;
+/// Changes of one answer, likewise.
+const CHANGES: u64 = 1_000;
+const CHANGES_MAX: u64 = 10_000;
+/// Bytes of the rows, or the changes, of one answer.
+const ROWS_BYTES: usize = 15 << 20;
+const CHANGES_BYTES: usize = 4 << 20;
+
+/// Arguments of every command about a table; which of them there may be depends on it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Asked {
+    venue: Option<String>,
+    feed: Option<String>,
+    table: Option<String>,
+    #[serde(rename = "where")]
+    conditions: Map<String, Value>,
+    limit: Option<u64>,
+    after: Option<u64>,
+    epoch: Option<u64>,
+    within_ms: Option<u64>,
+}
+
+/// A table, and what is asked of it.
+struct Question<'a> {
+    running: &'a Running,
+    venue: Arc<VenueTables>,
+    kind: TableKind,
+    asked: Where,
+}
+
+impl Asked {
+    fn question<'a>(&self, running: &'a Running, default: Option<TableKind>) -> Result<Question<'a>, Failure> {
+        let kind = match self.table.as_deref() {
+            Some(name) => TableKind::parse(name).ok_or_else(|| unknown_table(name))?,
+            None => default.ok_or_else(|| Failure::bad(format!("table is missing; allowed: {}", table_names())))?,
+        };
+        let feed = self.feed.as_deref().map(|name| super::commands::feed(running, Some(name))).transpose()?;
+        let venue = match (self.venue.as_deref(), &feed) {
+            (Some(venue), Some(feed)) if venue != feed.handle.venue => {
+                let what =
+                    format!("feed {} is of {}, not of {venue:?}; write one of the two", feed.name(), feed.handle.venue);
+                return Err(Failure::bad(what));
+            }
+            (Some(venue), _) => venue,
+            (None, Some(feed)) => feed.handle.venue,
+            (None, None) => return Err(Failure::bad("venue is missing; write venue, or feed")),
+        };
+        let tables = running.feeds.tables();
+        let venue = tables.venue(venue).ok_or_else(|| {
+            let known: Vec<_> = tables.venues().iter().map(|venue| venue.venue()).collect();
+            let what =
+                format!("nothing is known of venue {venue:?}, as it has had no feed; allowed: {}", known.join(", "));
+            Failure::new(Code::NotFound, what)
+        })?;
+        let mut asked = Where::new(kind, conditions(&self.conditions)?);
+        if let Some(feed) = feed.filter(|_| !kind.is_of_account()) {
+            asked = asked.or_with("market", Value::from(&*feed.handle.market).to_string());
+        }
+        Ok(Question { running, venue, kind, asked })
+    }
+
+    /// Refuses arguments that this command has no use for.
+    fn only(&self, op: &str, allowed: &[&str]) -> Result<(), Failure> {
+        let given = [
+            ("limit", self.limit.is_some()),
+            ("after", self.after.is_some()),
+            ("epoch", self.epoch.is_some()),
+            ("within_ms", self.within_ms.is_some()),
+        ];
+        match given.into_iter().find(|(name, given)| *given && !allowed.contains(name)) {
+            Some((name, _)) => Err(Failure::bad(format!("{op}: unknown field `{name}`"))),
+            None => Ok(()),
+        }
+    }
+
+    fn limit(&self, usual: u64, most: u64) -> Result<usize, Failure> {
+        let limit = self.limit.unwrap_or(usual);
+        let fits = usize::try_from(limit).ok().filter(|limit| *limit >= 1 && limit_fits(*limit, most));
+        fits.ok_or_else(|| Failure::bad(format!("limit: {limit} is out of range; allowed: 1 to {most}")))
+    }
+
+    fn within(&self) -> Result<Duration, Failure> {
+        subscribe::within(self.within_ms)
+    }
+}
+
+fn limit_fits(limit: usize, most: u64) -> bool {
+    limit as u64 <= most
+}
+
+fn table_names() -> String {
+    TableKind::ALL.map(TableKind::as_str).join(", ")
+}
+
+fn unknown_table(name: &str) -> Failure {
+    Failure::bad(format!("table: there is no table {name:?}; allowed: {}", table_names()))
+}
+
+/// Fields with their values as JSON text.
+fn conditions(given: &Map<String, Value>) -> Result<Vec<(String, String)>, Failure> {
+    let read = |(name, value): (&String, &Value)| match value {
+        Value::Array(_) | Value::Object(_) => Err(Failure::bad(format!(
+            "where.{name}: {value} is no field's value; allowed: text, integer, true, false, null"
+        ))),
+        Value::Number(number) if !number.is_u64() => {
+            Err(Failure::bad(format!("where.{name}: {number}: prices and sizes are texts, for example \"0.5\"")))
+        }
+        value => Ok((name.clone(), value.to_string())),
+    };
+    given.iter().map(read).collect()
+}
+
+impl Question<'_> {
+    /// What every answer begins with.
+    fn head(&self, seq: u64) -> String {
+        let (venue, table, epoch) = (self.venue.venue(), self.kind.as_str(), self.running.epoch);
+        format!("{{\"ok\":true,\"venue\":\"{venue}\",\"table\":\"{table}\",\"epoch\":{epoch},\"seq\":{seq}")
+    }
+
+    /// A refusal with the number to go on from.
+    fn refusal(&self, code: Code, what: String, seq: u64) -> Failure {
+        let mut failure = Failure::new(code, what);
+        failure.fields =
+            Map::from_iter([("epoch".to_owned(), json!(self.running.epoch)), ("seq".to_owned(), json!(seq))]);
+        failure
+    }
+
+    fn name(&self) -> String {
+        format!("{} of {}", self.kind.as_str(), self.venue.venue())
+    }
+
+    fn ambiguous(&self, what: &str, count: usize) -> Failure {
+        let missing: Vec<&str> =
+            self.kind.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
+        Failure::bad(format!("{count} {what} match; write also some of: {}", missing.join(", ")))
+    }
+
+    /// Only what never changes in a row can be followed.
+    fn key_only(&self, op: &str) -> Result<(), Failure> {
+        match self.asked.beyond_key(self.kind) {
+            None => Ok(()),
+            Some(name) => {
+                let keys = self.kind.keys().join(", ");
+                Err(Failure::bad(format!("{op}: where.{name} is not of the table's key; allowed: {keys}")))
+            }
+        }
+    }
+
+    /// Looks now and after each change, until there is an answer, the time is over or the gateway ends.
+    async fn watch<T>(&self, within: Duration, look: impl FnMut(&Table) -> Option<T>) -> Option<T> {
+        let mut ending = self.running.shutdown.subscribe();
+        tokio::select! {
+            found = self.venue.watch(self.kind, Instant::now() + within, look) => found,
+            // The sender lives in `running`.
+            _ = ending.wait_for(|ending| *ending) => None,
+        }
+    }
+}
+
+/// The texts of rows, with commas; the newest that have room.
+fn texts(rows: &[Arc<Row>]) -> String {
+    let mut room = ROWS_BYTES;
+    let fits = |row: &&Arc<Row>| {
+        let size = row.text().len() + 1;
+        let fits = size <= room;
+        room = if fits { room - size } else { 0 };
+        fits
+    };
+    let count = rows.iter().rev().take_while(fits).count();
+    let rows = &rows[rows.len() - count..];
+    let mut text = String::with_capacity(rows.iter().map(|row| row.text().len() + 1).sum());
+    for row in rows {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(row.text());
+    }
+    text
+}
+
+/// `get` of a row.
+pub(super) async fn get(running: &Running, asked: &Asked) -> Result<Answer, Failure> {
+    asked.only("get", &[])?;
+    let question = asked.question(running, None)?;
+    question.key_only("get")?;
+    let read = |table: &Table| (table.get(&question.asked), table.seq());
+    match question.venue.read(question.kind, read).await {
+        (Ok(Some(row)), seq) => Ok(Answer::Text(format!("{},\"row\":{}}}", question.head(seq), row.text()))),
+        (Ok(None), seq) => {
+            Err(question.refusal(Code::NotFound, format!("there is no such row in {}", question.name()), seq))
+        }
+        (Err(Ambiguous(count)), _) => Err(question.ambiguous("rows", count)),
+    }
+}
+
+/// `find`.
+pub(super) async fn find(running: &Running, asked: &Asked) -> Result<Answer, Failure> {
+    asked.only("find", &["limit"])?;
+    let most = asked.limit(ROWS, ROWS_MAX)?;
+    let question = asked.question(running, None)?;
+    let read = |table: &Table| (table.find(&question.asked, most), table.seq());
+    let (found, seq) = question.venue.read(question.kind, read).await;
+    let (head, matches) = (question.head(seq), found.matches);
+    Ok(Answer::Text(format!("{head},\"matches\":{matches},\"rows\":[{}]}}", texts(&found.rows))))
+}
+
+/// `sorted`.
+pub(super) async fn sorted(running: &Running, asked: &Asked) -> Result<Answer, Failure> {
+    asked.only("sorted", &["limit"])?;
+    let most = asked.limit(ROWS_MAX, ROWS_MAX)?;
+    let question = asked.question(running, Some(TableKind::Book))?;
+    if question.kind != TableKind::Book {
+        return Err(Failure::bad(format!("sorted: {} has no order; allowed: book", question.kind.as_str())));
+    }
+    let Some(Value::String(symbol)) = asked.conditions.get("symbol") else {
+        return Err(Failure::bad("sorted: where.symbol is missing; write the venue's own spelling"));
+    };
+    let read = |table: &Table| (table.sorted(&question.asked, most), table.seq());
+    match question.venue.read(question.kind, read).await {
+        (Ok(Some(sorted)), seq) => {
+            let (bids, asks) = (texts(&sorted.bids), texts(&sorted.asks));
+            Ok(Answer::Text(format!("{},\"bids\":[{bids}],\"asks\":[{asks}]}}", question.head(seq))))
+        }
+        (Ok(None), seq) => Err(not_live(&question, symbol, seq)),
+        (Err(Ambiguous(count)), _) => Err(question.ambiguous("books", count)),
+    }
+}
+
+/// Why there is no book, as the symbol's status says it.
+fn not_live(question: &Question<'_>, symbol: &str, seq: u64) -> Failure {
+    let market = question.asked.value("market").and_then(|json| serde_json::from_str::<String>(json).ok());
+    let mut markets: Vec<_> = question.running.feeds.list();
+    markets.retain(|feed| {
+        feed.handle.venue == question.venue.venue()
+            && market.as_deref().is_none_or(|market| market == &*feed.handle.market)
+    });
+    let status = markets.iter().find_map(|feed| {
+        let topic = topic("status", feed.handle.venue, &feed.handle.market, symbol);
+        let frame = feed.store.latest(&topic)?;
+        serde_json::from_str::<Value>(&as_json(&frame.payload).ok()?).ok()
+    });
+    let Some(status) = status else {
+        let what = format!("there is no book of {symbol:?} at {}: no feed has that symbol", question.venue.venue());
+        return question.refusal(Code::NotFound, what, seq);
+    };
+    let word = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
+    let what = match &*word("state") {
+        "live" => {
+            format!("there is no book of {symbol:?} at {}: its feed does not subscribe to it", question.venue.venue())
+        }
+        state => format!("the book of {symbol:?} is {state} ({}); wait until it is live", word("reason")),
+    };
+    let mut failure = question.refusal(Code::NotLive, what, seq);
+    for key in ["state", "reason", "since", "detail"] {
+        if let Some(value) = status.get(key) {
+            failure.fields.insert(key.to_owned(), value.clone());
+        }
+    }
+    failure
+}
+
+/// `wait`: whether the table, or a row of it, has changed since.
+pub(super) async fn wait(running: &Running, asked: &Asked) -> Result<Answer, Failure> {
+    asked.only("wait", &["after", "epoch", "within_ms"])?;
+    let (question, within) = (asked.question(running, None)?, asked.within()?);
+    question.key_only("wait")?;
+    let of_another_run = asked.epoch.is_some_and(|epoch| epoch != running.epoch);
+    // Where it has looked up to.
+    let mut after = asked.after;
+    let mut last = 0;
+    let look = |table: &Table| {
+        last = table.seq();
+        let from = *after.get_or_insert(last);
+        let of_row = |changed: bool| changed.then_some(());
+        let changed = match table.changes(from) {
+            // It is not known any more what changed: something did.
+            Err(_) => true,
+            Ok(mut changes) => changes.any(|(_, change)| question.asked.matches(question.kind, change.row())),
+        };
+        after = Some(last);
+        of_row(changed || of_another_run)
+    };
+    let changed = question.watch(within, look).await.is_some();
+    Ok(Answer::Text(format!("{},\"changed\":{changed}}}", question.head(last))))
+}
+
+/// What `watch` has found.
+struct Batch {
+    changes: String,
+    seq: u64,
+}
+
+/// `watch`: the changes since.
+pub(super) async fn watch(running: &Running, asked: &Asked) -> Result<Answer, Failure> {
+    asked.only("watch", &["limit", "after", "epoch", "within_ms"])?;
+    let most = asked.limit(CHANGES, CHANGES_MAX)?;
+    let (question, within) = (asked.question(running, None)?, asked.within()?);
+    question.key_only("watch")?;
+    let mut after = asked.after;
+    let of_another_run = asked.epoch.is_some_and(|epoch| epoch != running.epoch);
+    let look = |table: &Table| {
+        let from = *after.get_or_insert(table.seq());
+        if of_another_run {
+            return Some(Err(table.seq()));
+        }
+        let batch = match batch(&question, table, from, most) {
+            Ok(batch) => batch,
+            Err(seq) => return Some(Err(seq)),
+        };
+        after = Some(batch.seq);
+        (!batch.changes.is_empty()).then_some(Ok(batch))
+    };
+    let batch = match question.watch(within, look).await {
+        Some(Err(seq)) => {
+            let what =
+                "the changes since then are not known any more; find the rows, and go on after that answer's seq";
+            return Err(question.refusal(Code::Reread, what.to_owned(), seq));
+        }
+        Some(Ok(batch)) => batch,
+        // It has looked at least once.
+        None => Batch { changes: String::new(), seq: after.unwrap_or_default() },
+    };
+    let keys = json!(question.kind.keys());
+    Ok(Answer::Text(format!("{},\"keys\":{keys},\"changes\":[{}]}}", question.head(batch.seq), batch.changes)))
+}
+
+/// As many changes as fit into an answer; an error has the number of the last.
+fn batch(question: &Question<'_>, table: &Table, from: u64, most: usize) -> Result<Batch, u64> {
+    let mut batch = Batch { changes: String::new(), seq: from };
+    let mut count = 0;
+    for (seq, change) in table.changes(from).map_err(|_| table.seq())? {
+        if question.asked.matches(question.kind, change.row()) {
+            if count >= most || batch.changes.len() > CHANGES_BYTES {
+                break;
+            }
+            if count > 0 {
+                batch.changes.push(',');
+            }
+            change.write(seq, &mut batch.changes);
+            count += 1;
+        }
+        batch.seq = seq;
+    }
+    Ok(batch)
+}
+
+/// `tables`: which there are, and how they stand.
+pub(super) fn tables(running: &Running) -> Value {
+    let venues = running.feeds.tables().venues();
+    let reports = venues.iter().flat_map(|venue| venue.reports());
+    let shown = reports.map(|report| {
+        json!({
+            "venue": report.venue, "table": report.kind.as_str(), "keys": report.kind.keys(), "in_use": report.in_use,
+            "seq": report.stats.seq, "rows": report.stats.rows, "bytes": report.stats.bytes,
+            "evicted": report.stats.evicted, "skipped": report.stats.skipped, "rebuilds": report.rebuilds,
+        })
+    });
+    json!({"epoch": running.epoch, "tables": shown.collect::<Vec<_>>()})
+}
