@@ -60,7 +60,7 @@ impl Flow {
 
 #[tokio::test]
 async fn what_was_missed_while_the_connection_was_gone_comes_once() {
-    for fault in ["reset@150", "close:1012@120"] {
+    for fault in ["reset@90", "close:1012@80"] {
         let venue = serve("binance", &[fault]).await;
         let feed = |channels: Value| json!({"venue": "binance", "market": "spot", "symbols": ["BTCUSDT"], "channels": channels, "url": venue.url("spot")});
         // The market moves while somebody watches it.
@@ -75,7 +75,7 @@ async fn what_was_missed_while_the_connection_was_gone_comes_once() {
         let complete = async {
             let flow = &mut flow;
             let mut tail = 0;
-            while tail < 60 || flow.filled.is_empty() || flow.filled_candles.len() < 31 || !Flow::is_whole(&flow.closed)
+            while tail < 30 || flow.filled.is_empty() || flow.filled_candles.len() < 31 || !Flow::is_whole(&flow.closed)
             {
                 let (_, frame) = watcher.next().await;
                 flow.take(&frame);
