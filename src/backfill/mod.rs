@@ -119,7 +119,9 @@ pub struct Backfill {
     wish: Wish,
     walk: Walk,
     file: PastFile,
-    pipeline: Pipeline,
+    epoch: u64,
+    /// Of the last record.
+    seq: u64,
     rest: RestClient,
     account: Arc<Account>,
     written: u64,
@@ -148,12 +150,11 @@ impl Backfill {
             return Err(unlike(path, found, &wish));
         }
         let (epoch, seq) = last.as_ref().map_or((clock::wall().as_ms(), 0), |last| (last.epoch, last.seq));
-        let pipeline = pipeline(&wish, epoch, seq);
         let mut walk = walk;
         if let Some(last) = &last {
             walk.follows(last);
         }
-        Ok(Self { wish, walk, file, pipeline, rest, account, written: 0 })
+        Ok(Self { wish, walk, file, epoch, seq, rest, account, written: 0 })
     }
 
     /// Records written by this run.
@@ -178,6 +179,7 @@ impl Backfill {
         for (record, line) in &lines {
             if keep.contains(&record.at()) && record.closed != Some(false) {
                 self.file.write(line)?;
+                self.seq = record.seq;
                 self.written += 1;
             }
         }
@@ -195,7 +197,7 @@ impl Backfill {
     }
 
     /// One page as records, the oldest first.
-    async fn fetch(&mut self, ask: &Ask) -> Result<Vec<(Record, Vec<u8>)>, BackfillError> {
+    async fn fetch(&self, ask: &Ask) -> Result<Vec<(Record, Vec<u8>)>, BackfillError> {
         let mut wait = Duration::from_secs(1);
         let mut why = String::new();
         for attempt in 0..TRIES {
@@ -229,13 +231,15 @@ impl Backfill {
         self.rest.get(&url, CALL_TIMEOUT, place).await.map_err(|error| error.to_string())
     }
 
-    fn records(&mut self, ask: &Ask, body: &[u8]) -> Result<Vec<(Record, Vec<u8>)>, String> {
+    fn records(&self, ask: &Ask, body: &[u8]) -> Result<Vec<(Record, Vec<u8>)>, String> {
         let Some(reader) = ask.endpoint.read else { return Ok(Vec::new()) };
         let now = clock::now();
         let told = Told { market: &self.wish.market, params: &ask.params, body, at: now.wall, backfill: true };
         let wished = &self.wish.stream;
-        self.pipeline.read(reader, &told, &mut |stream| stream == wished, now)?;
-        let frames = std::mem::take(&mut self.pipeline.outbox().frames);
+        // A page of its own each time: what was looked at and not kept counts for nothing.
+        let mut pipeline = pipeline(&self.wish, self.epoch, self.seq);
+        pipeline.read(reader, &told, &mut |stream| stream == wished, now)?;
+        let frames = std::mem::take(&mut pipeline.outbox().frames);
         let payloads = frames.into_iter().filter_map(|work| match work {
             Outgoing::Frame(frame) => Some(frame.payload.to_vec()),
             _ => None,
