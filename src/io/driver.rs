@@ -97,7 +97,8 @@ struct Call {
     link: LinkId,
     id: u64,
     url: Arc<str>,
-    is_secret: bool,
+    /// Not what is an account's, and not the past: a replay fetches nothing, and would not know what to do with it.
+    is_recorded: bool,
     result: Result<Answer, HttpError>,
 }
 
@@ -300,7 +301,7 @@ impl<P: Steps> Driver<P> {
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
             Ok(Answer { status, body, .. }) => {
-                if !call.is_secret {
+                if call.is_recorded {
                     self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
                 }
                 self.call_failures.clear();
@@ -366,10 +367,11 @@ impl<P: Steps> Driver<P> {
     fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
         let HttpRequest { id, method, path, signed, timeout, weight, stream, patient, is_secret } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
+        let is_recorded = !is_secret && !patient;
         let place = if patient { self.account.queue_behind(weight) } else { self.account.queue(weight) };
         let Some(place) = place else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
-            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, is_secret, result })));
+            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, is_recorded, result })));
         };
         let (rest, signer) = (self.rest.clone(), self.signer.clone());
         let (abort, aborted) = AbortHandle::new_pair();
@@ -390,7 +392,7 @@ impl<P: Steps> Driver<P> {
             };
             let result = Abortable::new(sent, aborted).await;
             let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
-            Call { link, id, url, is_secret, result }
+            Call { link, id, url, is_recorded, result }
         }));
     }
 

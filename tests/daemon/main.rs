@@ -4,6 +4,7 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backfill;
 mod binance;
 mod bitflyer;
 mod churn;
