@@ -16,6 +16,8 @@ pub use crate::feed::{Counters, FeedReport, SymbolReport};
 pub struct Outbox {
     /// Messages that sign in, to be sent before all others and recorded nowhere.
     pub logins: Vec<(LinkId, Secret)>,
+    /// Keys that complete the addresses of connections.
+    pub addresses: Vec<(LinkId, Secret)>,
     /// Text messages for the venue, each over its connection, in order.
     pub sends: Vec<(LinkId, String)>,
     /// REST calls to make; every one must be answered with [`Input::Http`] for the same connection's session.
@@ -108,6 +110,10 @@ impl FeedOutput for Intake<'_> {
 
     fn sign_in(&mut self, link: LinkId, text: Secret) {
         self.outbox.logins.push((link, text));
+    }
+
+    fn address(&mut self, link: LinkId, key: Secret) {
+        self.outbox.addresses.push((link, key));
     }
 
     fn http(&mut self, link: LinkId, request: HttpRequest) {

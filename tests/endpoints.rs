@@ -97,7 +97,7 @@ async fn check(venue: &'static VenueDef, market: &str, sim: &Running, budget: &A
         assert_eq!((report.others, report.limited), (0, 0), "{url} costs more than {}", report.weight - spent);
         let Some(read) = endpoint.read else { continue };
         let mut said = Said::default();
-        let told = Told { market, params: &params, body: &answer.body, at: clock::wall() };
+        let told = Told { market, params: &params, body: &answer.body, at: clock::wall(), backfill: false };
         read(&told, &mut said).unwrap_or_else(|error| panic!("{url}: {error} in {text}"));
         assert!(!said.updates.is_empty(), "{url}: {text}");
         assert!(said.trades.is_sorted() && said.candles.is_sorted(), "{url}: the oldest first");

@@ -275,7 +275,7 @@ fn typed(key: &str, text: &str) -> anyhow::Result<Value> {
 async fn ask(args: &Args, security: &ClientSecurity, body: &str) -> anyhow::Result<String> {
     let within = Duration::from_secs(args.timeout);
     let stuck_after = within.max(STUCK_AFTER);
-    let mut progress = Progress::new(clock::now().mono);
+    let mut progress = Progress::new("bars", clock::now().mono);
     loop {
         let frames = request_secured(&args.endpoint, security, body, within).await?;
         let answer = frames.last().context("the gateway's answer is empty")?;

@@ -10,6 +10,7 @@ use crate::config::Problems;
 use crate::config::schema::{Log, LogFormat, LogLevel};
 use crate::telemetry::log::{self, LogError};
 
+pub mod backfill;
 pub mod call;
 pub mod check;
 pub mod completions;
@@ -70,6 +71,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Run a simulated venue for any client.
     Sim(Box<sim::SimArgs>),
+    /// Fetch candles or trades of the past into a file.
+    Backfill(backfill::Args),
     /// Record what the configured venues send, byte for byte.
     Record(record::Args),
     /// Run recordings through the same code as live data.
@@ -166,6 +169,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ctl(args) => {
             log.init(&Log::default())?;
             ctl::run(args).await
+        }
+        Command::Backfill(args) => {
+            log.init(&Log::default())?;
+            backfill::run(args).await
         }
         Command::Call(args) => {
             log.init(&Log::default())?;

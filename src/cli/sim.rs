@@ -137,6 +137,10 @@ pub struct BinanceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_limit: Option<u32>,
 
+    /// How long a listen key of the futures markets lives unless it is renewed, in milliseconds (default: an hour).
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub listen_key_ms: Option<u32>,
+
     /// Depth goes out with each move of a market, not every 100, 250, 500 or 1000 ms: the rate decides the load.
     #[arg(long)]
     pub every_move: bool,
@@ -148,6 +152,7 @@ impl BinanceArgs {
         first(&[
             ("--public-key", self.public_key.is_some()),
             ("--weight-limit", self.weight_limit.is_some()),
+            ("--listen-key-ms", self.listen_key_ms.is_some()),
             ("--every-move", self.every_move),
         ])
     }
@@ -162,6 +167,7 @@ impl BinanceArgs {
             connect_limit: !account.no_connect_limit,
             every_move: self.every_move,
             deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+            key_life: self.listen_key_ms.map_or(default.key_life, |ms| Duration::from_millis(ms.into())),
         }
     }
 }

@@ -275,6 +275,8 @@ pub trait FeedOutput {
     fn sign_in(&mut self, link: LinkId, text: Secret) {
         self.send(link, text.reveal().to_owned());
     }
+    /// Completes the address of this connection; see [`Output::address`](crate::venue::Output::address).
+    fn address(&mut self, _link: LinkId, _key: Secret) {}
     /// Asks for a REST call, for the session of this connection.
     fn http(&mut self, link: LinkId, request: HttpRequest);
     /// Asks for an RPC call.

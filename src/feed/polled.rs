@@ -142,3 +142,76 @@ impl Output for Reading<'_> {
     fn reconnect(&mut self, _: String) {}
     fn replace(&mut self, _: &str) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{FeedSpec, Outcome, Symbol};
+    use crate::model::UnixNanos;
+    use crate::venue::{LinkId, binance};
+
+    /// What was said, in short.
+    #[derive(Default)]
+    struct Said(Vec<String>);
+
+    impl FeedOutput for Said {
+        fn send(&mut self, _: LinkId, _: String) {}
+        fn http(&mut self, _: LinkId, _: HttpRequest) {}
+        fn rpc(&mut self, _: RpcRequest) {}
+        fn answer(&mut self, _: u64, _: String) {}
+        fn reconnect(&mut self, _: LinkId, _: String) {}
+        fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
+        fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+            let text = match event {
+                Event::Status { status, .. } => {
+                    format!("{} {}", status.state.as_str(), status.reason.map_or("", Reason::as_str))
+                }
+                Event::Book(view) => format!("book {}", view.venue_seq),
+                Event::Trade(trade) => format!("trade {}", trade.id),
+                Event::Candle(candle) => format!("candle {} {}", candle.open_time / 60_000_000_000, candle.closed),
+                Event::Ticker(ticker) => {
+                    let fields = ticker.fields.iter().map(|(field, text)| format!(" {}={text}", field.as_str()));
+                    format!("ticker{}", fields.collect::<String>())
+                }
+                _ => return,
+            };
+            self.0.push(format!("{} {}", symbol.name, text.trim_end()));
+        }
+    }
+
+    fn read(feed: &mut Feed, name: &str, params: &[(&str, &str)], body: &str) -> Vec<String> {
+        let endpoint = binance::VENUE.endpoint("usdm", name).unwrap();
+        let params: Vec<_> = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let at = UnixNanos::from_ms(180_000);
+        let told = Told { market: "usdm", params: &params, body: body.as_bytes(), at, backfill: false };
+        let mut said = Said::default();
+        feed.read(endpoint.read.unwrap(), &told, &mut |stream| stream.symbol != "B", Stamp::default(), &mut said)
+            .unwrap();
+        said.0
+    }
+
+    #[test]
+    fn what_is_asked_for_is_published_and_not_kept_up() {
+        let spec = FeedSpec { market: "usdm".to_owned(), discover: true, ..FeedSpec::default() };
+        let mut feed = Feed::new(&binance::VENUE, spec);
+        let a = ("symbol", "A");
+        let book = r#"{"lastUpdateId":7,"bids":[["1","2"]],"asks":[["3","4"]]}"#;
+        for _ in 0..2 {
+            assert_eq!(read(&mut feed, "depth", &[a], book), ["A live", "A book 7", "A stale polled"], "each time");
+        }
+        let prices = r#"[{"symbol":"A","price":"5"},{"symbol":"B","price":"6"}]"#;
+        assert_eq!(read(&mut feed, "ticker/price", &[], prices), ["A ticker last=5"], "only what is admitted");
+        let interest = r#"{"symbol":"A","openInterest":"9"}"#;
+        assert_eq!(read(&mut feed, "openInterest", &[a], interest), ["A ticker last=5 open_interest=9"], "merged");
+        let trade = |id: u64| format!(r#"{{"a":{id},"p":"1","q":"1","T":5,"m":true}}"#);
+        let (first, second) = (format!("[{},{}]", trade(1), trade(2)), format!("[{},{}]", trade(2), trade(3)));
+        assert_eq!(read(&mut feed, "aggTrades", &[a], &first), ["A trade 1", "A trade 2"]);
+        assert_eq!(read(&mut feed, "aggTrades", &[a], &second), ["A trade 3"], "each once");
+        let row =
+            |minute: u64| format!(r#"[{},"1","1","1","1","1",{},"1"]"#, minute * 60_000, minute * 60_000 + 59_999);
+        let minute = [a, ("interval", "1m")];
+        let (first, second) = (format!("[{},{}]", row(1), row(2)), format!("[{},{},{}]", row(1), row(2), row(3)));
+        assert_eq!(read(&mut feed, "klines", &minute, &first), ["A candle 1 true", "A candle 2 false"]);
+        assert_eq!(read(&mut feed, "klines", &minute, &second), ["A candle 2 true", "A candle 3 false"]);
+    }
+}

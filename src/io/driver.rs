@@ -97,6 +97,8 @@ struct Call {
     link: LinkId,
     id: u64,
     url: Arc<str>,
+    /// Not what is an account's, and not the past: a replay fetches nothing, and would not know what to do with it.
+    is_recorded: bool,
     result: Result<Answer, HttpError>,
 }
 
@@ -254,7 +256,7 @@ impl<P: Steps> Driver<P> {
     /// Steps through a connection's burst; `Some` when the session is done with this connection.
     fn take_burst(&mut self, at: usize, now: Stamp) -> Option<End> {
         let line = self.lines.get_mut(at)?;
-        let (link, burst) = (line.id, std::mem::take(&mut line.burst));
+        let (link, burst, key) = (line.id, std::mem::take(&mut line.burst), line.key());
         let is_recorded = self.is_recorded(at);
         for message in &burst {
             let (kind, input) = match message {
@@ -262,7 +264,7 @@ impl<P: Steps> Driver<P> {
                 Received::Binary(data) => (Kind::Binary, Input::Binary(data)),
             };
             if is_recorded {
-                self.engine.tap(kind, now, None, || message.bytes());
+                self.engine.tap(kind, now, None, || Line::without_key(message.bytes(), key.as_ref()));
             }
             self.engine.step_on(link, input, now);
             if let Some(reason) = self.asked_to_leave(link) {
@@ -299,7 +301,9 @@ impl<P: Steps> Driver<P> {
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
             Ok(Answer { status, body, .. }) => {
-                self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                if call.is_recorded {
+                    self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                }
                 self.call_failures.clear();
                 let input = Input::Http { id: call.id, status: Some(status), body: &body, url: None };
                 self.engine.step_on(call.link, input, now);
@@ -342,8 +346,13 @@ impl<P: Steps> Driver<P> {
         self.asked_to_leave(link).map(End::Asked)
     }
 
-    /// Starts the REST calls, and hands out everything else.
+    /// Completes addresses, starts the REST calls, and hands out everything else.
     fn settle(&mut self, now: Stamp) {
+        for (link, key) in std::mem::take(&mut self.engine.outbox().addresses) {
+            if let Some(line) = self.lines.iter_mut().find(|line| line.id == link) {
+                line.complete(key, &self.dialer, now.mono);
+            }
+        }
         for (link, request) in std::mem::take(&mut self.engine.outbox().requests) {
             self.call(link, request, now);
         }
@@ -356,12 +365,13 @@ impl<P: Steps> Driver<P> {
 
     /// Starts a REST call: it stands in the line of the venue's budget from now on, which is bounded.
     fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
-        let HttpRequest { id, method, path, signed, timeout, weight, stream, patient } = request;
+        let HttpRequest { id, method, path, signed, timeout, weight, stream, patient, is_secret } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
+        let is_recorded = !is_secret && !patient;
         let place = if patient { self.account.queue_behind(weight) } else { self.account.queue(weight) };
         let Some(place) = place else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
-            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
+            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, is_recorded, result })));
         };
         let (rest, signer) = (self.rest.clone(), self.signer.clone());
         let (abort, aborted) = AbortHandle::new_pair();
@@ -382,7 +392,7 @@ impl<P: Steps> Driver<P> {
             };
             let result = Abortable::new(sent, aborted).await;
             let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
-            Call { link, id, url, result }
+            Call { link, id, url, is_recorded, result }
         }));
     }
 

@@ -66,7 +66,7 @@ impl Frames {
         let mut beside = Beside::default();
         let Some(read) = call.endpoint.and_then(|endpoint| endpoint.read) else { return beside };
         let now = clock::now();
-        let told = Told { market: &call.market, params: &call.params, body, at: now.wall };
+        let told = Told { market: &call.market, params: &call.params, body, at: now.wall, backfill: false };
         let mut markets = self.markets.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (call.venue.id, Arc::clone(&call.market));
         let pipeline = markets.entry(key).or_insert_with(|| self.pipeline(call));

@@ -17,6 +17,8 @@ pub struct Told<'a> {
     pub body: &'a [u8],
     /// When it was read; a candle that is over by then is taken for closed where the venue does not say.
     pub at: UnixNanos,
+    /// Whether it is asked for as a part of the past: then candles and trades are said to be.
+    pub backfill: bool,
 }
 
 impl<'a> Told<'a> {

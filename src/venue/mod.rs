@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
@@ -86,6 +86,8 @@ pub struct VenueDef {
     pub rest_limit: fn(market: &str) -> RestLimit,
     /// How its clock is read, if it refuses signed calls whose time is not its own.
     pub server_time: Option<ServerTime>,
+    /// The fields, or `params`, that tell apart the positions, and the balances, of one account and symbol.
+    pub row_keys: fn(kind: AccountKind) -> &'static [&'static str],
 }
 
 /// How much may be asked of a venue's REST hosts.
@@ -118,6 +120,9 @@ pub enum Transport {
     /// A trading terminal's ZeroMQ sockets: RPC, and events.
     Terminal,
 }
+
+/// What stands in an address for a key that only a REST call can tell; see [`Output::address`].
+pub const KEY_PLACE: &str = "{key}";
 
 /// One of a venue's addresses, each of which serves some channels: a place in [`Endpoints::urls`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -363,6 +368,9 @@ pub trait Output {
     fn sign_in(&mut self, text: Secret) {
         self.send(text.reveal().to_owned());
     }
+    /// Completes the address of this connection, which has [`KEY_PLACE`] and is not dialled before; after each loss it is to be
+    /// completed anew. The key is in no log and no recording.
+    fn address(&mut self, _key: Secret) {}
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.
@@ -400,11 +408,23 @@ pub struct HttpRequest {
     pub stream: Option<StreamId>,
     /// Whether all calls that are not patient go first: those for the past are.
     pub patient: bool,
+    /// Whether the answer holds a key, so that it is in no recording.
+    pub is_secret: bool,
 }
 
 impl HttpRequest {
     /// A call of public data, for no stream's image.
     pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
-        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None, patient: false }
+        Self {
+            id,
+            method: Method::Get,
+            path,
+            signed: false,
+            timeout,
+            weight,
+            stream: None,
+            patient: false,
+            is_secret: false,
+        }
     }
 }

@@ -4,6 +4,7 @@
 // Clippy allows it in test functions only, and not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backfill;
 mod binance;
 mod bitflyer;
 mod churn;
@@ -22,6 +23,7 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
 mod raw;
 mod recording;

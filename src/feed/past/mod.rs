@@ -145,7 +145,7 @@ impl Feed {
         out: &mut dyn FeedOutput,
     ) -> Result<Next, String> {
         let Some(read) = call.endpoint.read else { return Ok(Next::Lost) };
-        let told = Told { market: &self.spec.market, params: &call.params, body, at: now.wall };
+        let told = Told { market: &self.spec.market, params: &call.params, body, at: now.wall, backfill: true };
         let (core, id) = (&mut self.core, hole.stream);
         let Some(stream) = core.streams.get(id.0 as usize).map(|state| state.stream.clone()) else {
             return Ok(Next::Lost);

@@ -245,7 +245,7 @@ impl World {
             if trades && self.rng.u8(0..10) == 0 {
                 self.trade();
             }
-            if self.now % SECOND == 0 {
+            if self.now.is_multiple_of(SECOND) {
                 self.candles();
             }
             self.answers();

@@ -172,7 +172,7 @@ fn emit_trades<'a>(
             side: wire::side(by_maker),
             block: None,
             venue_seq: Some(wire::integer(Some(id), "a trade's id")?),
-            backfill: false,
+            backfill: told.backfill,
             clocks: wire::clocks(None, Some(time), Some(told.at)),
         }));
     }

@@ -175,9 +175,9 @@ fn depth_of_futures(params: &[(String, String)]) -> u32 {
 
 fn bars_weight(params: &[(String, String)]) -> u32 {
     match limit(params, 500) {
-        ..100 => 1,
-        ..500 => 2,
-        ..=1_000 => 5,
+        0..100 => 1,
+        100..500 => 2,
+        500..=1_000 => 5,
         _ => 10,
     }
 }

@@ -3,7 +3,7 @@
 //! A book of 5, 10 or 20 levels is partial depth: each message is the whole of it. A deeper one is put together from a
 //! REST image of so many levels and diff depth updates; levels beyond the image are known once they change.
 
-use crate::model::{BookDepth, Channel, Interval, Stream};
+use crate::model::{AccountKind, BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
 
 use super::market::Segment;
@@ -79,7 +79,14 @@ pub(super) fn list(market: &str) -> Vec<String> {
         names.extend(["ticker:mark", "ticker:mark3s", "liquidation"].map(str::to_owned));
     }
     names.extend(INTERVALS.iter().map(|interval| format!("candle:{interval}")));
+    let of_account = AccountKind::ALL.into_iter().filter(|kind| has_account(segment, *kind));
+    names.extend(of_account.map(|kind| kind.as_str().to_owned()));
     names
+}
+
+/// Whether a market has this channel of an account.
+fn has_account(segment: Segment, kind: AccountKind) -> bool {
+    kind != AccountKind::Position || !segment.is_spot()
 }
 
 /// Reads one entry of a feed's `channels`.
@@ -129,6 +136,7 @@ fn ours(segment: Segment, text: &str) -> Option<(Channel, &str)> {
             Some((Channel::Candle(Interval::parse(interval)?), zone))
         }
         "liquidation" if rest.is_empty() => Some((Channel::Liquidation, "")),
+        word if rest.is_empty() => Some((Channel::Account(AccountKind::parse(word)?), "")),
         _ => None,
     }
 }
@@ -158,7 +166,8 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
             (word(words).filter(|_| known), "no such interval")
         }
-        Channel::Account(_) | Channel::Raw => (None, "accounts are not read here"),
+        Channel::Raw => (None, "raw channels have no table"),
+        Channel::Account(kind) => (word(&[""]).filter(|_| has_account(segment, kind)), "spot has no positions"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };

@@ -142,7 +142,7 @@ fn read_trades(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
             side: wire::side(&trade.side.0),
             block: trade.is_block_trade,
             venue_seq: trade.seq.and_then(|seq| seq.integer()),
-            backfill: false,
+            backfill: told.backfill,
             clocks: Clocks { event: time_of_ms(Some(trade.time)), venue: None, recv: Some(told.at) },
         }));
     }

@@ -91,7 +91,7 @@ pub fn candles(
             volume: plain(volume)?,
             turnover: row.turnover.and_then(decimal_text),
             closed: row.closed.unwrap_or(is_over),
-            backfill: false,
+            backfill: told.backfill,
             clocks: Clocks { recv: Some(told.at), ..Clocks::default() },
         }));
     }

@@ -113,7 +113,7 @@ fn read<'a>(members: &Members<'a>, name: &str, kind: As) -> Option<FieldValue<'a
 }
 
 /// Our word for one of the venue's.
-pub fn word<'a>(words: Words, text: &'a str) -> &'a str {
+pub fn word(words: Words, text: &str) -> &str {
     words.iter().find(|(theirs, _)| *theirs == text).map_or(text, |(_, ours)| ours)
 }
 
@@ -143,10 +143,18 @@ pub fn is_some(text: Option<&str>) -> bool {
 
 /// One size less another, as a text.
 pub fn less(size: &str, other: &str) -> Option<String> {
-    let (size, other) = (number(size).ok()?, number(other).ok()?);
-    let scale = size.scale.max(other.scale);
-    let open = size.rescaled(scale)?.checked_sub(other.rescaled(scale)?)?;
-    Some(Decimal::new(open, scale).trimmed().to_string())
+    combined(size, other, i64::checked_sub)
+}
+
+/// The sum of two sizes, as a text.
+pub fn sum(size: &str, other: &str) -> Option<String> {
+    combined(size, other, i64::checked_add)
+}
+
+fn combined(one: &str, other: &str, by: fn(i64, i64) -> Option<i64>) -> Option<String> {
+    let (one, other) = (number(one).ok()?, number(other).ok()?);
+    let scale = one.scale.max(other.scale);
+    Some(Decimal::new(by(one.rescaled(scale)?, other.rescaled(scale)?)?, scale).trimmed().to_string())
 }
 
 #[cfg(test)]
@@ -182,6 +190,7 @@ mod tests {
         assert_eq!(fields, ["side=sell", "price=1.50", "created=1700000000001000000", "liquidity=maker", "flag=true"]);
         assert_eq!(&*row.key(), "X\nsell\n");
         assert_eq!(less("2", "0.50").as_deref(), Some("1.5"));
+        assert_eq!(sum("2.25", "0.750").as_deref(), Some("3"));
         assert_eq!((less("x", "1"), is_some(Some("0.00")), is_some(Some("-0.01"))), (None, false, true));
     }
 }

@@ -128,7 +128,7 @@ fn read_trades(told: &Told<'_>, out: &mut dyn Output) -> Result<(), String> {
             side: wire::side(&trade.side.0),
             block: None,
             venue_seq: trade.seq_id.and_then(|seq| seq.integer()),
-            backfill: false,
+            backfill: told.backfill,
             clocks: Clocks { event: time_of_ms(trade.ts), venue: None, recv: Some(told.at) },
         }));
     }
