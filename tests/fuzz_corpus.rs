@@ -30,6 +30,11 @@ fn bybit_session() {
 }
 
 #[test]
+fn bitflyer_session() {
+    replay("bitflyer_session", targets::bitflyer_session);
+}
+
+#[test]
 fn okx_session() {
     replay("okx_session", targets::okx_session);
 }

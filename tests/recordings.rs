@@ -225,6 +225,28 @@ fn every_recorded_message_is_understood() {
     }
 }
 
+/// What bitFlyer repeats is what was put together, but for levels that the next update tells, and few others.
+#[test]
+fn bitflyer_repeats_the_books_that_its_changes_make() {
+    let (mut repeated, mut differed) = (0, 0);
+    for day in ["20210417", "20210722"] {
+        let path = folder().join(format!("bitflyer/lightning/multi_{day}.jsonl.gz"));
+        if !path.exists() {
+            println!("skipped: no captures of bitflyer");
+            return;
+        }
+        let lines = lines(std::slice::from_ref(&path));
+        let mut pipelines = pipelines(&bitflyer::VENUE, &path, &lines);
+        lines.iter().for_each(|line| step(&mut pipelines, line, Stamp::default()));
+        for (_, report) in pipelines.book_reports() {
+            assert_eq!((report.stats.pruned, report.stats.resyncs), (0, 0), "{}", report.symbol);
+            repeated += report.stats.snapshots - 1;
+            differed += report.stats.differed;
+        }
+    }
+    assert_eq!((repeated, differed), (100, 5));
+}
+
 /// The same subscription recorded on three sockets at once, as one stream: what comes again is old, and no book is lost.
 #[test]
 fn three_sockets_side_by_side_are_one_true_stream() {

@@ -19,7 +19,7 @@ use tickbus::clock;
 use tickbus::config::Layers;
 use tickbus::io::zmq::{Kind, ZmqConnection, ZmqLimits, connect};
 use tickbus::store::Store;
-use tickbus::table::{FeedId, LogLimits, Table, TableKind, TableLimits, Where};
+use tickbus::table::{FeedId, LogLimits, Shape, Table, TableKind, TableLimits, Where};
 use tickbus::telemetry::process::Process;
 use tickbus::zmtp::ClientSecurity;
 use tokio::task::JoinSet;
@@ -63,7 +63,8 @@ fn frame(symbol: u64, seq: u64) -> Outgoing {
 
 fn find(rounds: usize) -> anyhow::Result<()> {
     let log = LogLimits { changes: 1_000, bytes: 1 << 20 };
-    let mut table = Table::new(TableKind::Ticker, TableLimits { trades: 1, candles: 1, bytes: 1 << 30, log });
+    let mut table =
+        Table::new(Shape::new(TableKind::Ticker, None), TableLimits { trades: 1, candles: 1, bytes: 1 << 30, log });
     let mut parsed: Vec<Map<String, Value>> = Vec::new();
     for at in 0..ROWS as u64 {
         let symbol = format!("S{at}USDT");
@@ -266,15 +267,17 @@ async fn fan_out(seconds: u64) -> anyhow::Result<()> {
         done??;
     }
     let changes = fast.changes.load(Ordering::Relaxed);
-    ensure!(changes == published * WATCHERS as u64, "{changes} of {published} changes to each of {WATCHERS} came");
     let rate = changes as f64 / WATCHERS as f64 / seconds as f64;
+    let all = changes == published * WATCHERS as u64;
     let settled = memory.get(memory.len() / 3).copied().unwrap_or_default();
     let most = memory.iter().skip(memory.len() / 3).max().copied().unwrap_or_default();
     let flat = most as f64 <= settled as f64 * GROWTH_MAX;
     println!(
-        "each watcher {rate:.0} changes/s, none lost; delay mean {:.1} ms, most {:.1} ms; target {CHANGES_PER_SECOND} met",
+        "each watcher {rate:.0} changes/s, {}; delay mean {:.1} ms, most {:.1} ms; target {CHANGES_PER_SECOND} {}",
+        if all { "none lost".to_owned() } else { format!("read anew {} times", fast.rereads.load(Ordering::Relaxed)) },
         fast.mean_ms(),
-        fast.slowest.load(Ordering::Relaxed) as f64 / 1e3
+        fast.slowest.load(Ordering::Relaxed) as f64 / 1e3,
+        if all { "met" } else { "MISSED" },
     );
     println!("the slow one was told {} times that it must read anew", slow.rereads.load(Ordering::Relaxed));
     println!("memory MiB each second: {memory:?}: {}", if flat { "flat" } else { "GROWS" });

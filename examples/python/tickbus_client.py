@@ -147,7 +147,7 @@ class Store:
 
     async def sorted(self, query=None, limit=None):
         """A live book: {"asks": […], "bids": […]}, best first. Refused (not_live) says why there is none."""
-        answer = self._seen(await self._ask("sorted", query, limit=limit))
+        answer = self._seen(await self._ask("sorted", query, limit=limit or None))
         return {"asks": answer["asks"], "bids": answer["bids"]}
 
     async def wait(self, query=None):

@@ -9,7 +9,7 @@ use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
 use tickbus::sign::Json;
-use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, bybit, okx, quik};
+use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, bitflyer, bybit, okx, quik};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -85,6 +85,15 @@ pub fn okx_session(data: &[u8]) {
         [depth(400), Channel::Bbo, Channel::Trade, Channel::Ticker, Channel::Liquidation].into_iter().map(of).collect();
     streams.push(Stream::new("C-B-SWAP", depth(5)));
     session(&okx::VENUE, "swap", streams, data);
+}
+
+/// The first stream's book is the one that its best is of.
+pub fn bitflyer_session(data: &[u8]) {
+    let of = |channel| Stream::new("A_B", channel);
+    let book = Channel::Book(BookDepth::Levels(300));
+    let mut streams: Vec<_> = [book, Channel::Bbo, Channel::Trade, Channel::Ticker].into_iter().map(of).collect();
+    streams.push(Stream::new("C_B", book));
+    session(&bitflyer::VENUE, "spot", streams, data);
 }
 
 /// Lines of text are messages; a first byte of `!` makes one of the other inputs. A first byte of `?` makes all of it a

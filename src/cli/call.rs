@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::job::run_plan;
 use super::{AccountsArgs, Usage};
-use crate::config::{Accounts, jobs};
+use crate::config::jobs;
 use crate::venue::{self, Endpoint};
 
 /// Arguments of `tickbus call`.
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             job["account"] = json!(account);
             args.accounts.load()?
         }
-        None => Accounts::default(),
+        None => args.accounts.load().unwrap_or_default(),
     };
     let plan = jobs::read("call", "the call", &job.to_string(), &accounts)?;
     let mut said = None;

@@ -1,5 +1,6 @@
 //! `tickbus check`: every problem of the config, or what it leads to.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -7,6 +8,7 @@ use super::ConfigArgs;
 use crate::bus::Policy;
 use crate::config::schema::{Bind, Bus, Encoding};
 use crate::config::{Config, KnownAccount};
+use crate::jobs::JobPlan;
 
 /// Arguments of `tickbus check`.
 #[derive(Debug, clap::Args)]
@@ -76,7 +78,26 @@ fn summary(config: &Config) -> String {
             let _ = writeln!(text, "  note: {note}");
         }
     }
+    for job in &config.jobs {
+        let _ = writeln!(text, "{}", job_line(job));
+    }
     text
+}
+
+/// How many calls a job makes, and who signs them.
+fn job_line(job: &JobPlan) -> String {
+    let (mut venues, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    let mut calls = 0;
+    for task in &job.tasks {
+        task.each_call(&mut |call| {
+            calls += 1;
+            venues.insert(format!("{} {}", call.venue.id, call.market));
+            accounts.extend(call.account().map(str::to_owned));
+        });
+    }
+    let joined = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    let signed = if accounts.is_empty() { String::new() } else { format!(", signed by {}", joined(accounts)) };
+    format!("job {}: {}, {}, {}{signed}", job.name, job.order.as_str(), counted(calls, "call"), joined(venues))
 }
 
 /// Whether an account can be used, and for what.

@@ -13,7 +13,7 @@ use super::schema::Bind;
 use super::*;
 use crate::bus::Policy;
 use crate::model::{AccountKind, BookDepth, Channel, Interval};
-use crate::venue::{ChannelSpec, Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
+use crate::venue::{ChannelSpec, Endpoints, Market, RestLimit, Transport, VenueDef, one_route, usual_row_keys};
 
 const fn market(id: &'static str) -> Market {
     Market { id, url: "wss://acme.test/ws", rest_url: "https://acme.test", example: "AAABBB" }
@@ -42,6 +42,7 @@ static ACME: VenueDef = VenueDef {
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
     server_time: None,
+    row_keys: usual_row_keys,
     is_mixed: false,
     silence: None,
 };

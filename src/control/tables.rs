@@ -12,8 +12,8 @@ use super::reply::{Code, Failure};
 use super::{Running, subscribe};
 use crate::client::as_json;
 use crate::frame::topic;
-use crate::store::tables::VenueTables;
-use crate::table::{Ambiguous, Row, Table, TableKind, Where};
+use crate::store::tables::{TableReport, VenueTables};
+use crate::table::{Ambiguous, Change, Row, Table, TableKind, Where};
 
 /// Rows of one answer: as many as are wanted where the request does not say, and at most.
 const ROWS: u64 = 10_000;
@@ -145,22 +145,25 @@ impl Question<'_> {
         failure
     }
 
+    fn keys(&self) -> &[&'static str] {
+        self.venue.shape(self.kind).keys()
+    }
+
     fn name(&self) -> String {
         format!("{} of {}", self.kind.as_str(), self.venue.venue())
     }
 
     fn ambiguous(&self, what: &str, count: usize) -> Failure {
-        let missing: Vec<&str> =
-            self.kind.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
+        let missing: Vec<&str> = self.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
         Failure::bad(format!("{count} {what} match; write also some of: {}", missing.join(", ")))
     }
 
     /// Only what never changes in a row can be followed.
     fn key_only(&self, op: &str) -> Result<(), Failure> {
-        match self.asked.beyond_key(self.kind) {
+        match self.asked.beyond_key(self.venue.shape(self.kind)) {
             None => Ok(()),
             Some(name) => {
-                let keys = self.kind.keys().join(", ");
+                let keys = self.keys().join(", ");
                 Err(Failure::bad(format!("{op}: where.{name} is not of the table's key; allowed: {keys}")))
             }
         }
@@ -177,8 +180,8 @@ impl Question<'_> {
     }
 }
 
-/// The texts of rows, with commas; the newest that have room.
-fn texts(rows: &[Arc<Row>]) -> String {
+/// Adds a list of rows under a name: the newest that have room.
+fn push_rows(text: &mut String, name: &str, rows: &[Arc<Row>]) {
     let mut room = ROWS_BYTES;
     let fits = |row: &&Arc<Row>| {
         let size = row.text().len() + 1;
@@ -188,14 +191,17 @@ fn texts(rows: &[Arc<Row>]) -> String {
     };
     let count = rows.iter().rev().take_while(fits).count();
     let rows = &rows[rows.len() - count..];
-    let mut text = String::with_capacity(rows.iter().map(|row| row.text().len() + 1).sum());
-    for row in rows {
-        if !text.is_empty() {
+    text.reserve(ROWS_BYTES - room + name.len() + 8);
+    for part in [",\"", name, "\":["] {
+        text.push_str(part);
+    }
+    for (nth, row) in rows.iter().enumerate() {
+        if nth > 0 {
             text.push(',');
         }
         text.push_str(row.text());
     }
-    text
+    text.push(']');
 }
 
 /// `get` of a row.
@@ -220,8 +226,11 @@ pub(super) async fn find(running: &Running, asked: &Asked) -> Result<Answer, Fai
     let question = asked.question(running, None)?;
     let read = |table: &Table| (table.find(&question.asked, most), table.seq());
     let (found, seq) = question.venue.read(question.kind, read).await;
-    let (head, matches) = (question.head(seq), found.matches);
-    Ok(Answer::Text(format!("{head},\"matches\":{matches},\"rows\":[{}]}}", texts(&found.rows))))
+    let mut text = question.head(seq);
+    text.push_str(&format!(",\"matches\":{}", found.matches));
+    push_rows(&mut text, "rows", &found.rows);
+    text.push('}');
+    Ok(Answer::Text(text))
 }
 
 /// `sorted`.
@@ -238,8 +247,11 @@ pub(super) async fn sorted(running: &Running, asked: &Asked) -> Result<Answer, F
     let read = |table: &Table| (table.sorted(&question.asked, most), table.seq());
     match question.venue.read(question.kind, read).await {
         (Ok(Some(sorted)), seq) => {
-            let (bids, asks) = (texts(&sorted.bids), texts(&sorted.asks));
-            Ok(Answer::Text(format!("{},\"bids\":[{bids}],\"asks\":[{asks}]}}", question.head(seq))))
+            let mut text = question.head(seq);
+            push_rows(&mut text, "bids", &sorted.bids);
+            push_rows(&mut text, "asks", &sorted.asks);
+            text.push('}');
+            Ok(Answer::Text(text))
         }
         (Ok(None), seq) => Err(not_live(&question, symbol, seq)),
         (Err(Ambiguous(count)), _) => Err(question.ambiguous("books", count)),
@@ -288,17 +300,17 @@ pub(super) async fn wait(running: &Running, asked: &Asked) -> Result<Answer, Fai
     // Where it has looked up to.
     let mut after = asked.after;
     let mut last = 0;
+    let mut matcher = question.asked.matcher(question.kind);
     let look = |table: &Table| {
         last = table.seq();
         let from = *after.get_or_insert(last);
-        let of_row = |changed: bool| changed.then_some(());
         let changed = match table.changes(from) {
             // It is not known any more what changed: something did.
             Err(_) => true,
-            Ok(mut changes) => changes.any(|(_, change)| question.asked.matches(question.kind, change.row())),
+            Ok(mut changes) => changes.any(|(_, change)| matcher.matches(change.row())),
         };
         after = Some(last);
-        of_row(changed || of_another_run)
+        (changed || of_another_run).then_some(())
     };
     let changed = question.watch(within, look).await.is_some();
     Ok(Answer::Text(format!("{},\"changed\":{changed}}}", question.head(last))))
@@ -306,7 +318,8 @@ pub(super) async fn wait(running: &Running, asked: &Asked) -> Result<Answer, Fai
 
 /// What `watch` has found.
 struct Batch {
-    changes: String,
+    changes: Vec<(u64, Arc<Change>)>,
+    /// Up to where it has looked.
     seq: u64,
 }
 
@@ -338,26 +351,33 @@ pub(super) async fn watch(running: &Running, asked: &Asked) -> Result<Answer, Fa
         }
         Some(Ok(batch)) => batch,
         // It has looked at least once.
-        None => Batch { changes: String::new(), seq: after.unwrap_or_default() },
+        None => Batch { changes: Vec::new(), seq: after.unwrap_or_default() },
     };
-    let keys = json!(question.kind.keys());
-    Ok(Answer::Text(format!("{},\"keys\":{keys},\"changes\":[{}]}}", question.head(batch.seq), batch.changes)))
+    let mut text = question.head(batch.seq);
+    // A change is written shorter than it is kept.
+    text.reserve(batch.changes.iter().map(|(_, change)| change.size()).sum::<usize>() + 256);
+    text.push_str(&format!(",\"keys\":{},\"changes\":[", json!(question.keys())));
+    for (nth, (seq, change)) in batch.changes.iter().enumerate() {
+        if nth > 0 {
+            text.push(',');
+        }
+        change.write(*seq, &mut text);
+    }
+    text.push_str("]}");
+    Ok(Answer::Text(text))
 }
 
-/// As many changes as fit into an answer; an error has the number of the last.
+/// As many changes as fit into an answer; an error has the number of the last. They are written when the table is free again.
 fn batch(question: &Question<'_>, table: &Table, from: u64, most: usize) -> Result<Batch, u64> {
-    let mut batch = Batch { changes: String::new(), seq: from };
-    let mut count = 0;
+    let mut batch = Batch { changes: Vec::new(), seq: from };
+    let (mut room, mut matcher) = (CHANGES_BYTES, question.asked.matcher(question.kind));
     for (seq, change) in table.changes(from).map_err(|_| table.seq())? {
-        if question.asked.matches(question.kind, change.row()) {
-            if count >= most || batch.changes.len() > CHANGES_BYTES {
+        if matcher.matches(change.row()) {
+            if batch.changes.len() >= most || room == 0 {
                 break;
             }
-            if count > 0 {
-                batch.changes.push(',');
-            }
-            change.write(seq, &mut batch.changes);
-            count += 1;
+            room = room.saturating_sub(change.size());
+            batch.changes.push((seq, Arc::clone(change)));
         }
         batch.seq = seq;
     }
@@ -366,14 +386,15 @@ fn batch(question: &Question<'_>, table: &Table, from: u64, most: usize) -> Resu
 
 /// `tables`: which there are, and how they stand.
 pub(super) fn tables(running: &Running) -> Value {
-    let venues = running.feeds.tables().venues();
-    let reports = venues.iter().flat_map(|venue| venue.reports());
-    let shown = reports.map(|report| {
-        json!({
-            "venue": report.venue, "table": report.kind.as_str(), "keys": report.kind.keys(), "in_use": report.in_use,
-            "seq": report.stats.seq, "rows": report.stats.rows, "bytes": report.stats.bytes,
-            "evicted": report.stats.evicted, "skipped": report.stats.skipped, "rebuilds": report.rebuilds,
-        })
+    let shown = running.feeds.tables().venues().into_iter().flat_map(|venue| {
+        let show = |report: TableReport| {
+            json!({
+                "venue": report.venue, "table": report.kind.as_str(), "keys": venue.shape(report.kind).keys(),
+                "in_use": report.in_use, "seq": report.stats.seq, "rows": report.stats.rows, "bytes": report.stats.bytes,
+                "evicted": report.stats.evicted, "skipped": report.stats.skipped, "rebuilds": report.rebuilds,
+            })
+        };
+        venue.reports().into_iter().map(show).collect::<Vec<_>>()
     });
     json!({"epoch": running.epoch, "tables": shown.collect::<Vec<_>>()})
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::event::FeedOutput;
-use crate::model::{Mono, Stamp, Stream, StreamId};
+use crate::model::{AccountKind, Mono, Stamp, Stream, StreamId};
 use crate::secret::Secret;
 use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Update, VenueDef};
 
@@ -14,6 +14,8 @@ use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Upda
 const OVERLAP: Duration = Duration::from_secs(20);
 /// Trades remembered while both run; beyond it they may be published twice.
 const TRADES_MAX: usize = 100_000;
+/// Fills are remembered among the trades, as those of no stream.
+const ACCOUNT: StreamId = StreamId(u32::MAX);
 
 /// One connection and its session.
 pub(super) struct Link {
@@ -58,6 +60,12 @@ impl Overlap {
             }
             Update::Trade(trade) => {
                 self.trades.len() >= TRADES_MAX || self.trades.insert((trade.stream, trade.id.into()))
+            }
+            // Other rows of an account come twice to the same effect.
+            Update::Account(row) if row.kind == AccountKind::Fill => {
+                let fields = row.fields.iter().filter(|(name, _)| matches!(*name, "id" | "order_id"));
+                let id: String = fields.map(|(_, value)| format!("{value} ")).collect();
+                self.trades.len() >= TRADES_MAX || self.trades.insert((ACCOUNT, id.into()))
             }
             // The book may have gone on past it over the old connection; it then needs no snapshot.
             Update::Book(book) if is_new && book.snapshot => {

@@ -116,10 +116,6 @@ impl Steps for Pipeline {
         self.resync(symbol, now)
     }
 
-    fn initialize(&mut self, now: Stamp) -> bool {
-        self.initialize(now)
-    }
-
     fn shut_down(&mut self, now: Stamp) {
         self.shut_down(now);
     }

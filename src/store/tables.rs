@@ -21,7 +21,7 @@ use crate::bus::Frame;
 use crate::client::as_json;
 use crate::clock;
 use crate::model::Mono;
-use crate::table::{FeedId, LogLimits, Table, TableKind, TableLimits, TableStats};
+use crate::table::{FeedId, LogLimits, Shape, Table, TableKind, TableLimits, TableStats};
 
 /// Frames that may wait to become rows of a table, and their bytes. Beyond it the table is made anew from what is kept.
 const PENDING_MAX: usize = 100_000;
@@ -31,8 +31,8 @@ const CHUNK: usize = 128;
 /// A table that nobody has asked for so long is given up; looked at so often.
 const UNUSED_AFTER: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// The log of a table: at 50,000 changes a second, more than a second of them.
-const LOG: LogLimits = LogLimits { changes: 262_144, bytes: 64 << 20 };
+/// The log of a table: at 50,000 changes a second, some seconds of them.
+const LOG: LogLimits = LogLimits { changes: 262_144, bytes: 128 << 20 };
 
 /// The tables of all venues.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ struct Feeds {
 
 #[derive(Debug)]
 struct Slot {
+    shape: Shape,
     pending: Mutex<Pending>,
     table: Mutex<Table>,
     /// The number of the last change.
@@ -196,9 +197,11 @@ impl Tables {
 impl VenueTables {
     fn new(venue: &'static str, limits: StoreLimits, work: Arc<Notify>) -> Self {
         let limits = TableLimits { trades: limits.trades, candles: limits.candles, bytes: limits.bytes, log: LOG };
+        let def = crate::venue::find(venue);
         let slot = |kind| Slot {
+            shape: Shape::new(kind, def),
             pending: Mutex::default(),
-            table: Mutex::new(Table::new(kind, limits)),
+            table: Mutex::new(Table::new(Shape::new(kind, def), limits)),
             seq: watch::Sender::new(0),
             asked_at: AtomicU64::new(0),
             rebuilds: AtomicU64::new(0),
@@ -226,6 +229,11 @@ impl VenueTables {
     /// Its venue's id.
     pub const fn venue(&self) -> &'static str {
         self.venue
+    }
+
+    /// A table's key.
+    pub const fn shape(&self, kind: TableKind) -> &Shape {
+        &self.slot(kind).shape
     }
 
     // What stores tell; each holds its own lock meanwhile.

@@ -160,7 +160,7 @@ async fn no_change_is_lost_between_looking_and_waiting() {
                         after = Some(table.seq());
                         return Some(());
                     };
-                    let changes: Vec<(u64, &Change)> = table.changes(from).expect("not too far behind").collect();
+                    let changes: Vec<(u64, &Arc<Change>)> = table.changes(from).expect("not too far behind").collect();
                     for (expected, (seq, change)) in (from + 1..).zip(&changes) {
                         last += 1;
                         assert!(*seq == expected && change.row().text().contains(&format!(r#""last":"{last}""#)));

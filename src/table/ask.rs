@@ -37,7 +37,7 @@ impl Table {
     ///
     /// # Errors
     /// [`MustReread`]: the log does not reach back that far.
-    pub fn changes(&self, after: u64) -> Result<impl Iterator<Item = (u64, &Change)>, MustReread> {
+    pub fn changes(&self, after: u64) -> Result<impl Iterator<Item = (u64, &Arc<Change>)>, MustReread> {
         self.log.after(after)
     }
 
@@ -54,7 +54,8 @@ impl Table {
                 && market.is_none_or(|market| !of_market || market == &*group.market)
         });
         let rows = groups.flat_map(|group| group.rows.values().map(|held| &held.row));
-        rows.filter(|row| asked.matches(self.kind, row))
+        let mut matcher = asked.matcher(self.kind);
+        rows.filter(move |row| matcher.matches(row))
     }
 
     /// The one row that is asked for.
@@ -62,7 +63,7 @@ impl Table {
     /// # Errors
     /// Several match.
     pub fn get(&self, asked: &Where) -> Result<Option<Arc<Row>>, Ambiguous> {
-        if let Some(key) = asked.key(self.kind) {
+        if let Some(key) = asked.key(&self.shape) {
             let row = self.places.get(key.as_str()).and_then(|place| self.row_at(*place));
             return Ok(row.filter(|row| asked.matches(self.kind, row)).cloned());
         }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::TableKind;
 use super::row::{Row, canonical};
+use super::{Shape, TableKind};
 
 /// A price in quotes without the zeros that say nothing: two spellings of one price are one level.
 fn without_zeros(price: &str) -> Cow<'_, str> {
@@ -51,24 +51,46 @@ impl Where {
     }
 
     /// The first field that is not of the table's key.
-    pub fn beyond_key(&self, kind: TableKind) -> Option<&str> {
-        self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !kind.keys().contains(name))
+    pub fn beyond_key(&self, shape: &Shape) -> Option<&str> {
+        self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !shape.keys().contains(name))
     }
 
     /// The key of the one row asked for, if every field of the key is given, and says how it is spelled.
-    pub(super) fn key(&self, kind: TableKind) -> Option<String> {
-        if kind == TableKind::Book {
+    pub(super) fn key(&self, shape: &Shape) -> Option<String> {
+        if shape.kind() == TableKind::Book {
             return None;
         }
-        let values: Option<Vec<&str>> = kind.keys().iter().map(|name| self.value(name)).collect();
+        let values: Option<Vec<&str>> = shape.keys().iter().map(|name| self.value(name)).collect();
         values.map(|values| values.join(","))
     }
 
     /// Whether a row is meant.
     pub fn matches(&self, kind: TableKind, row: &Row) -> bool {
-        self.conditions.iter().all(|(name, json)| {
-            let value = row.field(name).unwrap_or(Cow::Borrowed("null"));
-            if kind == TableKind::Book && name == "price" { without_zeros(&value) == *json } else { value == *json }
+        self.matcher(kind).matches(row)
+    }
+
+    /// What tells many rows of a table that are meant from those that are not.
+    pub fn matcher(&self, kind: TableKind) -> Matcher<'_> {
+        Matcher { asked: self, kind, places: vec![0; self.conditions.len()] }
+    }
+}
+
+/// See [`Where::matcher`].
+#[derive(Clone, Debug)]
+pub struct Matcher<'a> {
+    asked: &'a Where,
+    kind: TableKind,
+    /// Where the last row had the fields.
+    places: Vec<usize>,
+}
+
+impl Matcher<'_> {
+    /// Whether a row is meant.
+    pub fn matches(&mut self, row: &Row) -> bool {
+        self.asked.conditions.iter().zip(&mut self.places).all(|((name, json), place)| {
+            let value = row.field_near(name, place).unwrap_or(Cow::Borrowed("null"));
+            let is_level = self.kind == TableKind::Book && name == "price";
+            if is_level { without_zeros(&value) == *json } else { value == *json }
         })
     }
 }

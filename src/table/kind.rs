@@ -1,5 +1,7 @@
 //! Which tables there are: what makes two rows one, and what ends a row.
 
+use crate::venue::{AccountKind, VenueDef, usual_row_keys};
+
 /// A kind of table. Each venue has one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TableKind {
@@ -30,7 +32,39 @@ pub enum TableKind {
 }
 
 /// An order of one of these states is over: its row goes. Any other word keeps it.
-const ORDER_OVER: [&str; 5] = ["\"filled\"", "\"cancelled\"", "\"rejected\"", "\"expired\"", "\"executed\""];
+const ORDER_OVER: [&str; 6] =
+    ["\"filled\"", "\"cancelled\"", "\"rejected\"", "\"expired\"", "\"executed\"", "\"closed\""];
+
+/// A kind of table at one venue: with its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    kind: TableKind,
+    keys: Box<[&'static str]>,
+}
+
+impl Shape {
+    /// A venue's table of this kind; of a venue that is not known, the usual.
+    pub fn new(kind: TableKind, venue: Option<&VenueDef>) -> Self {
+        let row_keys = venue.map_or(usual_row_keys as fn(_) -> _, |venue| venue.row_keys);
+        let own = match kind {
+            TableKind::Position => row_keys(AccountKind::Position),
+            TableKind::Balance => row_keys(AccountKind::Balance),
+            _ => &[],
+        };
+        Self { kind, keys: [kind.keys(), own].concat().into() }
+    }
+
+    /// What kind of table it is.
+    pub const fn kind(&self) -> TableKind {
+        self.kind
+    }
+
+    /// The fields that make two rows one. A row that lacks one of them differs from those that have it. Some of an account's
+    /// rows are told apart by what only one venue says, under `params`.
+    pub const fn keys(&self) -> &[&'static str] {
+        &self.keys
+    }
+}
 
 impl TableKind {
     /// All of them.
@@ -84,9 +118,8 @@ impl TableKind {
         self as usize
     }
 
-    /// The fields that make two rows one. A row that lacks one of them differs from those that have it. Some of an account's
-    /// rows are told apart by what only one venue says, under `params`.
-    pub const fn keys(self) -> &'static [&'static str] {
+    /// The fields that make two rows one, but for what [`VenueDef::row_keys`] says of a venue's positions and balances.
+    const fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Ticker | Self::Bbo | Self::Instrument => &["market", "symbol"],
             Self::Book => &["market", "symbol", "side", "price"],
@@ -96,8 +129,7 @@ impl TableKind {
             Self::Order => &["market", "account", "symbol", "id"],
             // A trade with oneself has one id and two orders.
             Self::Fill => &["market", "account", "symbol", "id", "order_id"],
-            Self::Position => &["market", "account", "symbol", "kind", "position_side", "limit_kind", "firm"],
-            Self::Balance => &["market", "account", "symbol", "kind", "limit_kind", "tag", "firm"],
+            Self::Position | Self::Balance => &["market", "account", "symbol"],
             Self::Status => &["market", "symbol", "feed"],
         }
     }
@@ -120,6 +152,17 @@ impl TableKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_accounts_are_told_apart_as_their_venue_does() {
+        let keys = |kind, venue| Shape::new(kind, crate::venue::find(venue)).keys()[3..].to_vec();
+        assert_eq!(keys(TableKind::Position, "okx"), ["kind", "position_side"]);
+        assert_eq!(keys(TableKind::Position, "bybit"), ["position_idx"]);
+        assert_eq!(keys(TableKind::Position, "binance"), ["position_side"]);
+        assert_eq!(keys(TableKind::Balance, "quik"), ["limit_kind", "tag", "firm"]);
+        assert_eq!(keys(TableKind::Balance, "nobody"), ["kind"]);
+        assert_eq!(keys(TableKind::Order, "okx"), ["id"]);
+    }
 
     #[test]
     fn names_topics_and_places_agree() {

@@ -45,9 +45,10 @@ impl Change {
         &self.row
     }
 
-    fn size(&self) -> usize {
+    /// What it takes, in bytes.
+    pub fn size(&self) -> usize {
         let texts = match &self.op {
-            Op::Update(difference) => difference.changed.len() + difference.gone.len(),
+            Op::Update(difference) => difference.size(),
             Op::Insert | Op::Delete | Op::Evict => 0,
         };
         CHANGE_BYTES + self.row.size() + texts
@@ -60,19 +61,12 @@ impl Change {
             Op::Update(_) => "update",
             Op::Delete | Op::Evict => "delete",
         };
-        let seq = itoa::Buffer::new().format(seq).to_owned();
-        for part in ["{\"seq\":", &seq, ",\"op\":\"", op, "\",\"key\":[", self.row.key(), "]"] {
+        let mut digits = itoa::Buffer::new();
+        for part in ["{\"seq\":", digits.format(seq), ",\"op\":\"", op, "\",\"key\":[", self.row.key(), "]"] {
             out.push_str(part);
         }
         if let Op::Update(difference) = &self.op {
-            for part in [",\"changed\":{", &difference.changed, "}"] {
-                out.push_str(part);
-            }
-            if !difference.gone.is_empty() {
-                for part in [",\"gone\":[", &difference.gone, "]"] {
-                    out.push_str(part);
-                }
-            }
+            self.row.write_difference(difference, out);
         }
         if self.op == Op::Evict {
             out.push_str(",\"evicted\":true");
@@ -93,7 +87,7 @@ pub(super) struct Log {
     limits: LogLimits,
     /// The number of the last change; 0 before the first.
     last: u64,
-    changes: VecDeque<Change>,
+    changes: VecDeque<Arc<Change>>,
     bytes: usize,
 }
 
@@ -107,7 +101,7 @@ impl Log {
     }
 
     pub(super) fn push(&mut self, op: Op, row: Arc<Row>) {
-        let change = Change { op, row };
+        let change = Arc::new(Change { op, row });
         self.last += 1;
         self.bytes += change.size();
         self.changes.push_back(change);
@@ -125,7 +119,7 @@ impl Log {
     }
 
     /// The changes after that number, each with its own.
-    pub(super) fn after(&self, seq: u64) -> Result<impl Iterator<Item = (u64, &Change)>, MustReread> {
+    pub(super) fn after(&self, seq: u64) -> Result<impl Iterator<Item = (u64, &Arc<Change>)>, MustReread> {
         let before_first = self.last - self.changes.len() as u64;
         if seq > self.last || seq < before_first {
             return Err(MustReread);

@@ -11,8 +11,8 @@ mod rows;
 mod tests;
 
 pub use ask::{Ambiguous, Found, Sorted};
-pub use filter::Where;
-pub use kind::TableKind;
+pub use filter::{Matcher, Where};
+pub use kind::{Shape, TableKind};
 pub use log::{Change, LogLimits, MustReread};
 pub use row::Row;
 pub use rows::{FeedId, Table, TableLimits, TableStats};

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::TableKind;
 use super::row::{Row, RowWriter};
+use super::{Shape, TableKind};
 use crate::venue::kit::fields::Members;
 
 /// What a frame says.
@@ -20,12 +20,13 @@ pub(super) enum Said {
 ///
 /// # Errors
 /// It is no frame of this kind.
-pub(super) fn read(kind: TableKind, payload: &str) -> Result<Said, serde_json::Error> {
+pub(super) fn read(shape: &Shape, payload: &str) -> Result<Said, serde_json::Error> {
     let members: Members<'_> = serde_json::from_str(payload)?;
+    let kind = shape.kind();
     if kind == TableKind::Book {
-        return levels(&members).map(Said::All);
+        return levels(shape, &members).map(Said::All);
     }
-    let row = Row::of(kind, &members);
+    let row = Row::of(shape, &members);
     if row.is_over(kind) {
         return Ok(Said::Over(row));
     }
@@ -36,7 +37,7 @@ pub(super) fn read(kind: TableKind, payload: &str) -> Result<Said, serde_json::E
     Ok(Said::Row(row, at))
 }
 
-fn levels(members: &Members<'_>) -> Result<Vec<Row>, serde_json::Error> {
+fn levels(shape: &Shape, members: &Members<'_>) -> Result<Vec<Row>, serde_json::Error> {
     let of = |name: &str| members.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
     let mut rows = Vec::new();
     for (name, side) in [("bids", "\"bid\""), ("asks", "\"ask\"")] {
@@ -52,7 +53,7 @@ fn levels(members: &Members<'_>) -> Result<Vec<Row>, serde_json::Error> {
             for (name, json) in [("side", side), ("price", price.get()), ("size", size.get())] {
                 writer.put(name, json);
             }
-            rows.push(writer.finish(TableKind::Book));
+            rows.push(writer.finish(shape));
         }
     }
     Ok(rows)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::TableKind;
+use super::{Shape, TableKind};
 use crate::venue::kit::fields::Members;
 
 /// Fields of a frame that a row does not have: all rows of a table share them.
@@ -23,20 +23,27 @@ pub struct Row {
     fields: Box<[Field]>,
 }
 
-/// Where a field stands in the text: its name without quotes, and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a field's name begins in the text, behind its quote, and where its value does. Both end where what is written
+/// behind them begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Field {
-    name: Range<u32>,
-    value: Range<u32>,
+    name: u32,
+    value: u32,
 }
 
 /// What an update changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Difference {
-    /// The fields that are new or have another value, as the members of a JSON object.
-    pub(super) changed: String,
+    /// The places of the fields that are new or have another value.
+    changed: Box<[u16]>,
     /// The names of those that are no more, as the items of a JSON array.
-    pub(super) gone: String,
+    gone: Box<str>,
+}
+
+impl Difference {
+    pub(super) fn size(&self) -> usize {
+        size_of_val(&*self.changed) + self.gone.len()
+    }
 }
 
 /// JSON text in the one spelling that values are compared in. Our own frames differ from it in escapes only.
@@ -66,38 +73,38 @@ impl RowWriter {
     /// Adds a field whose value is JSON text.
     pub(super) fn put(&mut self, name: &str, json: &str) {
         self.text.push_str(if self.text.is_empty() { "{\"" } else { ",\"" });
-        let from = place(self.text.len());
+        let at = place(self.text.len());
         self.text.push_str(name);
-        let to = place(self.text.len());
         self.text.push_str("\":");
-        let value = place(self.text.len());
+        self.fields.push(Field { name: at, value: place(self.text.len()) });
         self.text.push_str(&canonical(json));
-        self.fields.push(Field { name: from..to, value: value..place(self.text.len()) });
     }
 
-    pub(super) fn finish(mut self, kind: TableKind) -> Row {
+    pub(super) fn finish(mut self, shape: &Shape) -> Row {
         self.text.push_str(if self.text.is_empty() { "{}" } else { "}" });
         let mut row = Row { key: "".into(), text: self.text.into(), fields: self.fields.into() };
-        row.key = row.key_of(kind).into();
+        row.key = row.key_of(shape).into();
         row
     }
 }
 
 impl Row {
     /// A frame's members as a row.
-    pub(super) fn of(kind: TableKind, members: &Members<'_>) -> Self {
-        let mut writer = RowWriter::default();
+    pub(super) fn of(shape: &Shape, members: &Members<'_>) -> Self {
+        let room = members.0.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
+        let mut writer = RowWriter { text: String::with_capacity(room), fields: Vec::with_capacity(members.0.len()) };
         for (name, value) in &members.0 {
-            if !SHARED.contains(&&**name) {
+            // Frames have plain names only.
+            if !SHARED.contains(&&**name) && !name.contains(['"', '\\']) {
                 writer.put(name, value.get());
             }
         }
-        writer.finish(kind)
+        writer.finish(shape)
     }
 
-    fn key_of(&self, kind: TableKind) -> String {
+    fn key_of(&self, shape: &Shape) -> String {
         let mut key = String::with_capacity(48);
-        for name in kind.keys() {
+        for name in shape.keys() {
             if !key.is_empty() {
                 key.push(',');
             }
@@ -122,13 +129,44 @@ impl Row {
         self.key.len() + self.text.len() + self.fields.len() * size_of::<Field>() + size_of::<Self>()
     }
 
-    fn part(&self, range: &Range<u32>) -> &str {
-        self.text.get(range.start as usize..range.end as usize).unwrap_or_default()
+    fn part(&self, range: Range<usize>) -> &str {
+        self.text.get(range).unwrap_or_default()
+    }
+
+    fn is_named(&self, at: usize, name: &str) -> bool {
+        let Some(field) = self.fields.get(at) else { return false };
+        let (from, to) = (field.name as usize, (field.value as usize).saturating_sub(2));
+        // Bytes are cheaper to compare than text is to cut.
+        to - from == name.len() && self.text.as_bytes().get(from..to) == Some(name.as_bytes())
+    }
+
+    fn name(&self, at: usize) -> &str {
+        self.fields.get(at).map_or("", |field| self.part(field.name as usize..(field.value as usize).saturating_sub(2)))
+    }
+
+    fn value(&self, at: usize) -> &str {
+        let Some(field) = self.fields.get(at) else { return "" };
+        // Behind a value come a comma and a quote, or the last bracket.
+        let end = self.fields.get(at + 1).map_or(self.text.len() - 1, |next| (next.name as usize).saturating_sub(2));
+        self.part(field.value as usize..end)
+    }
+
+    fn place_of(&self, name: &str) -> Option<usize> {
+        (0..self.fields.len()).find(|at| self.is_named(*at, name))
     }
 
     fn own(&self, name: &str) -> Option<&str> {
-        let field = self.fields.iter().find(|field| self.part(&field.name) == name)?;
-        Some(self.part(&field.value))
+        self.place_of(name).map(|at| self.value(at))
+    }
+
+    /// [`Self::field`], looked for first where the row before had it: rows of a table mostly have the same fields in the same
+    /// order.
+    pub(super) fn field_near(&self, name: &str, at: &mut usize) -> Option<Cow<'_, str>> {
+        if !self.is_named(*at, name) {
+            let Some(found) = self.place_of(name) else { return self.field(name) };
+            *at = found;
+        }
+        Some(Cow::Borrowed(self.value(*at)))
     }
 
     /// A field's value as JSON text; of one that is not there, that of its `params`.
@@ -148,26 +186,46 @@ impl Row {
 
     /// What is otherwise in `self` than it was in `before`; `None` if nothing but clocks and counts.
     pub(super) fn difference(&self, before: &Self) -> Option<Difference> {
-        let mut difference = Difference::default();
-        for (at, field) in self.fields.iter().enumerate() {
-            let (name, value) = (self.part(&field.name), self.part(&field.value));
-            // Frames of a kind mostly have the same fields in the same order.
-            let same_place = before.fields.get(at).filter(|other| before.part(&other.name) == name);
-            let was = same_place.map(|other| before.part(&other.value)).or_else(|| before.own(name));
-            if was != Some(value) && !PASSING.contains(&name) {
-                let comma = if difference.changed.is_empty() { "" } else { "," };
-                difference.changed.push_str(&format!("{comma}\"{name}\":{value}"));
+        let mut changed = Vec::new();
+        let mut gone = String::new();
+        let mut theirs = 0;
+        for at in 0..self.fields.len() {
+            let name = self.name(at);
+            let was = before.is_named(theirs, name).then_some(theirs).or_else(|| before.place_of(name));
+            theirs = was.unwrap_or(theirs) + 1;
+            if was.is_none_or(|was| before.value(was) != self.value(at)) && !PASSING.contains(&name) {
+                changed.extend(u16::try_from(at));
             }
         }
-        for (at, field) in before.fields.iter().enumerate() {
-            let name = before.part(&field.name);
-            let same_place = self.fields.get(at).is_some_and(|other| self.part(&other.name) == name);
-            if !same_place && self.own(name).is_none() && !PASSING.contains(&name) {
-                let comma = if difference.gone.is_empty() { "" } else { "," };
-                difference.gone.push_str(&format!("{comma}\"{name}\""));
+        let mut ours = 0;
+        for at in 0..before.fields.len() {
+            let name = before.name(at);
+            let is = self.is_named(ours, name).then_some(ours).or_else(|| self.place_of(name));
+            ours = is.unwrap_or(ours) + 1;
+            if is.is_none() && !PASSING.contains(&name) {
+                let comma = if gone.is_empty() { "" } else { "," };
+                gone.push_str(&format!("{comma}\"{name}\""));
             }
         }
+        let difference = Difference { changed: changed.into(), gone: gone.into() };
         (difference != Difference::default()).then_some(difference)
+    }
+
+    /// Writes what an update to this row changed, as members of a JSON object, each with a comma before it.
+    pub(super) fn write_difference(&self, difference: &Difference, out: &mut String) {
+        out.push_str(",\"changed\":{");
+        for (nth, at) in difference.changed.iter().enumerate() {
+            out.push_str(if nth == 0 { "\"" } else { ",\"" });
+            out.push_str(self.name((*at).into()));
+            out.push_str("\":");
+            out.push_str(self.value((*at).into()));
+        }
+        out.push('}');
+        if !difference.gone.is_empty() {
+            for part in [",\"gone\":[", &difference.gone, "]"] {
+                out.push_str(part);
+            }
+        }
     }
 }
 
@@ -176,7 +234,7 @@ mod tests {
     use super::*;
 
     fn row(kind: TableKind, json: &str) -> Row {
-        Row::of(kind, &serde_json::from_str(json).expect("an object"))
+        Row::of(&Shape::new(kind, crate::venue::find("okx")), &serde_json::from_str(json).expect("an object"))
     }
 
     #[test]
@@ -204,17 +262,21 @@ mod tests {
         let position =
             r#"{"market":"swap","account":"main","symbol":"A","size":"1","params":{"position_side":"long"}}"#;
         let position = row(TableKind::Position, position);
-        assert_eq!(&**position.key(), r#""swap","main","A",null,"long",null,null"#);
+        assert_eq!(&**position.key(), r#""swap","main","A",null,"long""#);
     }
 
     #[test]
     fn a_difference_names_what_changed_and_what_is_gone() {
         let before = row(TableKind::Bbo, r#"{"symbol":"A","seq":1,"bid_price":"1","ask_price":"2","ts_pub":5}"#);
-        let differs = |json: &str| row(TableKind::Bbo, json).difference(&before);
+        let differs = |json: &str| {
+            let row = row(TableKind::Bbo, json);
+            let mut text = String::new();
+            row.write_difference(&row.difference(&before)?, &mut text);
+            Some(text)
+        };
         assert_eq!(differs(r#"{"symbol":"A","seq":2,"bid_price":"1","ask_price":"2","ts_pub":6,"ts_recv":1}"#), None);
-        let difference =
-            differs(r#"{"symbol":"A","seq":2,"ask_price":"3","ask_size":"9","ts_pub":6}"#).expect("a change");
-        assert_eq!(difference.changed, r#""ask_price":"3","ask_size":"9""#);
-        assert_eq!(difference.gone, r#""bid_price""#);
+        assert_eq!(differs(r#"{"ts_pub":6,"ask_price":"2","bid_price":"1","symbol":"A"}"#), None, "in another order");
+        let told = differs(r#"{"symbol":"A","seq":2,"ask_price":"3","ask_size":"9","ts_pub":6}"#);
+        assert_eq!(told.as_deref(), Some(r#","changed":{"ask_price":"3","ask_size":"9"},"gone":["bid_price"]"#));
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::log::{Log, Op};
 use super::read::{self, Said};
 use super::row::Row;
-use super::{LogLimits, TableKind};
+use super::{LogLimits, Shape, TableKind};
 
 /// Topics of one table; rows of more are not taken.
 const TOPICS_MAX: usize = 200_000;
@@ -86,6 +86,7 @@ pub(super) struct Group {
 /// See the module.
 #[derive(Debug)]
 pub struct Table {
+    pub(super) shape: Shape,
     pub(super) kind: TableKind,
     limits: TableLimits,
     topics: HashMap<Bytes, usize>,
@@ -106,9 +107,10 @@ fn size_of_row(row: &Row) -> usize {
 
 impl Table {
     /// An empty table.
-    pub fn new(kind: TableKind, limits: TableLimits) -> Self {
+    pub fn new(shape: Shape, limits: TableLimits) -> Self {
         Self {
-            kind,
+            kind: shape.kind(),
+            shape,
             limits,
             topics: HashMap::new(),
             groups: Vec::new(),
@@ -125,7 +127,7 @@ impl Table {
 
     /// Takes a frame's payload, as JSON text. What cannot be read is counted.
     pub fn apply(&mut self, feed: FeedId, topic: &Bytes, payload: &str) {
-        let Ok(said) = read::read(self.kind, payload) else {
+        let Ok(said) = read::read(&self.shape, payload) else {
             self.skipped += 1;
             return;
         };
@@ -202,7 +204,7 @@ impl Table {
             now: self.now,
             evicted: self.evicted,
             skipped: self.skipped,
-            ..Self::new(self.kind, self.limits)
+            ..Self::new(self.shape.clone(), self.limits)
         };
         self.log.cut();
     }

@@ -43,6 +43,15 @@ impl AccountKind {
     }
 }
 
+/// [`VenueDef::row_keys`](super::VenueDef::row_keys) of venues with a position a side, and with balances by kind of account.
+pub const fn usual_row_keys(kind: AccountKind) -> &'static [&'static str] {
+    match kind {
+        AccountKind::Position => &["position_side"],
+        AccountKind::Balance => &["kind"],
+        AccountKind::Order | AccountKind::Fill => &[],
+    }
+}
+
 /// A field's value. Decimals are texts, as everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldValue<'a> {

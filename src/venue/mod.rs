@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue};
+pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
@@ -86,6 +86,8 @@ pub struct VenueDef {
     pub rest_limit: fn(market: &str) -> RestLimit,
     /// How its clock is read, if it refuses signed calls whose time is not its own.
     pub server_time: Option<ServerTime>,
+    /// The fields, or `params`, that tell apart the positions, and the balances, of one account and symbol.
+    pub row_keys: fn(kind: AccountKind) -> &'static [&'static str],
 }
 
 /// How much may be asked of a venue's REST hosts.

@@ -154,9 +154,11 @@ impl Session for RawSession {
                 self.streams.retain(|(known, _)| *known != id);
                 out.update(Update::Unsubscribed(id));
             }
+            Input::Ask { id, .. } => {
+                out.answer(id, r#"{"ok":false,"error":"a raw channel has no such command"}"#.to_owned());
+            }
             Input::Http { .. }
             | Input::Rpc { .. }
-            | Input::Ask { .. }
             | Input::Resync(_)
             | Input::Image(_)
             | Input::Initialize

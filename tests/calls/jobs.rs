@@ -146,6 +146,20 @@ async fn the_simulated_binance_accepts_hmac_and_ed25519_and_refuses_a_wrong_key(
             assert!(told.contains(if wanted == 0 { "\"asset\"" } else { "-1022" }), "{account} {market}: {told}");
         }
     }
+    // Endpoints with a name know by themselves whether they are signed.
+    let named = ["call", "binance", "spot", "account", "--rest-url", &rest_url];
+    let (code, out, err) = said(&[&named[..], &["--account", "ed", "--config", &config]].concat()).await;
+    assert!(code == 0 && out.contains("\"asset\""), "{out}{err}");
+    let (code, _, err) = said(&[&named[..], &["--config", &config]].concat()).await;
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("account is signed: say which account signs it; accounts of binance: ed, hmac, wrong"),
+        "{err}"
+    );
+    let price =
+        ["call", "binance", "spot", "ticker/price", "symbol=BTCUSDT", "--rest-url", &rest_url, "--account", "wrong"];
+    let (code, out, err) = said(&[&price[..], &["--config", &config]].concat()).await;
+    assert!(code == 0 && out.contains("BTCUSDT"), "what is public is not signed: {out}{err}");
     assert_no_canary(&venue.truth().stats().to_string());
 }
 
@@ -217,4 +231,16 @@ async fn trees_with_accounts_and_failures_tell_of_every_call_once() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn check_says_of_each_job_what_it_calls_and_who_signs() {
+    let get = |path: &str| json!({"get": {"path": path}});
+    let tasks = json!([get("/a"), {"gather": [get("/b"), {"account": "two", "get": {"path": "/c"}}]}]);
+    let job = json!({"venue": "bybit", "market": "spot", "account": "one", "ring": tasks, "interval_ms": 1000});
+    let accounts = crate::server::accounts(&[("one", "bybit", "ONE"), ("two", "bybit", "TWO")]);
+    let config = file_of(&json!({"feeds": {}, "accounts": accounts, "jobs": {"all": job}}));
+    let (code, out, _) = said(&["check", "--config", config.path().to_str().unwrap()]).await;
+    assert_eq!(code, 0);
+    assert!(out.ends_with("\njob all: ring, 3 calls, bybit spot, signed by one, two\n"), "{out}");
 }

@@ -8,7 +8,7 @@ use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Decimal, Level, Side, Stream};
 use crate::venue::{
     BookUpdate, ChannelSpec, Endpoints, Input, Output, RestLimit, Route, Session, Timer, TradeUpdate, Transport,
-    Update, VenueDef,
+    Update, VenueDef, usual_row_keys,
 };
 
 static ACME: VenueDef = VenueDef {
@@ -27,6 +27,7 @@ static ACME: VenueDef = VenueDef {
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
     server_time: None,
+    row_keys: usual_row_keys,
     is_mixed: false,
     silence: None,
 };

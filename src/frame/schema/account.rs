@@ -70,7 +70,8 @@ row! {
         remaining: String,
         /// Average price of what was filled.
         average_price: String,
-        /// `open`, `filled`, `cancelled` or `rejected`.
+        /// `open`, `partially_filled`, `filled`, `cancelled`, `rejected` or the venue's word; `closed` where it is open no
+        /// more and how it ended was missed.
         state: String,
         /// Why, in the venue's words.
         reason: String,

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use self::market::Segment;
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef};
+use crate::venue::{Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, usual_row_keys};
 
 /// Binance.
 pub const VENUE: VenueDef = VenueDef {
@@ -49,6 +49,7 @@ pub const VENUE: VenueDef = VenueDef {
     silence: None,
     rest_limit,
     server_time: Some(server_time::SERVER_TIME),
+    row_keys: usual_row_keys,
 };
 
 /// Books of USD-M, and everything of the other markets.

@@ -15,7 +15,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// bitFlyer.
 pub const VENUE: VenueDef = VenueDef {
@@ -36,6 +36,7 @@ pub const VENUE: VenueDef = VenueDef {
     silence: Some(SILENCE),
     rest_limit: |_| REST_LIMIT,
     server_time: None,
+    row_keys: usual_row_keys,
 };
 
 const MARKETS: &[Market] = &[

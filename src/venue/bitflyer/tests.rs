@@ -8,7 +8,7 @@ mod protocol;
 use super::{VENUE, route_of};
 use crate::model::{Stream, StreamId};
 use crate::venue::bybit::tests::{Recorder, at};
-use crate::venue::{Input, Session, SessionSpec};
+use crate::venue::{HttpRequest, Input, Session, SessionSpec};
 
 /// The list of products, as the venue answers it.
 const MARKETS: &[u8] =
@@ -42,6 +42,13 @@ impl Desk {
         self.said = Recorder { discovered, ..Recorder::default() };
         self.session.handle(input, at(seconds), &mut self.said);
         &self.said
+    }
+
+    /// Has the account read again; what is asked for.
+    fn initialize(&mut self, seconds: f64) -> Vec<HttpRequest> {
+        self.said.requests.clear();
+        self.session.handle(Input::Initialize, at(seconds), &mut self.said);
+        self.said.requests.clone()
     }
 
     /// Hands in a message and returns the updates it led to.

@@ -49,6 +49,8 @@ const STATES: Words = &[
     ("Deactivated", "cancelled"),
     ("Rejected", "rejected"),
 ];
+/// One position of both sides, or one of each.
+const POSITIONS: Words = &[("0", "both"), ("1", "long"), ("2", "short")];
 /// States after which nothing follows.
 const CLOSED: [&str; 5] = ["Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"];
 /// Executions that are no trades: funding, and the settlement of contracts.
@@ -71,7 +73,7 @@ const ORDER: Fields = &[
     ("updated", "updatedTime", As::Time),
     ("time_in_force", "timeInForce", As::Text),
     ("reduce_only", "reduceOnly", As::Flag),
-    ("position_idx", "positionIdx", As::Text),
+    ("position_side", "positionIdx", As::Word(POSITIONS)),
     ("trigger_price", "triggerPrice", As::Text),
     ("stop_order_type", "stopOrderType", As::Text),
     ("value", "cumExecValue", As::Text),
@@ -100,7 +102,7 @@ const POSITION: Fields = &[
     ("unrealised_pnl", "unrealisedPnl", As::Text),
     ("leverage", "leverage", As::Text),
     ("liquidation_price", "liqPrice", As::Text),
-    ("position_idx", "positionIdx", As::Text),
+    ("position_side", "positionIdx", As::Word(POSITIONS)),
     ("mark", "markPrice", As::Text),
     ("value", "positionValue", As::Text),
     ("realised_pnl", "curRealisedPnl", As::Text),
@@ -181,7 +183,7 @@ fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     row.event = time(members, "updatedTime");
     let seq = member(members, "seq").and_then(|seq| seq.parse().ok()).unwrap_or(0);
     let version = row.event.map(|at| Version { at: at.0, step: seq, closed: false });
-    tell(&Row { keys: &["position_idx"], version, is_open: is_some(size), ..row });
+    tell(&Row { keys: &["position_side"], version, is_open: is_some(size), ..row });
 }
 
 /// Neither the stream nor REST says when a balance last changed.

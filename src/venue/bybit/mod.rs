@@ -18,7 +18,10 @@ pub(super) mod wire;
 use std::time::Duration;
 
 use crate::model::Channel;
-use crate::venue::{Endpoints, Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, bybit_v2};
+use crate::venue::{
+    AccountKind, Endpoints, Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, bybit_v2,
+    usual_row_keys,
+};
 
 /// Bybit.
 pub const VENUE: VenueDef = VenueDef {
@@ -38,6 +41,10 @@ pub const VENUE: VenueDef = VenueDef {
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
     server_time: Some(server_time::SERVER_TIME),
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["position_idx"],
+        _ => usual_row_keys(kind),
+    },
     is_mixed: false,
     silence: None,
 };

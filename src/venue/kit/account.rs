@@ -15,6 +15,9 @@ pub const NAMELESS: &str = "main";
 /// Why an order is closed of which no more is known.
 const MISSED: &str = "no longer among the open orders: what happened was missed";
 
+/// What takes the rows of an answer, one by one.
+pub type Each<'a> = &'a mut dyn FnMut(&Row<'_>);
+
 /// How a venue's images are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader {
@@ -24,7 +27,7 @@ pub struct Reader {
     ///
     /// # Errors
     /// The venue's words, or what was wrong with the answer.
-    pub read: fn(&Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String>,
+    pub read: fn(&Page<'_>, each: Each<'_>) -> Result<Option<Call>, String>,
 }
 
 /// One answer of an image.

@@ -113,7 +113,7 @@ fn read<'a>(members: &Members<'a>, name: &str, kind: As) -> Option<FieldValue<'a
 }
 
 /// Our word for one of the venue's.
-pub fn word<'a>(words: Words, text: &'a str) -> &'a str {
+pub fn word(words: Words, text: &str) -> &str {
     words.iter().find(|(theirs, _)| *theirs == text).map_or(text, |(_, ours)| ours)
 }
 

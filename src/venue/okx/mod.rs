@@ -22,7 +22,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef};
+use crate::venue::{AccountKind, Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// At most three new connections a second from one address (OKX API v5, "Connection count limit"): a little less.
 const CONNECT_PAUSE: Duration = Duration::from_millis(350);
@@ -46,6 +46,10 @@ pub const VENUE: VenueDef = VenueDef {
     silence: Some(SILENCE),
     rest_limit: |_| RestLimit::calls("okx", 20),
     server_time: Some(server_time::SERVER_TIME),
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["kind", "position_side"],
+        _ => usual_row_keys(kind),
+    },
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.

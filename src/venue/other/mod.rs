@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::raw::RawSession;
-use super::{ChannelSpec, Endpoints, RestLimit, Transport, VenueDef, one_route};
+use super::{ChannelSpec, Endpoints, RestLimit, Transport, VenueDef, one_route, usual_row_keys};
 
 /// Any venue.
 pub const VENUE: VenueDef = VenueDef {
@@ -15,6 +15,7 @@ pub const VENUE: VenueDef = VenueDef {
     channels: |_| vec!["raw:TEXT".to_owned()],
     parse_channel,
     route_of: one_route,
+    row_keys: usual_row_keys,
     check_symbol: |_, _| Err("this venue has no symbols of ours; name them in the text of a raw channel".to_owned()),
     endpoints,
     connect_pause: Duration::ZERO,

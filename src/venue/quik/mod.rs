@@ -30,7 +30,7 @@ mod trades;
 
 use std::time::Duration;
 
-use crate::venue::{Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
+use crate::venue::{AccountKind, Endpoints, Market, RestLimit, Transport, VenueDef, one_route};
 
 /// QUIK.
 pub const VENUE: VenueDef = VenueDef {
@@ -49,6 +49,11 @@ pub const VENUE: VenueDef = VenueDef {
     market_of,
     rest_limit: |_| RestLimit::calls("quik", 1),
     server_time: None,
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["limit_kind", "firm"],
+        AccountKind::Balance => &["limit_kind", "tag", "firm"],
+        AccountKind::Order | AccountKind::Fill => &[],
+    },
     is_mixed: false,
     silence: None,
 };

@@ -171,7 +171,7 @@ fn futures_events_become_rows() {
         account.text(update, 1.0),
         [
             "balance main -/BTC total=1.5 cross_wallet=1.5 change=0",
-            "position main -/BTCUSD_PERP size=-3 entry_price=100.5 unrealised_pnl=0.1 kind=cross position_side=BOTH \
+            "position main -/BTCUSD_PERP size=-3 entry_price=100.5 unrealised_pnl=0.1 margin_type=cross position_side=BOTH \
              realised_pnl=0 isolated_wallet=0",
         ]
     );

@@ -179,7 +179,7 @@ fn open_orders_are_read_and_what_was_missed_is_told() {
     let said = answer(&mut desk, call.id, |_| "[]".to_owned(), &call.path);
     assert!(said[0].starts_with("order desk spot/BTC_JPY id=JRF1 state=closed"), "{said:?}");
     // What the stream tells while the image is under way is newer than it.
-    let call = desk.take(Input::Initialize, 4.0).requests[0].clone();
+    let call = desk.initialize(4.0)[0].clone();
     desk.data("child_order_events", &event("CANCEL", ""));
     let said = answer(&mut desk, call.id, |_| open_order.to_owned(), &call.path);
     assert!(!said.iter().any(|said| said.contains("state=open")), "{said:?}");
@@ -245,8 +245,7 @@ fn refusals_of_rest_are_told_in_the_venues_words() {
     let next = desk.http(call.id, Some(200), b"[]", 16.1).requests[0].clone();
     assert_eq!(next.path, "/v1/me/getcollateral");
     assert_eq!(desk.http(next.id, Some(400), b"{}", 16.2).updates, ["subscribed 0"], "an account without the CFD");
-    assert_eq!(desk.take(Input::Initialize, 17.0).requests.len(), 1);
-    let call = desk.said.requests[0].clone();
+    let call = desk.initialize(17.0)[0].clone();
     let said = desk.http(call.id, Some(200), b"<html>", 17.1).updates.clone();
     assert!(said[0].contains("could not be read"), "{said:?}");
 }

@@ -63,7 +63,7 @@ fn images_are_read_page_by_page_and_coin_by_coin() {
     assert_eq!(
         said,
         ["order main -/BTCUSDT id=a side=buy order_type=limit price=30000.5 size=2 filled=0 remaining=1 state=open \
-          created=1000000 updated=5000000 reduce_only=false position_idx=0"]
+          created=1000000 updated=5000000 reduce_only=false position_side=both"]
     );
     let next = "/v5/order/realtime?category=linear&settleCoin=USDT&limit=50&cursor=x%3D1";
     assert_eq!(desk.said.requests[0].path, next);
@@ -125,7 +125,7 @@ fn executions_positions_and_the_wallet() {
     let position = r#"{"category":"linear","symbol":"BTCUSDT","positionIdx":2,"side":"Sell","size":"0.5","entryPrice":"100","leverage":"10","liqPrice":"","unrealisedPnl":"-1","seq":7,"updatedTime":"1700000000000"}"#;
     assert_eq!(
         desk.text(&event("position", position), 1.0),
-        ["position main -/BTCUSDT size=-0.5 entry_price=100 unrealised_pnl=-1 leverage=10 position_idx=2 \
+        ["position main -/BTCUSDT size=-0.5 entry_price=100 unrealised_pnl=-1 leverage=10 position_side=short \
           updated=1700000000000000000"]
     );
     let older = position.replace(r#""seq":7"#, r#""seq":6"#);
