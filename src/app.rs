@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use self::start::Starter;
@@ -22,20 +22,21 @@ use crate::config::Config;
 use crate::config::schema::Encoding as ConfigEncoding;
 use crate::control::wished::Owner;
 use crate::control::{
-    self, Applied, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running, SnapshotDoor,
-    StateFile,
+    self, Applied, Calls, ControlDoor, ControlPlane, Counted, Guard, HttpDoor, Registry, RequestSocket, Running,
+    SnapshotDoor, StateFile,
 };
 use crate::feed::State;
-use crate::frame::{Encoding, Heartbeat, heartbeat};
+use crate::fetch::Fetcher;
+use crate::frame::{Encoding, Heartbeat, LastSeq, heartbeat};
 use crate::io::FrameSink;
 use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
 use crate::io::limits::{ConnectBudget, Rate};
 use crate::io::tap::Tap;
 use crate::io::terminal::LAST_ANSWERS_WITHIN;
-use crate::jobs::{self, Caller, RestCaller};
+use crate::jobs::{Caller, Desk, Frames, Origin, RestCaller, Results, Sources};
 use crate::sink::redis::{Commands, RedisSink};
-use crate::store::StoreLimits;
+use crate::store::{Keeping, StoreLimits};
 use crate::telemetry::process::raise_open_files;
 
 /// How long feeds, then sockets, may take to end: together less than the two seconds a shutdown may last.
@@ -59,8 +60,6 @@ pub struct Gateway {
     admin: Option<HttpDoor>,
     state_file: Option<StateFile>,
     redis: Option<RedisSink>,
-    /// They end when it is dropped.
-    jobs: JoinSet<()>,
     stop_requested: watch::Receiver<bool>,
 }
 
@@ -84,14 +83,18 @@ impl Gateway {
             Arc::clone(&rest_budget),
             tap,
         ));
+        let feeds = Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone()));
+        let frames = job_frames(config, &publisher, &feeds, epoch);
+        let calls = calls(config, &rest, &rest_budget, publisher.clone(), frames, epoch);
         let running = Running {
             epoch,
             publisher,
-            feeds: Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone())),
+            feeds,
             applied: Arc::new(tokio::sync::Mutex::new(Applied {
                 settings: config.settings.clone(),
                 source: config.source.clone(),
             })),
+            calls: Arc::new(calls),
             key_lists: config.security.lists.clone().into(),
             redis: config.redis.as_ref().map(|_| Arc::default()),
             shutdown: Arc::new(shutdown),
@@ -126,15 +129,15 @@ impl Gateway {
             }
             None => None,
         };
-        let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest, rest_budget));
-        let bus: Arc<dyn FrameSink> = Arc::new(running.publisher.clone());
-        let jobs = jobs::start(&config.jobs, &caller, &bus, epoch, encoding(config.bus.encoding));
+        for plan in &config.jobs {
+            running.calls.jobs.start(plan.clone(), Origin::Config, Results::Bus)?;
+        }
         let heartbeat = tokio::spawn(beat(running.clone(), encoding(config.bus.encoding)));
         let tables = tokio::spawn(Arc::clone(running.feeds.tables()).keep_up());
         for note in config.security.notes.iter().chain(&config.accounts.notes) {
             warn!("{note}");
         }
-        let gateway = Self { running, heartbeat, tables, doors, admin, state_file, redis, jobs, stop_requested };
+        let gateway = Self { running, heartbeat, tables, doors, admin, state_file, redis, stop_requested };
         gateway.log_endpoints();
         Ok(gateway)
     }
@@ -173,6 +176,7 @@ impl Gateway {
     pub async fn stop(self) {
         self.running.request_shutdown();
         let feeds = self.running.feeds.end();
+        self.running.calls.jobs.end();
         if let Some(state_file) = self.state_file {
             // Before feeds end: what is kept is what was wished for until now.
             state_file.finish().await;
@@ -187,7 +191,6 @@ impl Gateway {
         }
         self.heartbeat.abort();
         self.tables.abort();
-        drop(self.jobs);
         let doors = async {
             for door in self.doors.iter() {
                 door.server.close(SOCKETS_END_WITHIN / 4).await;
@@ -274,6 +277,30 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
+}
+
+/// What makes REST calls for clients, and the jobs, none of which runs yet.
+fn calls(
+    config: &Config,
+    rest: &RestClient,
+    budget: &Arc<RestBudget>,
+    publisher: Publisher,
+    frames: Arc<Frames>,
+    epoch: u64,
+) -> Calls {
+    let caller: Arc<dyn Caller> = Arc::new(RestCaller::new(rest.clone(), Arc::clone(budget)));
+    let jobs = Desk::new(caller, Arc::new(publisher), frames, epoch, encoding(config.bus.encoding));
+    let fetcher = Fetcher::new(rest.clone(), Arc::clone(budget), config.accounts.clone());
+    Calls::new(Arc::new(fetcher), config.fetch.clone(), Arc::new(jobs))
+}
+
+/// The normal frames of jobs, which go on after whatever was published of their topics.
+fn job_frames(config: &Config, publisher: &Publisher, feeds: &Arc<Registry>, epoch: u64) -> Arc<Frames> {
+    let known = publisher.clone();
+    let last_seq = LastSeq::new(move |topic| known.last_seq(topic), 0);
+    let sink = Arc::new(Keeping { store: Arc::clone(feeds.store_of_jobs()), sink: publisher.clone() });
+    let sources: Arc<dyn Sources> = Arc::clone(feeds) as _;
+    Arc::new(Frames::new(epoch, encoding(config.bus.encoding), last_seq, sources, sink))
 }
 
 /// The Redis sink, if the config has one.

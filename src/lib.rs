@@ -3,7 +3,7 @@
 //! The layers, each of which may use only the ones before it:
 //! `sign` < `model` < `book` < `venue` < `feed` < `frame` (pure: no sockets, files, clocks or tokio),
 //! `secret` (a leaf that any may hold), `pipeline` (all of them for one feed), `table` (keyed rows made of frames, pure),
-//! `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `jobs`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
+//! `zmtp` (the wire of ZeroMQ, pure), then the rim: `bus`, `sim`, `io`, `store`, `fetch`, `jobs`, `replay`, `client`, `sink`, `control`, `app`, `cli`.
 
 pub mod app;
 pub mod book;
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod feed;
+pub mod fetch;
 pub mod frame;
 pub mod io;
 pub mod jobs;

@@ -7,7 +7,7 @@ use crate::feed::{BookReport, Event, Feed, FeedOutput, FeedSpec, Outcome, State,
 use crate::frame::{Encoder, EncoderSpec, Frame, Outgoing, parse_topic};
 use crate::model::{Channel, Stamp, Stream, StreamId};
 use crate::secret::Secret;
-use crate::venue::{HttpRequest, Input, LinkId, Route, RpcRequest, Timer, VenueDef};
+use crate::venue::{HttpRequest, Input, LinkId, Reader, Route, RpcRequest, Timer, Told, VenueDef};
 
 pub use crate::feed::{Counters, FeedReport, SymbolReport};
 
@@ -16,6 +16,8 @@ pub use crate::feed::{Counters, FeedReport, SymbolReport};
 pub struct Outbox {
     /// Messages that sign in, to be sent before all others and recorded nowhere.
     pub logins: Vec<(LinkId, Secret)>,
+    /// Keys that complete the addresses of connections.
+    pub addresses: Vec<(LinkId, Secret)>,
     /// Text messages for the venue, each over its connection, in order.
     pub sends: Vec<(LinkId, String)>,
     /// REST calls to make; every one must be answered with [`Input::Http`] for the same connection's session.
@@ -110,6 +112,10 @@ impl FeedOutput for Intake<'_> {
         self.outbox.logins.push((link, text));
     }
 
+    fn address(&mut self, link: LinkId, key: Secret) {
+        self.outbox.addresses.push((link, key));
+    }
+
     fn http(&mut self, link: LinkId, request: HttpRequest) {
         self.outbox.requests.push((link, request));
     }
@@ -147,6 +153,29 @@ impl FeedOutput for Intake<'_> {
         }
         self.encoder.event(symbol, event, self.now, &mut self.outbox.frames);
     }
+}
+
+/// Takes what an answer says: of each symbol the sequences go on where others may have left them.
+struct Reading<'a> {
+    intake: Intake<'a>,
+    begun: BTreeSet<u32>,
+}
+
+impl FeedOutput for Reading<'_> {
+    fn event(&mut self, symbol: &Symbol, event: Event<'_>) {
+        if self.begun.insert(symbol.id) {
+            self.intake.encoder.go_on(symbol);
+        }
+        self.intake.event(symbol, event);
+    }
+
+    // An answer that is read has no connection.
+    fn send(&mut self, _: LinkId, _: String) {}
+    fn http(&mut self, _: LinkId, _: HttpRequest) {}
+    fn rpc(&mut self, _: RpcRequest) {}
+    fn answer(&mut self, _: u64, _: String) {}
+    fn reconnect(&mut self, _: LinkId, _: String) {}
+    fn settled(&mut self, _: StreamId, _: Outcome<'_>) {}
 }
 
 impl Pipeline {
@@ -193,6 +222,10 @@ impl Pipeline {
     pub fn subscribe(&mut self, stream: &Stream, now: Stamp) -> Result<(StreamId, bool), String> {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
+        if let Some(symbol) = feed.symbol(&stream.symbol) {
+            // Jobs may have published the stream's topic in the meantime.
+            encoder.go_on(symbol);
+        }
         feed.subscribe(stream, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
@@ -208,6 +241,23 @@ impl Pipeline {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
         feed.image_waits(stream, ahead, wait, now, &mut Intake { encoder, outbox, troubled, now });
+    }
+
+    /// Publishes what an answer says, of the streams that are admitted; see [`Feed::read`].
+    ///
+    /// # Errors
+    /// Why the answer cannot be read; what was read before is in the outbox.
+    pub fn read(
+        &mut self,
+        reader: Reader,
+        told: &Told<'_>,
+        admits: &mut dyn FnMut(&Stream) -> bool,
+        now: Stamp,
+    ) -> Result<(), String> {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        let intake = Intake { encoder, outbox, troubled, now };
+        feed.read(reader, told, admits, now, &mut Reading { intake, begun: BTreeSet::new() })
     }
 
     /// Encodes the conflated books whose time has come.
@@ -245,6 +295,13 @@ impl Pipeline {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
+    }
+
+    /// Has the account's state be read again; false if the feed has no such streams.
+    pub fn initialize(&mut self, now: Stamp) -> bool {
+        let Self { feed, encoder, outbox, troubled } = self;
+        encoder.new_input();
+        feed.initialize(now, &mut Intake { encoder, outbox, troubled, now })
     }
 
     /// Publishes `down` for every symbol: the last thing before the process ends.

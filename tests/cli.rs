@@ -244,14 +244,17 @@ fn what_a_simulated_venue_cannot_have_is_a_usage_error() {
     for (arguments, said) in [
         (["--venue", "bybit", "--vip", "3"], "--vip is for --venue okx and okj only"),
         (["--venue", "okx", "--bars", "3"], "--bars is for --venue quik only"),
-        (["--venue", "bybit", "--deal-ms", "3"], "--deal-ms is for --venue okx, okj, binance and quik only"),
+        (
+            ["--venue", "bybit", "--deal-ms", "3"],
+            "--deal-ms is for --venue bybit, okx, okj, binance, bitflyer and quik only",
+        ),
         (["--venue", "okx", "--weight-limit", "3"], "--weight-limit is for --venue binance only"),
         (["--venue", "binance", "--public-key", "/nowhere"], "cannot read /nowhere"),
         (["--venue", "bybit", "--fault", "notice"], "fault notice cannot happen on bybit"),
         (["--venue", "okx", "--fault", "rest-ban"], "fault rest-ban cannot happen on okx"),
         (["--venue", "binance", "--fault", "nopong"], "fault nopong cannot happen on binance"),
         (["--venue", "okx", "--fault", "explode"], "unknown fault \"explode\""),
-        (["--venue", "moon", "--seed", "1"], "possible values: bybit, okx, okj, binance, quik"),
+        (["--venue", "moon", "--seed", "1"], "possible values: bybit, okx, okj, binance, bitflyer, quik"),
         (["--venue", "okx", "--checksum", "wrong"], "possible values: none, zero, live"),
     ] {
         let output = run(&[&["sim"][..], &arguments].concat());

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use control::Plane;
 
-const OPS: [&str; 24] = [
+const OPS: [&str; 31] = [
     "open",
     "close",
     "subscribe",
@@ -33,6 +33,13 @@ const OPS: [&str; 24] = [
     "history",
     "params",
     "rpc",
+    "fetch",
+    "jobs",
+    "job_start",
+    "job_add",
+    "job_next",
+    "job_run",
+    "job_stop",
     "reload",
     "nothing",
     "",
@@ -57,6 +64,8 @@ fn value() -> impl Strategy<Value = Value> {
         "trade.bybit.linear.BTCUSDT.",
         "book.bybit.linear.BTCUSDT.",
         "status",
+        "https://api.bybit.com/v5/market/time",
+        "http://127.0.0.1:1/x",
         "",
         " ",
         "\u{0}",
@@ -71,6 +80,8 @@ fn value() -> impl Strategy<Value = Value> {
         1 => Just(json!({"symbol": "BTCUSDT", "market": null})),
         1 => Just(json!({"price": "1.0", "seq": 1, "x": [true]})),
         1 => (0..3_u64).prop_map(Value::from),
+        1 => Just(json!({"get": {"path": "/a"}})),
+        2 => Just(json!({"venue": "bybit", "market": "spot", "queue": [{"get": {"path": "/a"}}]})),
         1 => Just(Value::Null),
         1 => any::<bool>().prop_map(Value::from),
     ]
@@ -99,6 +110,12 @@ fn request() -> impl Strategy<Value = Value> {
         "limit",
         "after",
         "epoch",
+        "method",
+        "job",
+        "task",
+        "results",
+        "within_ms",
+        "params",
         "more",
     ];
     let fields = prop::collection::btree_map(prop::sample::select(keys.to_vec()), value(), 0..7);

@@ -11,10 +11,14 @@ use tickbus::bus::{Asker, Outgoing, Publisher, PublisherOptions, RequestHandler,
 use tickbus::config::{Accounts, Layers};
 use tickbus::control::wished::Owner;
 use tickbus::control::{
-    Applied, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
+    Applied, Calls, ControlDoor, ControlPlane, Guard, Registry, Running, RunningFeed, SnapshotDoor, StartFeed,
 };
-use tickbus::frame::Frame;
+use tickbus::fetch::{Allowed, Fetcher};
+use tickbus::frame::{Encoding, Frame, LastSeq};
+use tickbus::io::FrameSink;
 use tickbus::io::command::{Answered, Command, DriverReport};
+use tickbus::io::http::RestClient;
+use tickbus::jobs::{Desk, Frames, RestCaller, Sources};
 use tickbus::model::Mono;
 use tickbus::pipeline::Settled;
 use tickbus::sink::redis::Commands as _;
@@ -73,12 +77,19 @@ impl Plane {
         };
         feeds.find("a").unwrap().store.record(&mut [Outgoing::Frame(trade)]);
         let applied = Applied { settings: config.settings.clone(), source: None };
+        let caller = Arc::new(RestCaller::new(RestClient::offline(), Arc::default()));
+        let bus: Arc<dyn FrameSink> = Arc::new(publisher.clone());
+        let sources: Arc<dyn Sources> = Arc::clone(&feeds) as _;
+        let frames = Frames::new(1, Encoding::Json, LastSeq::new(|_| 0, 0), sources, Arc::clone(&bus));
+        let desk = Desk::new(caller, bus, Arc::new(frames), 1, Encoding::Json);
+        let fetcher = Fetcher::new(RestClient::offline(), Arc::default(), Accounts::default());
         let running = Running {
             epoch: 1,
             publisher,
             feeds,
             applied: Arc::new(tokio::sync::Mutex::new(applied)),
             redis: None,
+            calls: Arc::new(Calls::new(Arc::new(fetcher), Allowed::default(), Arc::new(desk))),
             key_lists: Arc::from([]),
             shutdown: Arc::new(watch::Sender::new(false)),
         };

@@ -13,7 +13,7 @@ use crate::bus::Publisher;
 use crate::clock;
 use crate::config::{FeedPlan, TerminalPlan};
 use crate::control::{RunningFeed, StartFeed};
-use crate::feed::FeedSpec;
+use crate::feed::{Backfill, FeedSpec};
 use crate::frame::{EncoderSpec, Encoding, LastSeq};
 use crate::io::budget::RestBudget;
 use crate::io::command::Command;
@@ -81,6 +81,8 @@ impl Starter {
             silence: plan.silence.unwrap_or(SILENCE),
             terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
             signer: plan.signer.clone(),
+            raw_url: plan.endpoints.urls.first().cloned().unwrap_or_default(),
+            backfill: Backfill { candles: plan.settings.backfill.candles, trades: plan.settings.backfill.trades },
         };
         let publisher = self.publisher.clone();
         let jump = if is_first { 0 } else { SEQ_JUMP };

@@ -1,5 +1,7 @@
 //! The book against an obvious model, and the state machine against everything a network can do to a stream.
 
+mod repeated;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

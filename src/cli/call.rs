@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use serde_json::{Value, json};
 
-use super::Usage;
 use super::job::run_plan;
-use crate::config::jobs;
+use super::{AccountsArgs, Usage};
+use crate::config::{Accounts, jobs};
 use crate::venue::{self, Endpoint};
 
 /// Arguments of `tickbus call`.
@@ -21,7 +21,8 @@ its method is GET, and its weight 1.
 Examples:
   tickbus call binance coinm
   tickbus call binance coinm klines symbol=BTCUSD_PERP interval=1m limit=2
-  tickbus call bybit linear /v5/market/time"
+  tickbus call bybit linear /v5/market/time
+  tickbus call binance usdm /fapi/v3/account --account main"
 )]
 pub struct Args {
     /// The venue.
@@ -39,6 +40,12 @@ pub struct Args {
     /// REST address instead of the venue's own.
     #[arg(long, value_name = "URL")]
     pub rest_url: Option<String>,
+    /// The account that signs it, where it is to be signed: an endpoint that the venue wants signed, or any path.
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    #[allow(missing_docs, reason = "described there")]
+    #[command(flatten)]
+    pub accounts: AccountsArgs,
     /// Seconds the call may take.
     #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=120))]
     pub timeout: u32,
@@ -59,7 +66,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(rest_url) = &args.rest_url {
         job["rest_url"] = json!(rest_url);
     }
-    let plan = jobs::read("call", "the call", &job.to_string())?;
+    // What is wrong with accounts does not matter to a call that needs none.
+    let accounts = match &args.account {
+        Some(account) => {
+            job["account"] = json!(account);
+            args.accounts.load()?
+        }
+        None => Accounts::default(),
+    };
+    let plan = jobs::read("call", "the call", &job.to_string(), &accounts)?;
     let mut said = None;
     run_plan(plan, &mut |result| {
         said = Some(result.outcome.map(|answer| answer.body));

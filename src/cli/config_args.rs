@@ -1,8 +1,11 @@
 //! Where the config comes from; the same for every subcommand that needs one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Accounts, Config, Problems};
+
+/// The config file where none is named.
+const USUAL: &str = "config.json";
 
 /// Where the config comes from.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,5 +27,25 @@ impl ConfigArgs {
     /// Everything that is wrong with it.
     pub fn load(&self) -> Result<Config, Problems> {
         config::load(&self.config, &self.set)
+    }
+}
+
+/// Where accounts come from; the same for every subcommand that may sign a call.
+#[derive(Clone, Debug, clap::Args)]
+pub struct AccountsArgs {
+    /// The config file that has the accounts [default: config.json, if there is one]. Keys may also be in the file that
+    /// `PYBOTTERS_APIS` names.
+    #[arg(short, long, value_name = "FILE", env = "TICKBUS_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+impl AccountsArgs {
+    /// Loads the accounts. What else stands in the config is not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(&self) -> Result<Accounts, Problems> {
+        let usual = Path::new(USUAL);
+        config::load_accounts(self.config.as_deref().or_else(|| usual.exists().then_some(usual)))
     }
 }

@@ -19,8 +19,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The gateway answers at once when it cannot wait: then it is asked again after this.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Arguments that are numbers, where they look like one; and those that are JSON.
-const NUMBERS: [&str; 5] = ["n", "from", "to", "wait_ms", "within_ms"];
-const JSON: [&str; 2] = ["args", "params"];
+const NUMBERS: [&str; 6] = ["n", "from", "to", "wait_ms", "within_ms", "timeout_ms"];
+const JSON: [&str; 9] = ["args", "params", "data", "headers", "form", "signed", "job", "task", "tasks"];
+/// Operations whose first argument may be the name of what is opened or started.
+const OF_NAMES: [&str; 7] = ["open", "close", "job_start", "job_add", "job_next", "job_run", "job_stop"];
 /// Operations that have to do with a list of streams, and what of it is given in turn.
 const OF_STREAMS: [&str; 3] = ["open", "subscribe", "unsubscribe"];
 const LISTS: [(&str, &str); 4] =
@@ -64,6 +66,16 @@ Tables (ticker, book, bbo, trade, liquidation, candle, order, fill, position, ba
                                      each change as a line, until stopped or for N lines
   tables                             which there are, their keys and how many rows they have
   initialize FEED                    read orders, positions and balances of its account anew
+REST calls (docs/JOBS.md):
+  fetch URL [method=POST] [params=JSON] [data=JSON] [account=NAME]
+                                     one call, signed by the account that fits its host
+  jobs                               the jobs, with their states, counters and next turns
+  job_start NAME job=JSON [results=pull]
+                                     start a job, as the config has it; @FILE reads the JSON from a file
+  job_add NAME task=JSON             give a queue, stack or ring one task more
+  job_next NAME [n=N]                the next result of a job with results=pull, or the next n
+  job_run NAME job=JSON              run a job, and print all its results in one answer
+  job_stop NAME                      stop a job and forget it
 
 The gateway:
   reload                             read the config and the lists of client keys again
@@ -90,6 +102,7 @@ Examples:
   tickbus ctl unsubscribe extra channel=trade symbol=ETHUSDT
   tickbus ctl close extra
   tickbus ctl open mine venue=okx market=spot credentials.key.env=KEY credentials.secret.file=/run/secret
+  tickbus ctl job_start clock job=@clock.json
   tickbus ctl resync feed=bybit_linear symbol=BTCUSDT
   tickbus ctl history feed=quik symbol=RIZ6 interval=1m n=1000
   tickbus ctl params feed=quik params='{\"BID\": 500, \"LAST\": 1000}'
@@ -171,7 +184,7 @@ fn request(args: &Args) -> anyhow::Result<String> {
     if OF_STREAMS.contains(&args.op.as_str()) {
         fields.entry("client").or_insert_with(|| args.client.clone().into());
     }
-    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch") {
+    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch" | "job_next" | "job_run") {
         // So that the gateway's answer, even that there is none of the venue, comes before we stop waiting for it.
         let within = (args.timeout * 800).min(30_000);
         fields.entry("within_ms").or_insert_with(|| within.into());
@@ -193,8 +206,11 @@ fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
     let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
     for (at, text) in args.iter().enumerate() {
         match text.split_once('=') {
+            _ if at == 0 && op == "fetch" && text.contains("://") && !text.starts_with("url=") => {
+                fields.insert("url".to_owned(), Value::String(text.clone()));
+            }
             None if at == 0 && op != "get" => {
-                let key = if matches!(op, "open" | "close") { "name" } else { "feed" };
+                let key = if OF_NAMES.contains(&op) { "name" } else { "feed" };
                 fields.insert(key.to_owned(), Value::String(text.clone()));
             }
             None => bail!(Usage(format!("{text:?}: write KEY=VALUE"))),
@@ -240,6 +256,14 @@ fn setting(key: &str, text: &str) -> Value {
 
 fn typed(key: &str, text: &str) -> anyhow::Result<Value> {
     if JSON.contains(&key) {
+        let read;
+        let text = match text.strip_prefix('@') {
+            Some(path) => {
+                read = std::fs::read_to_string(path).with_context(|| format!("{key}: cannot read {path}"))?;
+                read.as_str()
+            }
+            None => text,
+        };
         let example = "for example '{\"class_code\": \"SPBFUT\"}'";
         return serde_json::from_str(text).with_context(|| format!("{key}: {text:?} is no JSON; {example}"));
     }

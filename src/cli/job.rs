@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::AccountsArgs;
 use super::call::value_of;
 use crate::config::jobs;
 use crate::io::http::RestClient;
@@ -24,7 +25,8 @@ Exit code 0 when every call has a result, 1 when one has none, 2 when the job is
 
 Examples:
   tickbus job show klines.json
-  tickbus job run klines.json"
+  tickbus job run klines.json
+  tickbus job run balances.json --config accounts.json"
 )]
 pub struct Args {
     /// What to do with it.
@@ -33,6 +35,9 @@ pub struct Args {
     /// The job.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    #[allow(missing_docs, reason = "described there")]
+    #[command(flatten)]
+    pub accounts: AccountsArgs,
 }
 
 /// What to do with a job.
@@ -50,7 +55,8 @@ pub enum Action {
 /// The file cannot be read, or the job is none.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let plan = jobs::read(&name_of(&args.file), &args.file.display().to_string(), &text)?;
+    let accounts = args.accounts.load()?;
+    let plan = jobs::read(&name_of(&args.file), &args.file.display().to_string(), &text, &accounts)?;
     if args.action == Action::Show {
         super::print(&show(&plan))?;
         return Ok(ExitCode::SUCCESS);
@@ -78,6 +84,9 @@ fn line(result: &TaskResult) -> Value {
     });
     if let Some(name) = &result.name {
         line["name"] = json!(name);
+    }
+    if let Some(account) = call.account() {
+        line["account"] = json!(account);
     }
     match &result.outcome {
         Ok(answer) => {

@@ -17,6 +17,7 @@ mod config_args;
 pub mod ctl;
 mod ctl_tables;
 pub mod demo;
+pub mod fetch;
 pub mod job;
 pub mod keygen;
 mod progress;
@@ -28,7 +29,7 @@ pub mod sign;
 pub mod sim;
 pub mod venues;
 
-pub use config_args::ConfigArgs;
+pub use config_args::{AccountsArgs, ConfigArgs};
 
 /// A runtime failure.
 const FAILED: u8 = 1;
@@ -77,6 +78,8 @@ pub enum Command {
     Ctl(ctl::Args),
     /// Make one REST call to a venue.
     Call(call::Args),
+    /// Make one REST call to any address, signed by an account that fits its host.
+    Fetch(fetch::Args),
     /// Run or show a job of REST calls.
     Job(job::Args),
     /// Check how requests are signed against files of signing vectors.
@@ -167,6 +170,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Call(args) => {
             log.init(&Log::default())?;
             call::run(args).await
+        }
+        Command::Fetch(args) => {
+            log.init(&Log::default())?;
+            fetch::run(args).await
         }
         Command::Job(args) => {
             log.init(&Log::default())?;

@@ -14,7 +14,7 @@ use super::{Usage, print};
 use crate::bus::BindError;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
-use crate::sim::{binance, fault, okx, quik, server};
+use crate::sim::{binance, bitflyer, bybit, fault, okx, quik, server};
 use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users};
 
 /// The venue that is a terminal.
@@ -57,8 +57,8 @@ pub struct SimArgs {
     #[arg(long, value_delimiter = ',', value_name = "SYMBOL,…")]
     pub symbols: Vec<String>,
 
-    /// The account deals by itself each so many milliseconds (OKX, Binance: while somebody watches it), so that there are
-    /// account events; 0 for never; not for Bybit (default: 5000).
+    /// The account deals by itself each so many milliseconds (exchanges: while somebody watches it), so that there are
+    /// account events; 0 for never (default: 5000).
     #[arg(long, value_name = "MS")]
     pub deal_ms: Option<u32>,
 
@@ -81,7 +81,7 @@ pub struct SimArgs {
 
 /// Arguments for exchanges with an account.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Options for --venue okx, okj and binance")]
+#[command(next_help_heading = "Options for --venue bybit, okx, okj, binance and bitflyer")]
 pub struct AccountArgs {
     /// Key with which clients log in (default: key).
     #[arg(long, value_name = "TEXT")]
@@ -92,19 +92,35 @@ pub struct AccountArgs {
     pub secret: Option<Secret>,
 
     /// Accept more new connections from one address than the venue does: three a second on OKX, 300 in five minutes on
-    /// Binance.
+    /// Binance; not for Bybit.
     #[arg(long)]
     pub no_connect_limit: bool,
 }
 
 impl AccountArgs {
-    /// The first argument that was given.
+    /// The first argument that was given, of those that all of them have.
     fn given(&self) -> Option<&'static str> {
-        first(&[
-            ("--key", self.key.is_some()),
-            ("--secret", self.secret.is_some()),
-            ("--no-connect-limit", self.no_connect_limit),
-        ])
+        first(&[("--key", self.key.is_some()), ("--secret", self.secret.is_some())])
+    }
+
+    /// For Bybit.
+    fn bybit(self, deal_ms: Option<u32>) -> bybit::Settings {
+        let default = bybit::Settings::default();
+        bybit::Settings {
+            key: self.key.unwrap_or(default.key),
+            secret: self.secret.unwrap_or(default.secret),
+            deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+        }
+    }
+
+    fn bitflyer(self, deal_ms: Option<u32>) -> bitflyer::Settings {
+        let default = bitflyer::Settings::default();
+        bitflyer::Settings {
+            key: self.key.unwrap_or(default.key),
+            secret: self.secret.unwrap_or(default.secret),
+            deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+            ..default
+        }
     }
 }
 
@@ -121,6 +137,10 @@ pub struct BinanceArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_limit: Option<u32>,
 
+    /// How long a listen key of the futures markets lives unless it is renewed, in milliseconds (default: an hour).
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub listen_key_ms: Option<u32>,
+
     /// Depth goes out with each move of a market, not every 100, 250, 500 or 1000 ms: the rate decides the load.
     #[arg(long)]
     pub every_move: bool,
@@ -132,6 +152,7 @@ impl BinanceArgs {
         first(&[
             ("--public-key", self.public_key.is_some()),
             ("--weight-limit", self.weight_limit.is_some()),
+            ("--listen-key-ms", self.listen_key_ms.is_some()),
             ("--every-move", self.every_move),
         ])
     }
@@ -146,6 +167,7 @@ impl BinanceArgs {
             connect_limit: !account.no_connect_limit,
             every_move: self.every_move,
             deal_every: deal_ms.map_or(default.deal_every, |ms| Duration::from_millis(ms.into())),
+            key_life: self.listen_key_ms.map_or(default.key_life, |ms| Duration::from_millis(ms.into())),
         }
     }
 }
@@ -284,9 +306,11 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     let faults = faults(&args.faults)?;
     server::check(&args.venue, &faults).map_err(|error| Usage(error.to_string()))?;
     let SimArgs { venue, listen, seed, rate, symbols, account, okx, binance, deal_ms, .. } = args;
+    let (bybit, bitflyer) = (account.clone().bybit(deal_ms), account.clone().bitflyer(deal_ms));
     let (okx, binance) = (okx.settings(account.clone(), deal_ms), binance.settings(account, deal_ms));
     let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let options = server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, okx, binance };
+    let options =
+        server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, bybit, okx, binance, bitflyer };
     let refused = |source| BindError::Refused { endpoint: listen, source };
     let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();
@@ -299,12 +323,17 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
 /// Whether every argument is for this venue.
 fn fits(args: &SimArgs) -> Result<(), Usage> {
     let venue = args.venue.as_str();
+    let unlimited = args.account.no_connect_limit.then_some("--no-connect-limit");
     let given: [(Option<&str>, &[&str], &str); 5] = [
-        (args.account.given(), &["okx", okx::JAPAN, "binance"], "okx, okj and binance"),
+        (
+            args.account.given(),
+            &["bybit", "okx", okx::JAPAN, "binance", "bitflyer"],
+            "bybit, okx, okj, binance and bitflyer",
+        ),
+        (unlimited, &["okx", okx::JAPAN, "binance"], "okx, okj and binance"),
         (args.okx.given(), &["okx", okx::JAPAN], "okx and okj"),
         (args.binance.given(), &["binance"], "binance"),
         (args.quik.given(), &[QUIK], QUIK),
-        (args.deal_ms.map(|_| "--deal-ms"), &["okx", okx::JAPAN, "binance", QUIK], "okx, okj, binance and quik"),
     ];
     for (name, venues, words) in given {
         if let Some(name) = name.filter(|_| !venues.contains(&venue)) {

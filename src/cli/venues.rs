@@ -17,6 +17,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
 fn table(venues: &[&VenueDef]) -> String {
     let mut rows = vec![["VENUE", "MARKET", "SYMBOL", "URL", "CHANNELS"].map(str::to_owned)];
     for venue in venues {
+        if venue.markets.is_empty() {
+            let channels = (venue.channels)("").join(" ");
+            rows.push([venue.id, "any name", "", "the feed's url", &channels].map(str::to_owned));
+        }
         for market in venue.markets {
             let channels = (venue.channels)(market.id).join(" ");
             rows.push([venue.id, market.id, market.example, market.url, &channels].map(str::to_owned));
@@ -41,7 +45,7 @@ mod tests {
     #[test]
     fn the_table_has_a_line_per_market() {
         let text = table(VENUES);
-        let markets: usize = VENUES.iter().map(|venue| venue.markets.len()).sum();
+        let markets: usize = VENUES.iter().map(|venue| venue.markets.len().max(1)).sum();
         assert_eq!(text.lines().count(), 1 + markets);
         assert!(text.lines().any(|line| line.starts_with("bybit  ")), "{text}");
     }

@@ -16,7 +16,7 @@ use super::problem::{Findings, member, quoted};
 use super::secret::{Environment, SecretSource};
 use crate::secret::Secret;
 use crate::sign::{self, Api, Credentials, Signer};
-use crate::venue::{Endpoints, VenueDef};
+use crate::venue::{Endpoints, VenueDef, other};
 
 /// The environment variable that names a file of API keys, as topgun and pybotters know it.
 const APIS_VARIABLE: &str = "PYBOTTERS_APIS";
@@ -72,9 +72,30 @@ impl Accounts {
         self.known.iter().find(|account| account.name == name)
     }
 
+    /// The account of this name.
+    ///
+    /// # Errors
+    /// There is none; which there are.
+    pub fn known(&self, name: &str) -> Result<&KnownAccount, String> {
+        self.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
+            let known =
+                if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
+            let hint = hint::suffix(name, names.iter().copied());
+            format!("there is no account {}; {known}{hint}", quoted(name))
+        })
+    }
+
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &KnownAccount> {
         self.known.iter()
+    }
+
+    /// The accounts of this venue, for texts.
+    pub(super) fn names_of(&self, venue: &str) -> String {
+        let names: Vec<&str> =
+            self.known.iter().filter(|account| account.api.venue == venue).map(|account| &*account.name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
     /// The account that is to sign at a venue's REST address.
@@ -82,14 +103,8 @@ impl Accounts {
     /// # Errors
     /// There is none of that name, it is of another venue or for other hosts, or it cannot be used: with what to do.
     pub fn of_venue(&self, name: &str, venue: &VenueDef, rest_url: &str) -> Result<Signer, String> {
-        let Some(account) = self.get(name) else {
-            let names: Vec<&str> = self.known.iter().map(|account| account.name.as_str()).collect();
-            let known =
-                if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
-            let hint = hint::suffix(name, names.iter().copied());
-            return Err(format!("there is no account {}; {known}{hint}", quoted(name)));
-        };
-        if account.api.venue != venue.id {
+        let account = self.known(name)?;
+        if account.api.venue != venue.id && venue.id != other::VENUE.id {
             let KnownAccount { name, api, .. } = account;
             return Err(format!("the account {name} is of {}, whose keys {} does not know", api.name, venue.id));
         }
@@ -101,11 +116,11 @@ impl Accounts {
         &self,
         name: Option<&str>,
         venue: &VenueDef,
-        rest_url: &str,
+        endpoints: &Endpoints,
         path: &str,
         findings: &mut Findings,
     ) -> Option<Signer> {
-        match self.of_venue(name?, venue, rest_url) {
+        match self.of_venue(name?, venue, signed_address(endpoints)) {
             Ok(signer) => Some(signer),
             Err(why) => {
                 findings.add(path, why);
@@ -146,10 +161,18 @@ impl KnownAccount {
 /// # Errors
 /// The venue has no signed access, or the credentials do not fit.
 pub(super) fn nameless(venue: &VenueDef, endpoints: &Endpoints, credentials: Credentials) -> Result<Signer, String> {
-    let url = endpoints.urls.first().map_or("", String::as_str);
-    let api = sign::for_venue(venue.id, url, &endpoints.rest_url)
-        .ok_or_else(|| format!("{} signs nothing, so that credentials are of no use", venue.id))?;
-    Signer::new(NAMELESS, api, credentials, &endpoints.rest_url).map_err(|error| error.to_string())
+    // The account's address is behind those that need none.
+    let url = endpoints.urls.last().map_or("", String::as_str);
+    let own = (venue.id != other::VENUE.id).then_some(venue.id);
+    let api = sign::for_venue(own, url, &endpoints.rest_url)
+        .ok_or_else(|| format!("nothing is signed for {} here, so that credentials are of no use", venue.id))?;
+    Signer::new(NAMELESS, api, credentials, signed_address(endpoints)).map_err(|error| error.to_string())
+}
+
+/// Where an account signs: at the REST address, if there is one.
+fn signed_address(endpoints: &Endpoints) -> &str {
+    let url = || endpoints.urls.first().map_or("", String::as_str);
+    if endpoints.rest_url.is_empty() { url() } else { &endpoints.rest_url }
 }
 
 /// Reads all accounts. What is wrong with one makes it unusable, which matters to what uses it; only what can be no

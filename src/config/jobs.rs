@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
+mod read;
+
+use super::accounts::Accounts;
+use super::hint;
 use super::problem::{Findings, quoted};
-use super::{Layers, Problem, Problems, hint};
 use crate::jobs::{CallPlan, Group, JobPlan, Node, OnError, Order, Work};
-use crate::venue::{Endpoint, VenueDef};
+use crate::venue::{Endpoint, Signer, VenueDef};
+
+pub use read::{from_value, more, read};
 
 /// Calls of one job at most, and how deep groups may lie in one another.
 const CALLS_MAX: usize = 10_000;
@@ -30,6 +35,9 @@ pub struct Job {
     pub market: String,
     /// REST address instead of the venue's own.
     pub rest_url: Option<String>,
+    /// The account of `accounts` or `apis` that signs the calls that are to be signed, unless a task names another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Tasks that run one after the other, the first first.
     pub queue: Vec<Task>,
     /// Tasks that run one after the other, the last first.
@@ -75,6 +83,10 @@ pub struct Task {
     /// Another market than the job's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub market: Option<String>,
+    /// Another account than the job's. Named endpoints are signed if the venue wants them to be, and paths unless they say
+    /// that they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Milliseconds the call may take; 10,000 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 120_000))]
@@ -113,6 +125,9 @@ pub struct PathCall {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 6_000))]
     pub weight: Option<u32>,
+    /// Whether it is signed; if absent, when there is an account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed: Option<bool>,
 }
 
 impl JsonSchema for Get {
@@ -183,29 +198,10 @@ struct Around<'a> {
     venue: &'static VenueDef,
     market: Arc<str>,
     rest_url: Option<&'a str>,
+    accounts: &'a Accounts,
+    account: Option<&'a str>,
     on_error: OnError,
     depth: usize,
-}
-
-/// Reads one job, as a file for `tickbus job` has it.
-///
-/// # Errors
-/// Everything that is wrong with it, each with its path in the job.
-pub fn read(name: &str, origin: &str, text: &str) -> Result<JobPlan, Problems> {
-    let problem = |message: String| Problem { origin: origin.to_owned(), path: String::new(), message };
-    let job: Value =
-        serde_json::from_str(text).map_err(|error| Problems(vec![problem(format!("no JSON: {error}"))]))?;
-    let text = json!({"feeds": {}, "jobs": {name: job}}).to_string();
-    let layers = Layers { origin: origin.to_owned(), text, ..Layers::default() };
-    let prefix = format!("jobs.{name}");
-    let jobs = layers.check().map_err(|mut problems| {
-        for problem in &mut problems.0 {
-            let path = problem.path.strip_prefix(&prefix).unwrap_or(&problem.path).trim_start_matches('.').to_owned();
-            problem.path = path;
-        }
-        problems
-    })?;
-    jobs.jobs.into_iter().next().ok_or_else(|| Problems(vec![problem("has no job".to_owned())]))
 }
 
 /// The job's plan; worth something only if nothing was found.
@@ -213,6 +209,7 @@ pub(super) fn resolve(
     name: &str,
     path: &str,
     job: &Job,
+    accounts: &Accounts,
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<JobPlan> {
@@ -221,6 +218,8 @@ pub(super) fn resolve(
         venue: find_venue(venues, &format!("{path}.venue"), &job.venue, findings)?,
         market: job.market.as_str().into(),
         rest_url: job.rest_url.as_deref(),
+        accounts,
+        account: job.account.as_deref(),
         on_error: job.on_error.into(),
         depth: 0,
     };
@@ -241,6 +240,7 @@ pub(super) fn resolve(
         pause: Duration::from_millis(job.pause_ms.into()),
         on_error: around.on_error,
         tasks,
+        settings: Arc::new(job.clone()),
     })
 }
 
@@ -279,13 +279,13 @@ fn find_venue(
     found
 }
 
-fn resolve_all(path: &str, tasks: &[Task], around: &Around<'_>, findings: &mut Findings) -> Vec<Node> {
-    let one = |(at, task): (usize, &Task)| resolve_task(&format!("{path}[{at}]"), task, around, findings);
+fn resolve_all<'a>(path: &str, tasks: &'a [Task], around: &Around<'a>, findings: &mut Findings) -> Vec<Node> {
+    let one = |(at, task): (usize, &'a Task)| resolve_task(&format!("{path}[{at}]"), task, around, findings);
     tasks.iter().enumerate().filter_map(one).collect()
 }
 
-fn resolve_task(path: &str, task: &Task, around: &Around<'_>, findings: &mut Findings) -> Option<Node> {
-    let mut inner = around.clone();
+fn resolve_task<'a>(path: &str, task: &'a Task, around: &Around<'a>, findings: &mut Findings) -> Option<Node> {
+    let mut inner: Around<'a> = around.clone();
     inner.depth += 1;
     if inner.depth > DEPTH_MAX {
         findings.add(path, format!("lies deeper than {DEPTH_MAX} groups"));
@@ -301,6 +301,7 @@ fn resolve_task(path: &str, task: &Task, around: &Around<'_>, findings: &mut Fin
         findings.add(format!("{path}.market"), message);
         return None;
     }
+    inner.account = task.account.as_deref().or(inner.account);
     inner.on_error = task.on_error.map_or(inner.on_error, OnError::from);
     let work = match (&task.get, &task.serial, &task.gather) {
         (Some(get), None, None) => Work::Call(Box::new(resolve_call(path, get, task, &inner, findings)?)),
@@ -314,12 +315,12 @@ fn resolve_task(path: &str, task: &Task, around: &Around<'_>, findings: &mut Fin
     Some(Node { place: String::new(), name: task.name.clone(), work })
 }
 
-fn resolve_group(
+fn resolve_group<'a>(
     path: &str,
     at_once: bool,
-    tasks: &[Task],
+    tasks: &'a [Task],
     task: &Task,
-    around: &Around<'_>,
+    around: &Around<'a>,
     findings: &mut Findings,
 ) -> Option<Work> {
     if tasks.is_empty() {
@@ -357,7 +358,25 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
             (endpoint.path.to_owned(), (endpoint.weight)(&params))
         }
     };
+    let params = endpoint.map_or(params.clone(), |endpoint| endpoint.all_params(params));
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
+    if !["https://", "http://"].iter().any(|scheme| base.strip_prefix(scheme).is_some_and(|host| !host.is_empty())) {
+        let what = match around.rest_url {
+            Some(given) => format!("{} is no REST address; write https://HOST", quoted(given)),
+            None => {
+                format!("{} has no REST address of its own; write rest_url at the job: https://HOST", around.venue.id)
+            }
+        };
+        findings.add(path, what);
+        return None;
+    }
+    let signer = match signer(get, endpoint, &base, around) {
+        Ok(signer) => signer,
+        Err(message) => {
+            findings.add(format!("{path}.account"), message);
+            return None;
+        }
+    };
     Some(CallPlan {
         venue: around.venue,
         market: Arc::clone(&around.market),
@@ -365,9 +384,27 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
         path: call_path,
         endpoint,
         params,
+        signer,
         weight,
         timeout: Duration::from_millis(task.timeout_ms.unwrap_or(TIMEOUT).into()),
     })
+}
+
+/// Who signs a call, if it is to be signed.
+fn signer(get: &Get, endpoint: Option<&Endpoint>, base: &str, around: &Around<'_>) -> Result<Option<Signer>, String> {
+    let (label, signed) = match (get, endpoint) {
+        (_, Some(endpoint)) => (endpoint.name, Some(endpoint.signed)),
+        (Get::Path(call), None) => (call.path.as_str(), call.signed),
+        (Get::Named(name), None) => (name.as_str(), None),
+    };
+    match (signed, around.account) {
+        (Some(false), _) | (None, None) => Ok(None),
+        (Some(true), None) => {
+            let names = around.accounts.names_of(around.venue.id);
+            Err(format!("{label} is signed: say which account signs it; accounts of {}: {names}", around.venue.id))
+        }
+        (_, Some(name)) => around.accounts.of_venue(name, around.venue, base).map(Some),
+    }
 }
 
 fn named(around: &Around<'_>, name: &str, params: &[(String, String)]) -> Result<&'static Endpoint, String> {

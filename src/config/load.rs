@@ -11,11 +11,13 @@ use super::overrides::{self, Override};
 use super::problem::{Findings, member};
 use super::schema::Settings;
 use super::secret::Environment;
-use super::{Config, Problem, Problems, json, schema, shape, validate};
+use super::{Accounts, Config, Problem, Problems, json, schema, shape, validate};
 use crate::venue::{VENUES, VenueDef};
 
 /// The longest config file read, in bytes.
 const LONGEST_FILE: u64 = 1024 * 1024;
+/// The sections that say which accounts there are.
+const ACCOUNTS: [&str; 2] = ["accounts", "apis"];
 
 /// Loads and checks the file at `path` with the process's environment and `--set KEY=VALUE` flags over it.
 ///
@@ -29,6 +31,32 @@ pub fn load(path: &Path, set: &[String]) -> Result<Config, Problems> {
     })?;
     let config = Layers { origin, text, env: std::env::vars_os().collect(), set: set.to_vec() }.check()?;
     Ok(Config { source: Some(Source { path: path.to_owned(), set: set.to_vec() }), ..config })
+}
+
+/// Loads the accounts of the file at `path`, whatever else stands in it; without a path those of the environment alone.
+///
+/// # Errors
+/// Everything that is wrong with them, at once.
+pub fn load_accounts(path: Option<&Path>) -> Result<Accounts, Problems> {
+    let origin = path.map_or_else(|| "the environment".to_owned(), |path| path.display().to_string());
+    let problem = |path: &str, message: String| Problem { origin: origin.clone(), path: path.to_owned(), message };
+    let mut only = Map::from_iter([("feeds".to_owned(), Value::Object(Map::new()))]);
+    if let Some(path) = path {
+        let text = read(path).map_err(|message| Problems(vec![problem("", message)]))?;
+        let mut findings = Findings::default();
+        let Some(Value::Object(mut file)) = json::parse(&text, &mut findings) else {
+            let found = findings.into_list().into_iter().map(|(path, message)| problem(&path, message));
+            return Err(Problems(found.collect()));
+        };
+        only.extend(ACCOUNTS.into_iter().filter_map(|key| Some((key.to_owned(), file.remove(key)?))));
+    }
+    let of_accounts = |name: &str| {
+        let section = name.strip_prefix("TICKBUS__").map(str::to_ascii_lowercase);
+        section.is_none_or(|section| ACCOUNTS.iter().any(|key| section.starts_with(key)))
+    };
+    let env = std::env::vars_os().filter(|(name, _)| of_accounts(&name.to_string_lossy())).collect();
+    let config = Layers { origin, text: Value::Object(only).to_string(), env, set: Vec::new() }.check()?;
+    Ok(config.accounts)
 }
 
 /// Where a config comes from.

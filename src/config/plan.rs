@@ -9,6 +9,7 @@ use super::accounts::Accounts;
 use super::auth::Security;
 use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
+use crate::fetch::Allowed;
 use crate::jobs::JobPlan;
 use crate::model::Stream;
 use crate::sink::redis::RedisOptions;
@@ -36,6 +37,8 @@ pub struct Config {
     pub redis: Option<RedisOptions>,
     /// The accounts.
     pub accounts: Accounts,
+    /// What clients of the control socket may fetch.
+    pub fetch: Allowed,
     /// The feeds, by name.
     pub feeds: Vec<FeedPlan>,
     /// The jobs, by name.
@@ -106,11 +109,11 @@ impl FeedPlan {
 
     /// The addresses its streams are reached at: one connection each.
     pub fn urls(&self) -> Vec<&str> {
-        let mut routes: Vec<_> =
-            self.streams.iter().map(|stream| (self.venue.route_of)(&self.market, stream)).collect();
+        let mut routes: Vec<_> = self.streams.iter().map(|stream| self.venue.route(&self.market, stream)).collect();
         routes.sort_unstable();
         routes.dedup();
-        routes.iter().filter_map(|route| self.endpoints.urls.get(usize::from(route.0))).map(String::as_str).collect()
+        let urls = &self.endpoints.urls;
+        routes.iter().filter_map(|route| urls.get(usize::from(route.0)).or(urls.first())).map(String::as_str).collect()
     }
 
     /// How many symbols it has streams of.

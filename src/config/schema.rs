@@ -13,6 +13,7 @@ use crate::bus::Policy;
 use super::accounts::Account;
 use super::auth::Auth;
 use super::credentials::CredentialSources;
+use super::fetch::ControlFetch;
 use super::jobs::Job;
 use super::secret::SecretSource;
 use super::sinks::Sinks;
@@ -217,6 +218,8 @@ pub struct Control {
     /// Connections to the control socket at one time; more are refused.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_clients: u32,
+    /// What clients may fetch beside public data of venues.
+    pub fetch: ControlFetch,
 }
 
 impl Default for Control {
@@ -228,6 +231,7 @@ impl Default for Control {
             state_file: None,
             max_per_second: 200,
             max_clients: 2_048,
+            fetch: ControlFetch::default(),
         }
     }
 }
@@ -339,6 +343,8 @@ pub struct Feed {
     pub channels: Vec<String>,
     /// What is published from the data.
     pub publish: Publish,
+    /// What is fetched of the past, where the venue gives it.
+    pub backfill: Backfill,
     /// Websocket address instead of the venue's own: a simulator, a testnet, a regional site.
     pub url: Option<String>,
     /// REST address instead of the venue's own.
@@ -382,6 +388,24 @@ pub struct Publish {
 impl Default for Publish {
     fn default() -> Self {
         Self { book_depth: 25, book_interval_ms: 0 }
+    }
+}
+
+/// What a feed fetches of the past, by REST, behind all other calls. It is published with `"backfill":true`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backfill {
+    /// Candles of each stream: so many before the first live one, and at most so many that a break has cost. 0 fetches none.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub candles: u32,
+    /// Trades of each stream that a break has cost, at most: the newest of them. 0 fetches none.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub trades: u32,
+}
+
+impl Default for Backfill {
+    fn default() -> Self {
+        Self { candles: 200, trades: 1_000 }
     }
 }
 

@@ -10,8 +10,11 @@ use super::schema::Feed;
 use super::secret::Environment;
 use super::{Accounts, FeedPlan, accounts, hint, terminal};
 use crate::model::{Channel, Stream};
-use crate::venue::{ChannelSpec, VenueDef};
+use crate::sign::{self, Signer};
+use crate::venue::{ChannelSpec, Endpoints, Transport, VenueDef, other};
 
+/// The channel that every venue on a websocket has.
+const RAW: &str = "raw:TEXT";
 /// The most streams of one feed; no venue takes as many on one connection.
 const MAX_STREAMS: usize = 10_000;
 
@@ -37,6 +40,9 @@ pub(super) fn resolve(
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };
     table.notes.extend(endpoints.note.clone());
+    if endpoints.urls.iter().any(String::is_empty) {
+        findings.add(format!("{path}.url"), format!("is missing; venue {} has no address of its own", venue.id));
+    }
     let given_path = format!("{path}.credentials");
     let given = feed.credentials.as_ref().and_then(|sources| sources.resolve(&given_path, environment, findings));
     let given = given.and_then(|credentials| {
@@ -47,7 +53,8 @@ pub(super) fn resolve(
         findings.add(format!("{path}.account"), "is given beside credentials; one of them says whose data it is");
     }
     let account_path = format!("{path}.account");
-    let account = accounts.of_feed(feed.account.as_deref(), venue, &endpoints.rest_url, &account_path, findings);
+    let account = accounts.of_feed(feed.account.as_deref(), venue, &endpoints, &account_path, findings);
+    table.notes.extend(account.as_ref().or(given.as_ref()).and_then(|signer| signs_nothing(venue, &endpoints, signer)));
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
@@ -63,6 +70,13 @@ pub(super) fn resolve(
         settings: feed.clone(),
     };
     Some((plan, table.entries))
+}
+
+/// That an account is of no use at an address that is none of its API's.
+fn signs_nothing(venue: &VenueDef, endpoints: &Endpoints, signer: &Signer) -> Option<String> {
+    let host = sign::host_of(endpoints.urls.first()?)?;
+    let is_of_api = venue.id != other::VENUE.id || signer.api.hosts().contains(&host.as_str());
+    (!is_of_api).then(|| format!("{host} is no host of {}: nothing is signed there", signer.api.name))
 }
 
 /// The streams of a feed whose venue and market are known, and notes on what was translated.
@@ -176,7 +190,7 @@ impl<'a> Table<'a> {
         let mut for_all = None;
         for (entry, text) in feed.channels.iter().enumerate() {
             let place = format!("{}.channels[{entry}]", self.path);
-            match (self.venue.parse_channel)(self.market, text) {
+            match self.venue.channel(self.market, text) {
                 Err(message) => findings.add(place, self.with_allowed(&message, text)),
                 Ok(spec) => {
                     let needs_symbols = spec.symbols.is_empty() && spec.channel.has_symbol();
@@ -199,7 +213,10 @@ impl<'a> Table<'a> {
     }
 
     fn with_allowed(&self, message: &str, text: &str) -> String {
-        let known = (self.venue.channels)(self.market);
+        let mut known = (self.venue.channels)(self.market);
+        if self.venue.transport == Transport::WebSocket && !known.iter().any(|name| name == RAW) {
+            known.push(RAW.to_owned());
+        }
         let hint = hint::suffix(text, known.iter().map(String::as_str));
         format!("{message}; allowed: {}{hint}", known.join(", "))
     }
@@ -221,14 +238,15 @@ impl<'a> Table<'a> {
     fn add(&mut self, entry: usize, place: &str, spec: ChannelSpec, symbols: &[&str], findings: &mut Findings) {
         self.notes.extend(spec.note.clone());
         let own: Vec<&str> = spec.symbols.iter().map(String::as_str).collect();
-        let own_bad = own.iter().find_map(|symbol| (self.venue.check_symbol)(self.market, symbol).err());
+        let checked = own.iter().filter(|_| spec.channel.has_symbol());
+        let own_bad = checked.into_iter().find_map(|symbol| (self.venue.check_symbol)(self.market, symbol).err());
         if let Some(message) = own_bad {
             return findings.add(place, message);
         }
-        let targets = match spec.channel.has_symbol() {
-            false => &[""][..],
-            true if own.is_empty() => symbols,
-            true => &own,
+        let targets = match (own.is_empty(), spec.channel.has_symbol()) {
+            (false, _) => &own,
+            (true, true) => symbols,
+            (true, false) => &[""][..],
         };
         if self.streams.len() + targets.len() > MAX_STREAMS {
             return findings.add(place, format!("makes more than {MAX_STREAMS} streams; split the feed"));

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod auth;
+mod jobs;
 mod terminal;
 
 use std::time::Duration;
@@ -41,6 +42,7 @@ static ACME: VenueDef = VenueDef {
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("acme", 20),
     row_keys: usual_row_keys,
+    server_time: None,
     is_mixed: false,
     silence: None,
 };

@@ -10,7 +10,7 @@ use super::schema::{Bind, Settings};
 use super::secret::Environment;
 use super::{Config, FeedPlan, accounts, jobs, streams};
 use crate::bus::Endpoint;
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::venue::VenueDef;
 
 /// A token shorter than this, in bytes, had better be longer.
@@ -30,6 +30,7 @@ pub(super) fn check(
     let redis = settings.sinks.resolve(environment, findings);
     check_names("accounts", "an account", settings.accounts.keys(), findings);
     let accounts = accounts::resolve(&settings.accounts, settings.apis.as_deref(), environment, findings);
+    let fetch = settings.control.fetch.resolve(&accounts, findings);
     check_names("feeds", "a feed", settings.feeds.keys(), findings);
     let mut feeds: Vec<FeedPlan> = Vec::new();
     let mut owners = BTreeMap::new();
@@ -44,7 +45,7 @@ pub(super) fn check(
     let mut jobs = Vec::new();
     for (name, job) in &settings.jobs {
         let path = member("jobs", name);
-        jobs.extend(jobs::resolve(name, &path, job, venues, findings));
+        jobs.extend(jobs::resolve(name, &path, job, &accounts, venues, findings));
     }
     if settings.feeds.is_empty() && settings.jobs.is_empty() && settings.control.bind.is_none() {
         let why = "is empty, as jobs is, and without a control socket nothing can be opened: there is nothing to do";
@@ -53,7 +54,22 @@ pub(super) fn check(
     check_token(&settings, environment, &mut security, findings);
     check_state_file(&settings, findings);
     let Settings { bus, control, admin, log, connect, store, .. } = settings.clone();
-    Config { bus, control, admin, log, connect, store, security, redis, accounts, feeds, jobs, settings, source: None }
+    Config {
+        bus,
+        control,
+        admin,
+        log,
+        connect,
+        store,
+        security,
+        redis,
+        accounts,
+        fetch,
+        feeds,
+        jobs,
+        settings,
+        source: None,
+    }
 }
 
 /// Reads the secret that requests to the control socket must carry, if there is to be one.
@@ -141,12 +157,14 @@ fn check_socket(
 type Owners = BTreeMap<(&'static str, Arc<str>, String), String>;
 
 /// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
-/// would have two sources and two sequences. So would an account's topics, which are of no market.
+/// would have two sources and two sequences. So would an account's topics, which are of no market,
+/// and what is published untouched.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
     let mut clashes: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     for (Stream { symbol, channel, .. }, entry) in plan.streams.iter().zip(entries) {
         let (market, name) = match channel.has_symbol() {
             true => (Arc::clone(&plan.market), symbol.clone()),
+            false if *channel == Channel::Raw => (Arc::clone(&plan.market), channel.to_string()),
             false => (Arc::from(""), channel.to_string()),
         };
         let owner = owners.entry((plan.venue.id, market, name.clone())).or_insert_with(|| plan.name.clone());

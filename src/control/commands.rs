@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{self, Code, Failure};
 use super::wished::Owner;
-use super::{Caller, Running, RunningFeed, get, initialize, open, reload, subscribe, tables};
+use super::{Caller, Running, RunningFeed, fetch, get, initialize, jobs, open, reload, subscribe, tables};
 use crate::bus::Frame;
 use crate::config::at_run_time;
 use crate::frame::parse_topic;
@@ -52,9 +52,12 @@ pub(super) enum Answer {
 
 /// Commands that a venue's session answers itself, from the whole request.
 const OF_SESSIONS: [&str; 3] = ["history", "params", "rpc"];
+/// The same of REST calls, whose data must be sent as it was written.
+const FETCH: &str = "fetch";
 const READING: &str = "snapshot, topics, stats";
 const ALL: &str = "open, close, subscribe, unsubscribe, feeds, status, get, find, sorted, wait, watch, tables, initialize, \
-                   snapshot, topics, stats, clear, resync, history, params, rpc, reload, shutdown";
+                   snapshot, topics, stats, clear, resync, history, params, rpc, fetch, jobs, job_start, job_add, job_next, job_run, job_stop, \
+                   reload, shutdown";
 /// The longest name of a client, in bytes.
 const CLIENT_MAX: usize = 64;
 
@@ -87,7 +90,8 @@ impl Request {
             let value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error.to_string()))?;
             fields.insert(key.clone(), value);
         }
-        let text = if OF_SESSIONS.contains(&op.as_str()) { asked(&op, &parts) } else { String::new() };
+        let needs_text = OF_SESSIONS.contains(&op.as_str()) || op == FETCH;
+        let text = if needs_text { asked(&op, &parts) } else { String::new() };
         Ok(Self { op, client, token, fields, text })
     }
 
@@ -157,7 +161,7 @@ pub(super) async fn carry_out(
 ) -> Result<Answer, Failure> {
     let unknown =
         |allowed: &str| Err(Failure::new(Code::UnknownOp, format!("unknown op {:?}; allowed{allowed}", request.op)));
-    if matches!(request.op.as_str(), "topics" | "stats" | "feeds" | "tables" | "reload" | "shutdown") {
+    if matches!(request.op.as_str(), "topics" | "stats" | "feeds" | "tables" | "jobs" | "reload" | "shutdown") {
         request.arguments::<Nothing>()?;
     }
     let fields = match (request.op.as_str(), door) {
@@ -184,11 +188,18 @@ pub(super) async fn carry_out(
         ("tables", Door::Control) => tables::tables(running),
         ("initialize", Door::Control) => initialize::initialize(running, &request.arguments()?).await?,
         ("clear", Door::Control) => get::clear(running, &request.arguments()?)?,
+        ("jobs", Door::Control) => jobs::list(running),
+        ("job_start", Door::Control) => jobs::start(running, request.arguments()?)?,
+        ("job_add", Door::Control) => jobs::add(running, request.arguments()?)?,
+        ("job_stop", Door::Control) => jobs::stop(running, &request.arguments()?)?,
+        ("job_next", Door::Control) => return jobs::next(running, &request.arguments()?).await.map(Answer::Text),
+        ("job_run", Door::Control) => return jobs::run(running, request.arguments()?).await.map(Answer::Text),
         ("reload", Door::Control) => reload::reload(running).await?,
         ("shutdown", Door::Control) => {
             running.request_shutdown();
             json!({})
         }
+        (FETCH, Door::Control) => return fetch::fetch(running, &request.text).await.map(Answer::Text),
         (op, Door::Control) if OF_SESSIONS.contains(&op) => return ask_session(running, request).await,
         (_, Door::Control) => return unknown(&format!(": {ALL}")),
     };

@@ -216,6 +216,9 @@ async fn readings(shown: &Shown) -> Readings {
     let counted = &shown.counted;
     let (denied, limited) = counted.guard.refused();
     Readings {
+        clocks: running.calls.fetcher.rest().clock_offsets(),
+        jobs: running.calls.jobs.reports(),
+        budgets: running.calls.fetcher.budget().reports(),
         redis: shown.running.redis_report(),
         epoch: running.epoch,
         bus: running.publisher.stats(),

@@ -1,11 +1,14 @@
 //! What a running gateway can be asked and told: one command set in JSON, behind its doors.
 
+mod calls;
 mod commands;
+mod fetch;
 mod get;
 mod guard;
 mod health;
 mod http;
 mod initialize;
+mod jobs;
 mod open;
 pub mod registry;
 mod reload;
@@ -26,6 +29,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::sleep;
 
+pub use self::calls::Calls;
 use self::commands::{Answer, Door, Request};
 pub use self::guard::Guard;
 pub use self::http::HttpDoor;

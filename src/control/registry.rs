@@ -1,5 +1,7 @@
 //! The feeds of a running gateway: they come and go at run time. The locks here are held for memory work only.
 
+mod sources;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,9 +74,9 @@ impl RunningFeed {
         lock(&self.wished)
     }
 
-    /// The streams that are wished for now.
+    /// The streams that are wished for now, in the order in which they were first.
     pub fn streams(&self) -> Vec<Stream> {
-        self.wished().streams().cloned().collect()
+        self.wished().streams_in_order()
     }
 
     /// Whether the config names it.
@@ -142,6 +144,8 @@ pub struct Registry {
     inner: Mutex<Inner>,
     starter: Arc<dyn StartFeed>,
     tables: Arc<Tables>,
+    /// The latest values that jobs published.
+    of_jobs: Arc<Store>,
     /// What feeds that are opened at run time may name.
     accounts: Accounts,
     /// Counts what changed: feeds, and wishes.
@@ -151,8 +155,8 @@ pub struct Registry {
 impl Registry {
     /// No feeds yet.
     pub fn new(starter: Arc<dyn StartFeed>, limits: StoreLimits, accounts: Accounts) -> Self {
-        let tables = Arc::new(Tables::new(limits));
-        Self { inner: Mutex::default(), starter, tables, accounts, changes: watch::Sender::new(0) }
+        let (tables, of_jobs) = (Arc::new(Tables::new(limits)), Arc::new(Store::new(limits)));
+        Self { inner: Mutex::default(), starter, tables, of_jobs, accounts, changes: watch::Sender::new(0) }
     }
 
     /// The tables that are made of what the feeds publish.
@@ -163,6 +167,11 @@ impl Registry {
     /// The accounts of the config that the gateway was started with.
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Where the latest values that jobs publish are kept.
+    pub const fn store_of_jobs(&self) -> &Arc<Store> {
+        &self.of_jobs
     }
 
     /// All feeds.
@@ -340,15 +349,17 @@ impl Registry {
         of_market.into_iter().chain(others).collect()
     }
 
-    /// The newest frame of a topic, whatever feed it is of.
+    /// The newest frame of a topic, whatever feed or job it is of.
     pub fn latest(&self, topic: &str) -> Option<Frame> {
-        self.of_topic(topic).iter().find_map(|feed| feed.store.latest(topic.as_bytes()))
+        let of_feed = self.of_topic(topic).iter().find_map(|feed| feed.store.latest(topic.as_bytes()));
+        of_feed.or_else(|| self.of_jobs.latest(topic.as_bytes()))
     }
 
     /// Up to `n` frames of a topic, the newest last.
     pub fn recent(&self, topic: &str, n: usize) -> Vec<Frame> {
         let all = self.of_topic(topic).into_iter().map(|feed| feed.store.recent(topic.as_bytes(), n));
-        all.into_iter().find(|frames| !frames.is_empty()).unwrap_or_default()
+        let of_jobs = std::iter::once_with(|| self.of_jobs.recent(topic.as_bytes(), n));
+        all.into_iter().chain(of_jobs).find(|frames| !frames.is_empty()).unwrap_or_default()
     }
 
     /// All candles kept of a topic, by their times, the newest last.
@@ -372,10 +383,13 @@ impl Inner {
         self.feeds.iter().filter(of_market).find(|feed| feed.wished().has_symbol(symbol))
     }
 
-    /// Another feed that has rows of the same kind of an account: their topics are of no market.
-    fn other_of_account(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+    /// Another feed that has the same channel without symbols: rows of an account, whose topics are of no market, or what
+    /// is published untouched, of one market.
+    fn other_without_symbols(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
+        let of_market = |feed: &RunningFeed| channel != Channel::Raw || feed.handle.market == plan.market;
         let others = self.feeds.iter().filter(|feed| feed.handle.venue == plan.venue.id && feed.name() != plan.name);
-        others.into_iter().find(|feed| feed.wished().of_symbol("").any(|(stream, _)| stream.channel == channel))
+        let others = others.filter(|feed| of_market(feed));
+        others.into_iter().find(|feed| feed.wished().streams().any(|stream| stream.channel == channel))
     }
 
     fn refusals(&self, feed: &RunningFeed, streams: &[Stream]) -> Refusals {
@@ -406,7 +420,7 @@ impl Inner {
             refusals.extend(of_symbol.map(|stream| (stream.clone(), why.clone())));
         }
         for stream in streams.iter().filter(|stream| !stream.channel.has_symbol()) {
-            if let Some(other) = self.other_of_account(&feed.plan, stream.channel) {
+            if let Some(other) = self.other_without_symbols(&feed.plan, stream.channel) {
                 let why = format!(
                     "{} rows are published by feed {} too; their topics have one source, so subscribe to them there, or \
                      unsubscribe them there first",
@@ -421,7 +435,7 @@ impl Inner {
 
     /// Notes whose these symbols are. Beyond the limit the rest is not remembered.
     fn take_symbols(&mut self, feed: &RunningFeed, streams: &[Stream]) {
-        for stream in streams.iter().filter(|stream| !stream.symbol.is_empty()) {
+        for stream in streams.iter().filter(|stream| stream.channel.has_symbol()) {
             let key = (feed.handle.venue, Arc::clone(&feed.handle.market), stream.symbol.clone());
             if self.symbols.len() < SYMBOLS_MAX || self.symbols.contains_key(&key) {
                 self.symbols.insert(key, Arc::clone(&feed.handle.name));

@@ -37,6 +37,8 @@ pub(super) enum Code {
     Timeout,
     /// The token is missing or wrong.
     Denied,
+    /// The config does not let clients do that.
+    Forbidden,
     /// Too many requests.
     Limited,
     /// Something outside failed, such as a file.
@@ -58,6 +60,7 @@ impl Code {
             Self::Unsupported => "unsupported",
             Self::Timeout => "timeout",
             Self::Denied => "denied",
+            Self::Forbidden => "forbidden",
             Self::Limited => "limited",
             Self::Failed => "failed",
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::calls::Calls;
 use super::registry::Registry;
 use super::reload::Applied;
 use crate::bus::Publisher;
@@ -88,6 +89,8 @@ pub struct Running {
     pub feeds: Arc<Registry>,
     /// The config that holds now.
     pub applied: Arc<tokio::sync::Mutex<Applied>>,
+    /// Makes REST calls for clients.
+    pub calls: Arc<Calls>,
     /// The lists of client keys that can be read again.
     pub key_lists: Arc<[KeyList]>,
     /// What the Redis sink counts, if there is one.

@@ -152,6 +152,14 @@ impl Wished {
         self.streams.keys()
     }
 
+    /// The same in the order in which they were first wished for: raw texts may depend on it.
+    pub fn streams_in_order(&self) -> Vec<Stream> {
+        let first = |wishes: &[OneWish]| wishes.iter().map(|wish| wish.number).min();
+        let mut streams: Vec<_> = self.streams.iter().map(|(stream, wishes)| (first(wishes), stream)).collect();
+        streams.sort_unstable();
+        streams.into_iter().map(|(_, stream)| stream.clone()).collect()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.streams.len()

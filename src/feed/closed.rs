@@ -10,6 +10,16 @@ const MOST: usize = 500;
 pub(super) struct Closed(BTreeSet<u64>);
 
 impl Closed {
+    /// Whether it is known to be finished.
+    pub(super) fn contains(&self, open_time: u64) -> bool {
+        self.0.contains(&open_time)
+    }
+
+    /// The newest one that began before this time.
+    pub(super) fn newest_before(&self, end: u64) -> Option<u64> {
+        self.0.range(..end).next_back().copied()
+    }
+
     /// Whether a candle is to be published: not when it is known to be finished.
     pub(super) fn admits(&mut self, open_time: u64, closed: bool) -> bool {
         if self.0.contains(&open_time) {

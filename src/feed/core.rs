@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::event::{Event, FeedOutput, Outcome, Reason, State, Status, Symbol};
+use super::past::{Backfill, Hole};
 use super::report::Counters;
 use super::stream::StreamState;
 use crate::model::{Channel, Instrument, Stamp, Stream, StreamId, UnixNanos};
@@ -57,10 +58,13 @@ pub(super) struct Core {
     states_changed: bool,
     pub(super) discover: bool,
     pub(super) silence: Duration,
+    pub(super) backfill: Backfill,
+    /// Missing parts of the past that nobody has taken over yet.
+    pub(super) holes: Vec<Hole>,
 }
 
 impl Core {
-    pub(super) fn new(discover: bool, silence: Duration) -> Self {
+    pub(super) fn new(discover: bool, silence: Duration, backfill: Backfill) -> Self {
         let whole = SymbolState {
             symbol: Symbol { id: 0, name: String::new(), instrument: None },
             main: None,
@@ -89,6 +93,8 @@ impl Core {
             states_changed: true,
             discover,
             silence,
+            backfill,
+            holes: Vec::new(),
         }
     }
 
@@ -173,6 +179,7 @@ impl Core {
             let at = *at as usize;
             if let Some(stream) = self.streams.get_mut(at) {
                 stream.idle(now.mono);
+                stream.past.interrupted();
                 stream.connected(now.mono);
                 self.set_status(at, State::Stale, Some(Reason::Disconnected), None, now, out);
                 self.set_status(at, State::Syncing, Some(Reason::Disconnected), None, now, out);
@@ -191,6 +198,7 @@ impl Core {
         });
         for at in self.places(route) {
             self.streams[at].idle(now.mono);
+            self.streams[at].past.interrupted();
             self.streams[at].confirmed = false;
             let reason = self.streams[at].status.before_connecting();
             let state = if reason == Reason::Starting { State::Down } else { State::Stale };
@@ -324,6 +332,7 @@ impl Core {
             Update::Book(update) => self.on_book(update, now, out),
             Update::Trade(update) => {
                 self.counters.trades += 1;
+                self.note_trade(&update, now);
                 self.data(update.stream, now, out);
                 if let Some(symbol) = self.symbol_of_mut(update.stream) {
                     symbol.trades += 1;
@@ -334,6 +343,7 @@ impl Core {
             Update::Candle(update) => self.candle(&update, now, out),
             Update::Liquidation(update) => self.pass(update.stream, Event::Liquidation(&update), now, out),
             Update::Instrument(instrument) => self.instrument(instrument, out),
+            Update::Untouched(message) => out.event(&self.symbols[0].symbol, Event::Untouched(message)),
             Update::Raw(event) => out.event(&self.symbols[0].symbol, Event::Raw(&event)),
             Update::Account(row) => out.event(&self.symbols[0].symbol, Event::Account(&row)),
             Update::Terminal(state) => self.terminal(state, now, out),
@@ -378,7 +388,7 @@ impl Core {
         }
     }
 
-    fn symbol_of_mut(&mut self, stream: StreamId) -> Option<&mut SymbolState> {
+    pub(super) fn symbol_of_mut(&mut self, stream: StreamId) -> Option<&mut SymbolState> {
         let symbol = self.streams.get(stream.0 as usize)?.symbol;
         self.symbols.get_mut(symbol as usize)
     }
@@ -398,6 +408,8 @@ impl Core {
     fn candle(&mut self, candle: &CandleUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
         let at = candle.stream.0 as usize;
         let Some(stream) = self.streams.get_mut(at) else { return };
+        let seen = (candle.open_time, candle.interval);
+        self.holes.extend(stream.past.candle(candle.stream, seen, &stream.closed, self.backfill, now.mono));
         match stream.closed.admits(candle.open_time, candle.closed) {
             true => self.pass(candle.stream, Event::Candle(candle), now, out),
             false => self.data(candle.stream, now, out),
@@ -428,6 +440,7 @@ impl Core {
         let doubted = stream.map_or_else(|| self.places(route), |stream| vec![stream.0 as usize]);
         for at in doubted {
             let state = &mut self.streams[at];
+            state.past.interrupted();
             if let (Some(_), Some(book)) = (stream, &mut state.book) {
                 book.unreadable();
             }
@@ -436,7 +449,9 @@ impl Core {
             match state.stream.channel {
                 Channel::Book(_) | Channel::Bbo if is_hit => self.lose(at, Reason::Invalid, detail, now, out),
                 Channel::Ticker if is_live => self.lose(at, Reason::Invalid, detail, now, out),
-                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) if is_live => {
+                Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw
+                    if is_live =>
+                {
                     self.set_status(at, State::Stale, Some(Reason::Invalid), Some(detail), now, out);
                     self.set_status(at, State::Live, None, None, now, out);
                 }
@@ -471,6 +486,7 @@ fn stream_of(update: &Update<'_>) -> Option<StreamId> {
         | Update::Instrument(_)
         | Update::Terminal(_)
         | Update::Raw(_)
+        | Update::Untouched(_)
         | Update::Account(_)
         | Update::Late { .. } => None,
     }

@@ -79,6 +79,8 @@ pub enum Reason {
     Offline,
     /// The terminal's clock stands still while the market is open.
     ClockStopped,
+    /// It was asked for once, by REST, and nothing keeps it up.
+    Polled,
     /// Nobody wishes it any more.
     Unsubscribed,
     /// The process ends.
@@ -114,6 +116,7 @@ impl Reason {
             | Self::Invalid
             | Self::NoSnapshot
             | Self::Requested
+            | Self::Polled
             | Self::Unsubscribed => false,
         }
     }
@@ -131,6 +134,7 @@ impl Reason {
             Self::Invalid => "invalid",
             Self::NoSnapshot => "no_snapshot",
             Self::Requested => "requested",
+            Self::Polled => "polled",
             Self::NoAnswer => "no_answer",
             Self::Offline => "offline",
             Self::ClockStopped => "clock_stopped",
@@ -257,6 +261,8 @@ pub enum Event<'a> {
     Instrument(&'a Instrument),
     /// Something to be handed on as it is; of the feed as a whole.
     Raw(&'a RawEvent<'a>),
+    /// A whole message, to be published without a change.
+    Untouched(&'a [u8]),
     /// A row of an account; of the feed as a whole.
     Account(&'a AccountUpdate<'a>),
 }
@@ -269,6 +275,8 @@ pub trait FeedOutput {
     fn sign_in(&mut self, link: LinkId, text: Secret) {
         self.send(link, text.reveal().to_owned());
     }
+    /// Completes the address of this connection; see [`Output::address`](crate::venue::Output::address).
+    fn address(&mut self, _link: LinkId, _key: Secret) {}
     /// Asks for a REST call, for the session of this connection.
     fn http(&mut self, link: LinkId, request: HttpRequest);
     /// Asks for an RPC call.

@@ -93,6 +93,10 @@ impl Output for Intake<'_> {
         self.out.sign_in(self.link, text);
     }
 
+    fn address(&mut self, key: Secret) {
+        self.out.address(self.link, key);
+    }
+
     fn http(&mut self, request: HttpRequest) {
         self.out.http(self.link, request);
     }
@@ -117,7 +121,7 @@ impl Output for Intake<'_> {
 
     fn discovered(&mut self, stream: Stream) -> Option<StreamId> {
         // A session of a replay has the messages of all connections.
-        let route = (self.venue.route_of)(self.market, &stream);
+        let route = self.venue.route(self.market, &stream);
         self.core.add(stream, route)
     }
 

@@ -8,6 +8,8 @@ mod closed;
 mod core;
 mod event;
 mod links;
+mod past;
+mod polled;
 mod report;
 mod stream;
 #[cfg(test)]
@@ -16,12 +18,13 @@ mod tests;
 use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
+pub use past::Backfill;
 pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
 use crate::model::{Mono, Stamp, Stream, StreamId};
-use crate::venue::{Input, LinkId, Route, SessionSpec, Signer, TerminalSpec, Timer, VenueDef};
+use crate::venue::{Input, LinkId, RawSession, Route, SessionSpec, Signer, TerminalSpec, Timer, Transport, VenueDef};
 
 /// How often deadlines of streams are looked at.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -41,6 +44,10 @@ pub struct FeedSpec {
     pub terminal: TerminalSpec,
     /// Who signs in.
     pub signer: Option<Signer>,
+    /// The address for what the user subscribes to in the venue's words.
+    pub raw_url: String,
+    /// How much of the past is fetched; in a replay nothing is.
+    pub backfill: Backfill,
 }
 
 /// A feed.
@@ -55,16 +62,19 @@ pub struct Feed {
     /// Connections that a session wants replaced.
     replace: Vec<(LinkId, String)>,
     core: Core,
+    polled: polled::Polled,
+    past: past::Past,
     next_check: Option<Mono>,
 }
 
 impl Feed {
     /// Opens the sessions that the streams need; at least one.
     pub fn new(venue: &'static VenueDef, mut spec: FeedSpec) -> Self {
-        let mut core = Core::new(spec.discover, spec.silence);
+        let backfill = if spec.discover { Backfill::default() } else { spec.backfill };
+        let mut core = Core::new(spec.discover, spec.silence, backfill);
         let mut routes = Vec::new();
         for stream in std::mem::take(&mut spec.streams) {
-            let route = (venue.route_of)(&spec.market, &stream);
+            let route = venue.route(&spec.market, &stream);
             routes.push(route);
             core.add(stream, route);
         }
@@ -74,7 +84,9 @@ impl Feed {
             routes.push(Route::default());
         }
         let (links, table, overlaps, replace) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut feed = Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, next_check: None };
+        let (polled, past) = (polled::Polled::default(), past::Past::default());
+        let mut feed =
+            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, past, next_check: None };
         for (at, route) in routes.into_iter().enumerate() {
             feed.open(route, at == 0, None);
         }
@@ -84,7 +96,7 @@ impl Feed {
     /// Opens a session for this route; its driver sees it in [`Self::links`].
     fn open(&mut self, route: Route, leads: bool, replaces: Option<LinkId>) {
         let streams = self.core.streams_of(route).map(|(id, state)| (id, state.stream.clone())).collect();
-        let session = (self.venue.open)(SessionSpec {
+        let spec = SessionSpec {
             market: self.spec.market.clone(),
             route,
             leads,
@@ -92,7 +104,12 @@ impl Feed {
             discover: self.spec.discover,
             terminal: self.spec.terminal.clone(),
             signer: self.spec.signer.clone(),
-        });
+            raw_url: self.spec.raw_url.clone(),
+        };
+        let session = match route {
+            Route::RAW => Box::new(RawSession::new(self.venue, spec)),
+            _ => (self.venue.open)(spec),
+        };
         let id = LinkId(self.next_link);
         self.next_link = self.next_link.wrapping_add(1);
         self.links.push(Link { id, route, leads, session, connected: false, replaces });
@@ -132,6 +149,7 @@ impl Feed {
                 }
             }
             Input::Shutdown => (0..self.links.len()).for_each(|at| self.pass(at, Input::Shutdown, now, out)),
+            Input::Http { id, status, body, .. } if self.past_answered((id, status), body, now, out) => {}
             input => {
                 let Some(at) = self.place(link) else { return };
                 let goes_on = match &input {
@@ -168,11 +186,8 @@ impl Feed {
         let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
-        session.handle(
-            input,
-            now,
-            &mut Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out },
-        );
+        let mut intake = Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out };
+        session.handle(input, now, &mut intake);
     }
 
     /// A connection is open. A successor changes no state: what is live stays so.
@@ -243,6 +258,7 @@ impl Feed {
         if self.next_check.is_some_and(|at| at <= now.mono) {
             self.next_check = Some(now.mono.after(CHECK_EVERY));
             self.core.check(now, out);
+            self.fetch_past(now, out);
         }
     }
 
@@ -307,7 +323,7 @@ impl Feed {
             }
             return Ok((id, self.core.is_confirmed(id)));
         }
-        let route = (self.venue.route_of)(&self.spec.market, stream);
+        let route = self.venue.route(&self.spec.market, stream);
         let id = self.core.add(stream.clone(), route).ok_or("the feed has as many streams as it may have")?;
         self.core.begin(id, now, out);
         if self.links.iter().any(|link| link.route == route) {
@@ -367,6 +383,16 @@ impl Feed {
         found
     }
 
+    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
+    /// is read so.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
+        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
+        if reads {
+            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        }
+        reads
+    }
+
     /// Says `down` for every symbol: the last thing before the process ends.
     pub fn shut_down(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         self.core.shut_down(now, out);
@@ -377,6 +403,11 @@ impl Feed {
         self.core.book(symbol)
     }
 
+    /// A symbol it has, or has had.
+    pub fn symbol(&self, name: &str) -> Option<&Symbol> {
+        self.core.symbols.get(self.core.symbol_id(name)? as usize).map(|state| &state.symbol)
+    }
+
     /// A symbol's place in the table.
     pub fn symbol_id(&self, name: &str) -> Option<u32> {
         self.core.symbol_id(name)
@@ -384,7 +415,7 @@ impl Feed {
 
     /// State and counters, for operators.
     pub fn report(&self) -> FeedReport {
-        self.core.report()
+        FeedReport { backfilling: self.past.waiting(), ..self.core.report() }
     }
 
     /// What became of every book, for replays.

@@ -38,6 +38,12 @@ pub struct Counters {
     pub silences: u64,
     /// Polls that were to be made and could not, as the venue or its call budget did not keep up.
     pub late: u64,
+    /// Candles and trades of the past that were fetched and published.
+    pub backfilled: u64,
+    /// Calls for the past that failed, and were made again.
+    pub backfill_failures: u64,
+    /// Parts of the past that were given up.
+    pub backfill_lost: u64,
 }
 
 impl Counters {
@@ -66,6 +72,8 @@ pub struct FeedReport {
     pub counters: Counters,
     /// Every symbol's state, the feed as a whole first.
     pub symbols: Vec<SymbolReport>,
+    /// Parts of the past that are missing and being fetched.
+    pub backfilling: usize,
 }
 
 /// What became of one symbol's book in a replay.
@@ -117,7 +125,7 @@ impl Core {
             Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
-        FeedReport { counters: self.counters, symbols }
+        FeedReport { counters: self.counters, symbols, backfilling: 0 }
     }
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {

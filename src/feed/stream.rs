@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::closed::Closed;
 use super::event::{Reason, State, Status};
+use super::past::Track;
 use crate::book::{BookSync, SyncRule, crc25};
 use crate::model::{BookDepth, Channel, Clocks, Level, Mono, Stream};
 use crate::venue::Route;
@@ -45,6 +46,8 @@ pub(super) struct StreamState {
     pub(super) status: Status,
     pub(super) clocks: Clocks,
     pub(super) closed: Closed,
+    /// What is missing before what comes.
+    pub(super) past: Track,
     /// When data that counts came last.
     pub(super) heard: Mono,
     live_since: Option<Mono>,
@@ -104,6 +107,7 @@ impl StreamState {
             },
             clocks: Clocks::default(),
             closed: Closed::default(),
+            past: Track::default(),
             heard: Mono::default(),
             live_since: None,
             silence_factor: 1,
@@ -142,7 +146,7 @@ impl StreamState {
         match self.stream.channel {
             Channel::Book(_) | Channel::Bbo => Some(base.saturating_mul(self.silence_factor)),
             Channel::Ticker => Some(base.saturating_mul(6 * self.silence_factor)),
-            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) => None,
+            Channel::Trade | Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) | Channel::Raw => None,
         }
     }
 

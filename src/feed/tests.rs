@@ -85,6 +85,7 @@ fn words(event: &Event<'_>) -> String {
         Event::Candle(candle) => format!("candle {}", candle.close),
         Event::Liquidation(item) => format!("liquidation {}", item.price),
         Event::Instrument(item) => format!("instrument {}", item.canonical()),
+        Event::Untouched(message) => format!("untouched {}", String::from_utf8_lossy(message)),
         Event::Raw(event) => format!("raw {}", event.name),
         Event::Account(row) => format!("{} {} {}", row.kind.as_str(), row.account, row.symbol),
     }

@@ -162,6 +162,7 @@ impl Encoder {
             Event::Candle(candle) => out.push(Outgoing::Frame(self.candle::<P>(symbol, candle))),
             Event::Liquidation(item) => out.push(Outgoing::Frame(self.liquidation::<P>(symbol, item))),
             Event::Instrument(item) => out.push(Outgoing::Frame(self.instrument::<P>(symbol, item))),
+            Event::Untouched(message) => out.push(Outgoing::Frame(self.untouched(message))),
             Event::Raw(event) => out.extend(self.raw::<P>(event, now).map(Outgoing::Frame)),
             Event::Account(row) => out.extend(self.account::<P>(row).map(Outgoing::Frame)),
             Event::Link { connected } => self.link = Some(connected),
@@ -444,7 +445,7 @@ impl Encoder {
     }
 
     /// Another feed may have published the symbol's topics since: then they go on after its numbers.
-    fn go_on(&mut self, symbol: &Symbol) {
+    pub(crate) fn go_on(&mut self, symbol: &Symbol) {
         self.state(symbol);
         let (known, state) = (&self.spec.last_seq, &mut self.symbols[symbol.id as usize]);
         for topic in state.topics.iter_mut().flatten().chain(state.candles.iter_mut().map(|(_, topic)| topic)) {

@@ -31,6 +31,8 @@ pub struct JobResult<'a> {
     pub endpoint: &'a str,
     /// The call's parameters.
     pub params: &'a [(String, String)],
+    /// The account that signed it, if one did.
+    pub account: Option<&'a str>,
     /// When it left.
     pub started: UnixNanos,
     /// Nanoseconds from then to the end of the answer.
@@ -39,6 +41,12 @@ pub struct JobResult<'a> {
     pub status: Option<u16>,
     /// The answer, or why there is none.
     pub outcome: Result<&'a str, &'a str>,
+    /// Normal frames that were made of the answer.
+    pub frames: u64,
+    /// The feeds that publish what it says themselves; empty if none does.
+    pub left_to: &'a str,
+    /// Why the answer could not be read, if it was to be and could not.
+    pub unread: Option<&'a str>,
 }
 
 /// Encodes a result; its topic is `job.NAME.`. A body that is no JSON is a text.
@@ -72,6 +80,10 @@ fn encode<P: Payload>(result: JobResult<'_>) -> Vec<u8> {
     P::text(&mut out, "market", result.market);
     P::text(&mut out, "endpoint", result.endpoint);
     P::texts(&mut out, "params", result.params);
+    if let Some(account) = result.account {
+        P::text(&mut out, "account", account);
+        fields += 1;
+    }
     P::integer(&mut out, "started", result.started.0);
     P::integer(&mut out, "took_ns", result.took);
     if let Some(status) = result.status {
@@ -85,6 +97,17 @@ fn encode<P: Payload>(result: JobResult<'_>) -> Vec<u8> {
             Ok(json) => P::json(&mut out, "result", json),
             Err(_) => P::text(&mut out, "result", body),
         },
+    }
+    if result.frames > 0 {
+        P::integer(&mut out, "frames", result.frames);
+        fields += 1;
+    }
+    let texts = [("left_to", Some(result.left_to).filter(|feeds| !feeds.is_empty())), ("unread", result.unread)];
+    for (key, text) in texts {
+        if let Some(text) = text {
+            P::text(&mut out, key, text);
+            fields += 1;
+        }
     }
     P::end(&mut out, 0, fields + 2);
     out

@@ -13,6 +13,7 @@ pub(super) fn channel_name(channel: Channel) -> String {
         Channel::Candle(interval) => format!("candle_{interval}"),
         Channel::Liquidation => "liquidation".to_owned(),
         Channel::Account(kind) => kind.as_str().to_owned(),
+        Channel::Raw => "raw".to_owned(),
     }
 }
 

@@ -58,6 +58,17 @@ impl Encoder {
         Some(map.finish(Retain::Stream))
     }
 
+    /// A message as the venue sent it, byte for byte: what is ours to say of it, the bus counts.
+    pub(super) fn untouched(&mut self, message: &[u8]) -> Frame {
+        let Self { rows, spec, .. } = self;
+        let name = topic_of(&["raw", &spec.venue, &spec.market]);
+        let topic =
+            rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.last_seq.before_first(name)));
+        topic.seq += 1;
+        let payload = Bytes::copy_from_slice(message);
+        Frame { topic: topic.name.clone(), payload, retain: Retain::Stream, seq: topic.seq }
+    }
+
     fn begin_row<P: Payload>(&mut self, name: Bytes, head: (Vec<u8>, u16), clocks: Clocks) -> Option<Map<'_, P>> {
         let Self { spec, rows, scratch, stamps, unencoded, .. } = self;
         if rows.len() >= TOPICS_MAX && !rows.contains_key(&name) {

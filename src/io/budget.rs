@@ -20,6 +20,8 @@ use crate::venue::{RestLimit, VenueDef};
 const ACCOUNTS_MAX: usize = 256;
 /// Calls that may wait for one account: the images of all the streams that some feeds have.
 const LINE_MAX: usize = 50_000;
+/// Places of patient calls are numbered from here, so that they come after all others.
+const PATIENT: u64 = 1 << 63;
 /// Calls of one account on their way at a time.
 const UNDER_WAY_MAX: usize = 16;
 /// A line is told of in the log so often at most.
@@ -67,9 +69,19 @@ impl RestBudget {
         self.open(name, limit)
     }
 
+    /// The account that calls to a host belong to whose venue is not known by its address: that of the feed or job which
+    /// calls it already, such as one at a simulator, else its own.
+    pub fn of_host(&self, url: &str, limit: RestLimit) -> Arc<Account> {
+        let host = host_of(url);
+        let suffix = format!("@{host}");
+        let known =
+            self.lock().iter().find(|(name, _)| name.ends_with(&suffix)).map(|(_, account)| Arc::clone(account));
+        known.unwrap_or_else(|| self.open(host, limit))
+    }
+
     /// The account of this name, opened with this limit if there is none.
     pub fn open(&self, name: String, limit: RestLimit) -> Arc<Account> {
-        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut accounts = self.lock();
         let name = if accounts.contains_key(&name) || accounts.len() < ACCOUNTS_MAX { name } else { String::new() };
         let account = accounts.entry(name).or_insert_with_key(|name| Arc::new(Account::new(name.clone(), limit)));
         Arc::clone(account)
@@ -77,8 +89,11 @@ impl RestBudget {
 
     /// How all accounts stand.
     pub fn reports(&self) -> Vec<AccountReport> {
-        let accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        accounts.values().map(|account| account.report()).collect()
+        self.lock().values().map(|account| account.report()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Account>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,13 +149,22 @@ impl Account {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place at the end of the line for a call of this weight; `None` when it is too long.
+    /// A place in the line for a call of this weight, before all patient ones; `None` when it is too long.
     pub fn queue(self: &Arc<Self>, weight: u32) -> Option<Place> {
+        self.queue_from(0, weight)
+    }
+
+    /// A place at the end of the line: whoever comes later and is not patient goes first. `None` when it is too long.
+    pub fn queue_behind(self: &Arc<Self>, weight: u32) -> Option<Place> {
+        self.queue_from(PATIENT, weight)
+    }
+
+    fn queue_from(self: &Arc<Self>, first: u64, weight: u32) -> Option<Place> {
         let mut desk = self.desk();
         if desk.line.len() >= LINE_MAX {
             return None;
         }
-        let number = desk.next;
+        let number = first + desk.next;
         desk.next += 1;
         desk.line.insert(number, weight);
         let ticket = Arc::new(Ticket { number, left: AtomicBool::new(false) });
@@ -238,19 +262,30 @@ impl Place {
         &self.account
     }
 
+    /// What the call costs.
+    pub const fn weight(&self) -> u32 {
+        self.weight
+    }
+
     /// To ask how it goes.
     pub fn ticket(&self) -> Arc<Ticket> {
         Arc::clone(&self.ticket)
     }
 
-    /// Waits for the turn: those who asked first go first.
+    /// Waits for the turn: those who asked first go first, patient ones after the others.
     pub async fn turn(self) -> Turn {
-        self.become_first().await;
-        let under_way = Arc::clone(&self.account.under_way).acquire_owned().await.ok();
-        while let Err(again) = self.leave() {
-            sleep_until(clock::instant_of(again)).await;
+        loop {
+            self.become_first().await;
+            let under_way = Arc::clone(&self.account.under_way).acquire_owned().await.ok();
+            match self.leave() {
+                Ok(()) => return Turn { _under_way: under_way },
+                Err(again) => {
+                    // Whoever need not be patient may come in the meantime.
+                    drop(under_way);
+                    sleep_until(clock::instant_of(again)).await;
+                }
+            }
         }
-        Turn { _under_way: under_way }
     }
 
     async fn become_first(&self) {
@@ -335,6 +370,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_patient_let_others_go_first_even_those_who_come_while_they_wait() {
+        let account = account(60_000, 1_000);
+        drop(account.queue(1_000).expect("a place").turn().await);
+        let order = Mutex::new(Vec::new());
+        let go = |name: &'static str, place: Place| {
+            let order = &order;
+            async move {
+                let turn = place.turn().await;
+                order.lock().expect("whole").push(name);
+                drop(turn);
+            }
+        };
+        let first = go("history", account.queue_behind(300).expect("a place"));
+        let second = go("later history", account.queue_behind(1).expect("a place"));
+        let late = async {
+            // The patient one is at the head of the line and waits for its weight.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            go("image", account.queue(100).expect("a place")).await;
+        };
+        tokio::join!(first, second, late);
+        assert_eq!(order.into_inner().expect("whole"), ["image", "history", "later history"]);
+    }
+
+    #[tokio::test]
     async fn whoever_gives_up_is_not_waited_for() {
         let account = account(60, 1);
         drop(account.queue(1).expect("a place").turn().await);
@@ -370,6 +429,9 @@ mod tests {
         assert_eq!(name("spot", "https://api.binance.com"), "binance_spot");
         assert_eq!(name("usdm", "http://127.0.0.1:9001"), "binance_futures@127.0.0.1:9001");
         assert_eq!(budget.reports().len(), 3);
+        let of_host = |url: &str| budget.of_host(url, NOTHING).name().to_owned();
+        assert_eq!(of_host("http://127.0.0.1:9001/x"), "binance_futures@127.0.0.1:9001");
+        assert_eq!(of_host("http://127.0.0.1:9002/x"), "127.0.0.1:9002");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use url::Url;
@@ -18,6 +20,7 @@ use super::tls;
 use super::wire::Wire;
 use crate::clock;
 use crate::model::UnixNanos;
+use crate::secret::Secret;
 
 /// Large enough for a burst of book updates, small enough that clearing it before each read costs nothing.
 const READ_BUFFER: usize = 64 * 1024;
@@ -135,14 +138,14 @@ pub fn host_of(url: &str) -> String {
 /// A websocket over TCP or TLS.
 pub(crate) type Socket = Box<WebSocketStream<Wire>>;
 
-/// Opens a websocket to `url`. The name is resolved each time, so that a moved host is found.
+/// Opens a websocket to `url`, with these headers besides. The name is resolved each time, so that a moved host is found.
 ///
 /// # Errors
 /// Any part failed or the whole took longer than its deadline.
-pub(crate) async fn dial(url: &str, limits: &DialLimits) -> Result<Socket, ConnectError> {
+pub(crate) async fn dial(url: &str, headers: &[(String, Secret)], limits: &DialLimits) -> Result<Socket, ConnectError> {
     let host = host_of(url);
     let mut stage = "dns";
-    match timeout(limits.whole, dial_stages(url, &host, limits, &mut stage)).await {
+    match timeout(limits.whole, dial_stages(url, headers, &host, limits, &mut stage)).await {
         Ok(done) => done,
         Err(_) => Err(ConnectError::Deadline { host, stage, limit: limits.whole }),
     }
@@ -150,6 +153,7 @@ pub(crate) async fn dial(url: &str, limits: &DialLimits) -> Result<Socket, Conne
 
 async fn dial_stages(
     url: &str,
+    headers: &[(String, Secret)],
     host: &str,
     limits: &DialLimits,
     stage: &mut &'static str,
@@ -169,10 +173,23 @@ async fn dial_stages(
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(limits.message))
         .max_frame_size(Some(limits.message));
-    match tokio_tungstenite::client_async_with_config(parsed.as_str(), wire, Some(config)).await {
+    let request = upgrade(&parsed, headers)?;
+    match tokio_tungstenite::client_async_with_config(request, wire, Some(config)).await {
         Ok((stream, _)) => Ok(Box::new(stream)),
         Err(error) => Err(handshake_error(host, error, clock::wall())),
     }
+}
+
+/// The request that asks for a websocket, with more headers than it has by itself.
+fn upgrade(url: &Url, headers: &[(String, Secret)]) -> Result<Request, ConnectError> {
+    let wrong = |what: String| ConnectError::Url(what);
+    let mut request = url.as_str().into_client_request().map_err(|error| wrong(error.to_string()))?;
+    for (name, value) in headers {
+        let name = HeaderName::try_from(name).map_err(|error| wrong(error.to_string()))?;
+        let value = HeaderValue::try_from(value.reveal()).map_err(|error| wrong(error.to_string()))?;
+        request.headers_mut().insert(name, value);
+    }
+    Ok(request)
 }
 
 /// Opens a stream to a port: name, TCP and, if asked for, TLS. `host` is what errors call it, `stage` what is being done.
@@ -313,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn bad_addresses_are_errors() {
         for bad in ["", "http://127.0.0.1/", "wss://", "127.0.0.1:9001"] {
-            let refused = dial(bad, &DialLimits::default()).await;
+            let refused = dial(bad, &[], &DialLimits::default()).await;
             assert!(matches!(refused, Err(ConnectError::Url(_))), "{bad}");
         }
     }

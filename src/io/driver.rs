@@ -30,7 +30,7 @@ use crate::bus::Outgoing;
 use crate::clock;
 use crate::model::{Mono, Stamp, StreamId};
 use crate::sign::{Request, Signer};
-use crate::venue::{HttpRequest, Input, LinkId};
+use crate::venue::{HttpRequest, Input, LinkId, Route};
 
 /// All limits of one feed's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +97,7 @@ struct Call {
     link: LinkId,
     id: u64,
     url: Arc<str>,
+    is_secret: bool,
     result: Result<Answer, HttpError>,
 }
 
@@ -146,14 +147,15 @@ impl<P: Steps> Driver<P> {
             limits,
         } = parts;
         let urls = urls.into_iter().map(Arc::from).collect();
+        let signer = signer.map(Arc::new);
         Self {
-            dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits },
+            dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits, signer: signer.clone() },
             engine: Engine::new(feed, pipeline, sink, commands, tap),
             lines: Vec::new(),
             rest_url,
             rest,
             account,
-            signer: signer.map(Arc::new),
+            signer,
             calls: FuturesUnordered::new(),
             waiting: Vec::new(),
             tell_at: None,
@@ -253,13 +255,16 @@ impl<P: Steps> Driver<P> {
     /// Steps through a connection's burst; `Some` when the session is done with this connection.
     fn take_burst(&mut self, at: usize, now: Stamp) -> Option<End> {
         let line = self.lines.get_mut(at)?;
-        let (link, burst) = (line.id, std::mem::take(&mut line.burst));
+        let (link, burst, key) = (line.id, std::mem::take(&mut line.burst), line.key());
+        let is_recorded = self.is_recorded(at);
         for message in &burst {
             let (kind, input) = match message {
                 Received::Text(text) => (Kind::Ws, Input::Text(text.as_bytes())),
                 Received::Binary(data) => (Kind::Binary, Input::Binary(data)),
             };
-            self.engine.tap(kind, now, None, || message.bytes());
+            if is_recorded {
+                self.engine.tap(kind, now, None, || Line::without_key(message.bytes(), key.as_ref()));
+            }
             self.engine.step_on(link, input, now);
             if let Some(reason) = self.asked_to_leave(link) {
                 return Some(End::Asked(reason));
@@ -275,6 +280,13 @@ impl<P: Steps> Driver<P> {
         None
     }
 
+    /// Whether what goes over a connection is recorded: what is published untouched beside a venue's own protocol would be
+    /// read as part of that when it is played.
+    fn is_recorded(&self, at: usize) -> bool {
+        let is_raw = self.lines.get(at).is_some_and(|line| line.route() == Route::RAW);
+        !is_raw || self.engine.pipeline.links().iter().all(|(_, route)| *route == Route::RAW)
+    }
+
     /// Why the pipeline wants this connection closed, if it does.
     fn asked_to_leave(&mut self, link: LinkId) -> Option<String> {
         let reconnects = &mut self.engine.outbox().reconnects;
@@ -287,8 +299,10 @@ impl<P: Steps> Driver<P> {
 
     fn take_answer(&mut self, call: Call, now: Stamp) {
         match call.result {
-            Ok(Answer { status, body }) => {
-                self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+            Ok(Answer { status, body, .. }) => {
+                if !call.is_secret {
+                    self.engine.tap(Kind::Rest, now, Some(&call.url), || body.clone());
+                }
                 self.call_failures.clear();
                 let input = Input::Http { id: call.id, status: Some(status), body: &body, url: None };
                 self.engine.step_on(call.link, input, now);
@@ -306,6 +320,7 @@ impl<P: Steps> Driver<P> {
 
     /// Hands a connection what the pipeline wants sent over it, and looks after it; `Some` when it is over.
     fn serve(&mut self, at: usize, now: Stamp) -> Option<End> {
+        let is_recorded = self.is_recorded(at);
         let line = self.lines.get_mut(at)?;
         let link = line.id;
         let connection = line.connection()?;
@@ -317,7 +332,9 @@ impl<P: Steps> Driver<P> {
         }
         let own: Vec<_> = outbox.sends.extract_if(.., |(id, _)| *id == link).map(|(_, text)| text).collect();
         for text in own {
-            self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
+            if is_recorded {
+                self.engine.tap(Kind::Send, now, None, || Bytes::copy_from_slice(text.as_bytes()));
+            }
             if let Err(end) = connection.send(text, now.mono) {
                 return Some(end);
             }
@@ -328,8 +345,13 @@ impl<P: Steps> Driver<P> {
         self.asked_to_leave(link).map(End::Asked)
     }
 
-    /// Starts the REST calls, and hands out everything else.
+    /// Completes addresses, starts the REST calls, and hands out everything else.
     fn settle(&mut self, now: Stamp) {
+        for (link, key) in std::mem::take(&mut self.engine.outbox().addresses) {
+            if let Some(line) = self.lines.iter_mut().find(|line| line.id == link) {
+                line.complete(key, &self.dialer, now.mono);
+            }
+        }
         for (link, request) in std::mem::take(&mut self.engine.outbox().requests) {
             self.call(link, request, now);
         }
@@ -342,11 +364,12 @@ impl<P: Steps> Driver<P> {
 
     /// Starts a REST call: it stands in the line of the venue's budget from now on, which is bounded.
     fn call(&mut self, link: LinkId, request: HttpRequest, now: Stamp) {
-        let HttpRequest { id, method, path, signed, timeout, weight, stream } = request;
+        let HttpRequest { id, method, path, signed, timeout, weight, stream, patient, is_secret } = request;
         let url: Arc<str> = format!("{}{path}", self.rest_url).into();
-        let Some(place) = self.account.queue(weight) else {
+        let place = if patient { self.account.queue_behind(weight) } else { self.account.queue(weight) };
+        let Some(place) = place else {
             let result = Err(HttpError::Crowded { account: self.account.name().to_owned() });
-            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, result })));
+            return self.calls.push(Box::pin(std::future::ready(Call { link, id, url, is_secret, result })));
         };
         let (rest, signer) = (self.rest.clone(), self.signer.clone());
         let (abort, aborted) = AbortHandle::new_pair();
@@ -367,7 +390,7 @@ impl<P: Steps> Driver<P> {
             };
             let result = Abortable::new(sent, aborted).await;
             let result = result.unwrap_or_else(|Aborted| Err(HttpError::Left));
-            Call { link, id, url, result }
+            Call { link, id, url, is_secret, result }
         }));
     }
 
@@ -391,6 +414,7 @@ impl<P: Steps> Driver<P> {
     }
 
     fn dialed(&mut self, at: usize, dialed: Dialed, now: Stamp) {
+        let is_recorded = self.is_recorded(at);
         let Some(line) = self.lines.get_mut(at) else { return };
         match dialed {
             Ok(socket) => {
@@ -398,7 +422,9 @@ impl<P: Steps> Driver<P> {
                 line.opened(socket, self.dialer.limits.connection, now.mono);
                 let (link, url) = (line.id, line.url());
                 self.engine.link_report.connects += 1;
-                self.engine.tap(Kind::Connect, now, Some(&url), Bytes::new);
+                if is_recorded {
+                    self.engine.tap(Kind::Connect, now, Some(&url), Bytes::new);
+                }
                 self.note_links(now);
                 self.engine.step_on(link, Input::Connected, now);
             }

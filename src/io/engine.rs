@@ -132,6 +132,7 @@ impl<P: Steps> Engine<P> {
         }
         outbox.sends.clear();
         outbox.logins.clear();
+        outbox.addresses.clear();
         outbox.reconnects.clear();
         self.wishes.settle(outbox.settled.drain(..));
         if !outbox.changes.is_empty() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
 use tracing::{info, warn};
@@ -14,10 +15,12 @@ use super::backoff::LONGEST_BAN;
 use super::budget::{Account, Place};
 use super::dial::{host_of, retry_after};
 use super::limits::millis;
+use super::server_time::{ServerClock, ServerTimes};
 use super::tls;
 use crate::clock;
-use crate::model::UnixNanos;
+use crate::model::{Mono, Stamp, UnixNanos};
 use crate::sign::{self, Compat, Method, Request, SignError, Signed, Signer};
+use crate::venue::{self, ServerTime};
 
 /// Largest body read.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -27,6 +30,8 @@ const MAX_REDIRECTS: usize = 3;
 const LIMITED_PAUSE: Duration = Duration::from_secs(10);
 /// The same for a host that banned us: the shortest ban that Binance gives.
 const BANNED_PAUSE: Duration = Duration::from_secs(120);
+/// How long a host may take to tell its time.
+const TIME_WITHIN: Duration = Duration::from_secs(5);
 /// How long a call may wait for the budget. Its own deadline begins when it leaves.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -35,6 +40,8 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
 }
@@ -66,6 +73,9 @@ pub enum HttpError {
     /// It is to be signed, and there is nobody to sign it.
     #[error("not asked: it needs an account to sign it; give the feed one (account, or credentials)")]
     NoAccount,
+    /// The client makes no calls.
+    #[error("not asked: this client makes no calls")]
+    Offline,
     /// Nobody waits for the answer any more.
     #[error("not asked: the connection it was for is gone")]
     Left,
@@ -97,9 +107,23 @@ pub enum HttpError {
 #[derive(Clone, Debug, Default)]
 pub struct RestClient {
     client: Arc<OnceLock<Client>>,
+    clocks: Arc<ServerTimes>,
+    is_offline: bool,
+}
+
+/// Where a host's time is asked for.
+struct ServerTimeOf {
+    server_time: ServerTime,
+    host: String,
+    url: String,
 }
 
 impl RestClient {
+    /// One that makes no calls, for checks of what is around it.
+    pub fn offline() -> Self {
+        Self { is_offline: true, ..Self::default() }
+    }
+
     /// Waits for this place's turn, then asks for `url` and reads the whole answer within `limit`.
     ///
     /// # Errors
@@ -109,7 +133,7 @@ impl RestClient {
     }
 
     /// Waits for this place's turn, signs the request if there is a signer, sends it and reads the whole answer within
-    /// `limit`.
+    /// `limit`. If the venue refuses its time, the venue's clock is read, and the call is made once more.
     ///
     /// # Errors
     /// It cannot be signed, or there was no whole answer in time. A status like 404 is an answer, not an error.
@@ -120,10 +144,89 @@ impl RestClient {
         limit: Duration,
         place: Place,
     ) -> Result<Answer, HttpError> {
+        let Some((clock, signer)) = signer.and_then(|signer| Some((self.clock(signer, &request)?, signer))) else {
+            return self.exchange(&request, signer, None, limit, place).await.map(|(answer, ..)| answer);
+        };
+        let ServerTimeOf { server_time, host, url } = clock;
+        let clock = self.clocks.of(&host);
+        let (account, weight) = (Arc::clone(place.account()), place.weight());
+        let ask = async |since: Mono| {
+            let _measuring = clock.measuring.lock().await;
+            clock.is_newer(since) || self.measure(&clock, server_time, &host, &url, &account).await
+        };
+        let before = clock::mono();
+        if clock.is_due(before) {
+            ask(before).await;
+        }
+        let (answer, left, _) = self.exchange(&request, Some(signer), Some(&clock), limit, place).await?;
+        if !(server_time.refuses)(&answer.body) || !ask(left.mono).await {
+            return Ok(answer);
+        }
+        let again = account.queue(weight).ok_or_else(|| HttpError::Crowded { account: account.name().to_owned() })?;
+        // A call that was refused for its time has done nothing: it may be made once more.
+        self.exchange(&request, Some(signer), Some(&clock), limit, again).await.map(|(answer, ..)| answer)
+    }
+
+    /// How the clock is read of the host that a request is signed for, if its venue cares.
+    fn clock(&self, signer: &Signer, request: &Request) -> Option<ServerTimeOf> {
+        let server_time = venue::find(signer.api.venue)?.server_time?;
+        let mut url = Url::parse(&request.url).ok()?;
+        let path = (server_time.path)(url.path())?;
+        // Not joined: a path with two slashes would lead to another host.
+        url.set_path(&path);
+        url.set_query(None);
+        let url = url.to_string();
+        Some(ServerTimeOf { server_time, host: host_of(&url), url })
+    }
+
+    /// Asks a host for its time; false when it does not say.
+    async fn measure(
+        &self,
+        clock: &ServerClock,
+        server_time: ServerTime,
+        host: &str,
+        url: &str,
+        account: &Arc<Account>,
+    ) -> bool {
+        let request = Request { url: url.to_owned(), ..Request::default() };
+        let asked = match account.queue(1) {
+            Some(place) => self.exchange(&request, None, None, TIME_WITHIN, place).await,
+            None => Err(HttpError::Crowded { account: account.name().to_owned() }),
+        };
+        let told = asked.map(|(answer, left, back)| ((server_time.read)(&answer.body), left, back));
+        match told {
+            Ok((Some(told), left, back)) => {
+                clock.measured(host, told, left, back);
+                return true;
+            }
+            Ok((None, ..)) => warn!(host, "The host does not tell its time"),
+            Err(error) => warn!(host, %error, "The host does not tell its time"),
+        }
+        clock.not_measured(clock::mono());
+        false
+    }
+
+    /// Milliseconds that hosts' clocks are ahead of ours, of those that have refused signed calls for their time.
+    pub fn clock_offsets(&self) -> Vec<(String, i64)> {
+        self.clocks.offsets()
+    }
+
+    /// Waits for the turn, signs, sends, and reads the answer; when it left, and when all of it was back.
+    async fn exchange(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        clock: Option<&ServerClock>,
+        limit: Duration,
+        place: Place,
+    ) -> Result<(Answer, Stamp, Stamp), HttpError> {
         let host = host_of(&request.url);
         let parsed = Url::parse(&request.url).map_err(|error| HttpError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(HttpError::Url(format!("scheme {}", parsed.scheme())));
+        }
+        if self.is_offline {
+            return Err(HttpError::Offline);
         }
         let client = self.client(parsed.scheme() == "https")?;
         let account = Arc::clone(place.account());
@@ -131,13 +234,15 @@ impl RestClient {
             return Err(HttpError::Budget { account: account.name().to_owned() });
         };
         // Not before, as venues refuse signatures that are some seconds old.
-        let now_ms = clock::wall().0 / 1_000_000;
+        let left = clock::now();
+        let now_ms = clock.map_or(left.wall.as_ms(), |clock| clock.now_ms(left.wall));
         let signed = match signer {
-            Some(signer) => signer.sign(request, now_ms)?,
-            None => sign::unsigned(&request, now_ms, Compat::Documented)?,
+            Some(signer) => signer.sign(request.clone(), now_ms)?,
+            None => sign::unsigned(request, now_ms, Compat::Documented)?,
         };
-        match tokio::time::timeout(limit, ask(client, &signed, &host, &account)).await {
-            Ok(done) => done,
+        let sent = ask(built(&client, &signed, &parsed)?, &host, &account);
+        match tokio::time::timeout(limit, sent).await {
+            Ok(answer) => Ok((answer?, left, clock::now())),
             Err(_) => Err(HttpError::Deadline { host, limit }),
         }
     }
@@ -169,10 +274,11 @@ impl RestClient {
     }
 }
 
-/// The request as it is sent: byte for byte what was signed.
-fn built(client: &Client, signed: &Signed) -> Result<reqwest::RequestBuilder, HttpError> {
+/// The request as it is sent: byte for byte what was signed, and where it was asked to go.
+fn built(client: &Client, signed: &Signed, asked: &Url) -> Result<reqwest::RequestBuilder, HttpError> {
     let url = Url::parse(signed.url.reveal()).map_err(|error| HttpError::Url(error.to_string()))?;
-    if &url[Position::BeforePath..Position::AfterQuery] != signed.target.reveal() {
+    let same = &url[Position::BeforePath..Position::AfterQuery] == signed.target.reveal();
+    if !same || url.origin() != asked.origin() {
         return Err(HttpError::Url("it cannot be sent as it was signed".to_owned()));
     }
     let method = match signed.method {
@@ -191,9 +297,9 @@ fn built(client: &Client, signed: &Signed) -> Result<reqwest::RequestBuilder, Ht
     Ok(request)
 }
 
-async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> Result<Answer, HttpError> {
+async fn ask(request: reqwest::RequestBuilder, host: &str, account: &Account) -> Result<Answer, HttpError> {
     let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
-    let mut response = built(&client, signed)?.send().await.map_err(lost)?;
+    let mut response = request.send().await.map_err(lost)?;
     let status = response.status().as_u16();
     note_used(&response, account);
     let asked = header(&response, "Retry-After").and_then(|value| retry_after(value, clock::wall()));
@@ -202,6 +308,7 @@ async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> 
     if matches!(status, 418 | 429) {
         account.limited();
     }
+    let headers = std::mem::take(response.headers_mut());
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -212,7 +319,7 @@ async fn ask(client: Client, signed: &Signed, host: &str, account: &Account) -> 
     if let Some(until) = (account.limit().banned_until)(&body).filter(|_| status == 418 || status == 429) {
         obey(host, status, asked, Some(until), account);
     }
-    Ok(Answer { status, body: body.freeze() })
+    Ok(Answer { status, headers, body: body.freeze() })
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {

@@ -18,6 +18,7 @@ pub mod limits;
 mod lines;
 mod questions;
 mod repeats;
+mod server_time;
 mod states;
 pub mod tap;
 pub mod terminal;

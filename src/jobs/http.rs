@@ -1,4 +1,4 @@
-//! Makes a job's calls over HTTP, within the venue's budget.
+//! Makes a job's calls over HTTP, within the venue's budget, signed by the account that the call names.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use super::result::{Answer, Failure};
 use super::run::{Boxed, Caller};
 use crate::io::budget::RestBudget;
 use crate::io::http::RestClient;
+use crate::sign::Request;
 
 /// Most characters of a refusal that are handed on.
 const DETAIL_MAX: usize = 500;
@@ -29,7 +30,12 @@ impl RestCaller {
         let url = format!("{}{path}", call.base);
         let account = self.budget.account(call.venue, &call.market, &call.base);
         let place = account.queue(call.weight).ok_or_else(|| failed(None, "too many calls wait".to_owned()))?;
-        let answer = self.rest.get(&url, call.timeout, place).await.map_err(|error| failed(None, error.to_string()))?;
+        let request = Request { url, ..Request::default() };
+        let sent = self.rest.send(request, call.signer.as_ref(), call.timeout, place).await;
+        let mut answer = sent.map_err(|error| failed(None, error.to_string()))?;
+        if let Some(hidden) = call.signer.as_ref().and_then(|signer| signer.hide(&answer.body)) {
+            answer.body = hidden.into();
+        }
         if !(200..300).contains(&answer.status) {
             let said = String::from_utf8_lossy(&answer.body).chars().take(DETAIL_MAX).collect::<String>();
             let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };

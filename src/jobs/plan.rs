@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::venue::{Endpoint, VenueDef};
+use crate::config::jobs::Job;
+use crate::venue::{Endpoint, Signer, VenueDef};
 
 /// What happens to the tasks after one that failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct JobPlan {
     pub on_error: OnError,
     /// The tasks, as they were given.
     pub tasks: VecDeque<Node>,
+    /// All of it as it was written: what tasks that are added later take over.
+    pub settings: Arc<Job>,
 }
 
 /// A task: a call or a group of tasks.
@@ -106,6 +109,8 @@ pub struct CallPlan {
     pub endpoint: Option<&'static Endpoint>,
     /// Parameters, in the order they are sent.
     pub params: Vec<(String, String)>,
+    /// Who signs it, if it is signed.
+    pub signer: Option<Signer>,
     /// What it costs of the venue's budget.
     pub weight: u32,
     /// How long it may take once it has left.
@@ -119,6 +124,11 @@ impl std::fmt::Debug for CallPlan {
 }
 
 impl CallPlan {
+    /// The account that signs it.
+    pub fn account(&self) -> Option<&str> {
+        self.signer.as_ref().map(|signer| &*signer.account)
+    }
+
     /// What it is called in results: the endpoint's name, else its path.
     pub fn label(&self) -> &str {
         self.endpoint.map_or(&self.path, |endpoint| endpoint.name)
@@ -135,6 +145,14 @@ impl Node {
             group.tasks = tasks.into_iter().enumerate().map(placed).collect();
         }
         self
+    }
+
+    /// Its calls.
+    pub fn each_call(&self, look: &mut dyn FnMut(&CallPlan)) {
+        match &self.work {
+            Work::Call(call) => look(call),
+            Work::Group(group) => group.tasks.iter().for_each(|task| task.each_call(look)),
+        }
     }
 
     /// How many calls it makes.

@@ -88,7 +88,8 @@ impl Runner {
         }
     }
 
-    fn task<'a>(&'a self, node: &'a Node, round: u64) -> Boxed<'a, Outcome> {
+    /// Runs one task of this round, and hands on the results of its calls.
+    pub fn task<'a>(&'a self, node: &'a Node, round: u64) -> Boxed<'a, Outcome> {
         Box::pin(async move {
             match &node.work {
                 Work::Call(call) => self.call(node, call, round).await,

@@ -44,7 +44,8 @@ fn shown(call: &CallPlan) -> String {
     let params: Vec<String> = call.params.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let query = if params.is_empty() { String::new() } else { format!("?{}", params.join("&")) };
     let (base, path) = (&call.base, &call.path);
-    format!("{} GET {base}{path}{query} (weight {})", call.label(), call.weight)
+    let signed = call.account().map_or(String::new(), |account| format!(", signed by {account}"));
+    format!("{} GET {base}{path}{query} (weight {}{signed})", call.label(), call.weight)
 }
 
 fn pause(millis: u128) -> String {

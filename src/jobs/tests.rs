@@ -11,7 +11,7 @@ use super::*;
 use crate::model::Mono;
 use crate::venue::bybit;
 
-fn call(name: &str) -> Node {
+pub(super) fn call(name: &str) -> Node {
     let call = CallPlan {
         venue: &bybit::VENUE,
         market: "spot".into(),
@@ -19,18 +19,19 @@ fn call(name: &str) -> Node {
         path: format!("/{name}"),
         endpoint: None,
         params: vec![("a".to_owned(), "1".to_owned())],
+        signer: None,
         weight: 2,
         timeout: Duration::from_secs(1),
     };
     Node { place: String::new(), name: Some(name.to_owned()), work: Work::Call(Box::new(call)) }
 }
 
-fn group(at_once: bool, on_error: OnError, tasks: Vec<Node>) -> Node {
+pub(super) fn group(at_once: bool, on_error: OnError, tasks: Vec<Node>) -> Node {
     let work = Work::Group(Group { at_once, pause: Duration::ZERO, on_error, tasks });
     Node { place: String::new(), name: None, work }
 }
 
-fn tasks(nodes: Vec<Node>) -> VecDeque<Node> {
+pub(super) fn tasks(nodes: Vec<Node>) -> VecDeque<Node> {
     nodes.into_iter().enumerate().map(|(at, node)| node.placed(&(at + 1).to_string())).collect()
 }
 
@@ -250,6 +251,7 @@ fn a_tree_is_shown_as_it_will_run() {
         pause: Duration::from_millis(50),
         on_error: OnError::Continue,
         tasks: tasks(nodes),
+        settings: Arc::default(),
     };
     let shown = show(&job);
     let want = "demo: ring, 2 rounds, one each 1000 ms, 50 ms between tasks\n\

@@ -119,6 +119,16 @@ impl Turns {
         self.tasks.len()
     }
 
+    /// How many tasks may be added.
+    pub fn room(&self) -> usize {
+        TASKS_MAX.saturating_sub(self.tasks.len())
+    }
+
+    /// Calls of the tasks that wait; of a ring, of one round.
+    pub fn calls(&self) -> usize {
+        self.tasks.iter().map(Node::calls).sum()
+    }
+
     /// Whether no task waits.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()

@@ -61,12 +61,14 @@ pub enum Channel {
     Liquidation,
     /// Rows of the account that the feed signs in with. It names no symbol: its streams' symbol is empty.
     Account(AccountKind),
+    /// Whatever the venue sends after a subscription in its own words, which are the stream's symbol.
+    Raw,
 }
 
 impl Channel {
     /// Whether a stream of it has a symbol.
     pub const fn has_symbol(self) -> bool {
-        !matches!(self, Self::Account(_))
+        !matches!(self, Self::Account(_) | Self::Raw)
     }
 }
 
@@ -81,6 +83,7 @@ impl fmt::Display for Channel {
             Self::Candle(interval) => write!(f, "candle:{interval}"),
             Self::Liquidation => f.write_str("liquidation"),
             Self::Account(kind) => f.write_str(kind.as_str()),
+            Self::Raw => f.write_str("raw"),
         }
     }
 }
@@ -114,7 +117,7 @@ impl fmt::Display for Interval {
 /// One channel of one symbol: what a subscription is made of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stream {
-    /// The venue's own spelling; empty for an account's.
+    /// The venue's own spelling; empty for an account's, and a raw stream's text.
     pub symbol: String,
     /// What is subscribed to.
     pub channel: Channel,
@@ -132,6 +135,9 @@ impl Stream {
 impl fmt::Display for Stream {
     /// As config spells the channel, with the symbol: `BTCUSDT book:50`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.channel == Channel::Raw {
+            return write!(f, "raw:{}", self.symbol);
+        }
         write!(f, "{} {}", self.symbol, self.channel)?;
         if self.variant.is_empty() { Ok(()) } else { write!(f, ":{}", self.variant) }
     }

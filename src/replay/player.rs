@@ -162,6 +162,7 @@ impl<'a, P: Steps> Player<'a, P> {
         // Nobody is there to send to or to ask.
         outbox.sends.clear();
         outbox.logins.clear();
+        outbox.addresses.clear();
         outbox.requests.clear();
         outbox.settled.clear();
         self.totals.reconnects += outbox.reconnects.drain(..).count() as u64;

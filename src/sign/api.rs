@@ -302,13 +302,14 @@ pub fn for_request(request: &Request, compat: Compat) -> Option<&'static Api> {
     APIS.iter().find(|api| api.signs_rest(&host, compat) && api.takes_simulated(is_demo))
 }
 
-/// The API whose keys fit a venue at these addresses: by their hosts, or else the venue's own.
-pub fn for_venue(venue: &str, url: &str, rest_url: &str) -> Option<&'static Api> {
+/// The API whose keys fit a venue at these addresses: by their hosts, or else the venue's own. Without a venue, any API's
+/// hosts will do.
+pub fn for_venue(venue: Option<&str>, url: &str, rest_url: &str) -> Option<&'static Api> {
     let host = |address: &str| super::url::Url::new(address, &[], Compat::Documented).map(|url| url.host);
     let by_socket = host(url).ok().and_then(|host| for_socket(&host, Compat::Documented));
     let by_rest = || host(rest_url).ok().and_then(|host| for_host(&host));
-    let of_venue = |api: &&Api| api.venue == venue;
-    by_socket.filter(of_venue).or_else(|| by_rest().filter(of_venue)).or_else(|| find(venue))
+    let of_venue = |api: &&Api| venue.is_none_or(|venue| api.venue == venue);
+    by_socket.filter(of_venue).or_else(|| by_rest().filter(of_venue)).or_else(|| find(venue?))
 }
 
 /// The API that opens sockets of this host with a login.
@@ -334,6 +335,20 @@ pub fn unsigned(request: &Request, now_ms: u64, compat: Compat) -> Result<Signed
         Compat::Reference => hyperliquid::unsigned_body(&mut call)?,
     }
     Ok(call.finish())
+}
+
+/// How a socket is opened without an account.
+///
+/// # Errors
+/// The address is none, or the nonce.
+pub(super) fn open_unsigned(url: &str, as_host: Option<&str>, now_ms: u64, nonce: &str) -> Result<Opening, SignError> {
+    let nothing = || Secret::new(String::new());
+    let credentials = Credentials { key: nothing(), secret: nothing(), passphrase: None };
+    let request = Request { url: url.to_owned(), as_host: as_host.map(str::to_owned), ..Request::default() };
+    let call = Call::new(&request, &credentials, now_ms, Compat::Documented)?;
+    let heartbeat = heartbeat::of(&call, nonce)?;
+    let Signed { url, headers, .. } = call.finish();
+    Ok(Opening { url, headers, login: None, heartbeat, proofs: Vec::new() })
 }
 
 /// Whether the caller says that it is for the demo account.
@@ -367,6 +382,16 @@ impl Api {
     /// The first of its REST hosts.
     pub(super) fn first_host(&self) -> Option<&'static str> {
         self.hosts.rest.first().or(self.more.rest.first()).copied()
+    }
+
+    /// The first of the hosts where a login opens a socket.
+    pub(super) fn login_host(&self) -> Option<&'static str> {
+        self.hosts.login.first().or(self.more.login.first()).copied()
+    }
+
+    /// The first of the hosts where each message is signed.
+    pub(super) fn message_host(&self) -> Option<&'static str> {
+        self.hosts.messages.first().or(self.more.messages.first()).copied()
     }
 
     /// The hosts it signs for, each once.

@@ -67,6 +67,11 @@ pub(super) fn is_kucoin(host: &str) -> bool {
     HOSTS.iter().any(|(known, kind)| *known == host && *kind == Kind::Kucoin)
 }
 
+/// Whether there is something that this host wants to hear.
+pub(super) fn is_known(host: &str) -> bool {
+    HOSTS.iter().chain(&MORE).any(|(known, _)| *known == host)
+}
+
 /// What the socket's host wants to hear now. `nonce` is the id of a heartbeat that has one.
 pub(super) fn of(call: &Call<'_>, nonce: &str) -> Result<Option<Heartbeat>, SignError> {
     let more = if call.is_reference() { [].as_slice() } else { &MORE };

@@ -32,7 +32,7 @@ use call::Call;
 pub use api::{APIS, Api, Needs, find, for_host, for_messages, for_request, for_socket, for_venue, unsigned};
 pub use json::{Json, JsonError, Style};
 pub use request::{Beat, Body, Heartbeat, Method, Opening, Proof, Request, Signed, Typed};
-pub use signer::Signer;
+pub use signer::{Signer, host_of, knows_socket, opening};
 
 use crate::secret::Secret;
 

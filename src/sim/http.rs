@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::header::{
     CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
 };
-use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
@@ -96,20 +95,22 @@ async fn respond<V: Venue>(
     if let Some(FaultKind::RestError(status)) = fault {
         return plain(status, &V::broken(status));
     }
-    let mut asked = asked(&parts, peer);
-    (asked.body, asked.fault) = (&body, fault.as_ref());
+    let value = |value: &'_ HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers: Vec<(&str, String)> = parts.headers.iter().map(|(name, text)| (name.as_str(), value(text))).collect();
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let asked = Asked {
+        method: parts.method.as_str(),
+        headers: &headers,
+        body: &body,
+        fault: fault.as_ref(),
+        ..Asked::get(parts.uri.path(), parts.uri.query().unwrap_or(""), peer)
+    };
     let answer = shared.with_venue(|venue, _| venue.answer(&asked, clock::now()));
     // It is as old as it is late.
     if let Some(FaultKind::RestSlow(ms)) = fault {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
     written(&answer)
-}
-
-fn asked(parts: &Parts, peer: IpAddr) -> Asked<'_> {
-    let asked = Asked::get(parts.uri.path(), parts.uri.query().unwrap_or(""), peer);
-    let api_key = parts.headers.get("X-MBX-APIKEY").and_then(|key| key.to_str().ok());
-    Asked { method: parts.method.as_str(), api_key, ..asked }
 }
 
 /// The session a websocket handshake opens, its number, and the key that accepts it; or the status that refuses it.

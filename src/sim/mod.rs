@@ -2,6 +2,7 @@
 //! stream for benchmarks.
 
 pub mod binance;
+pub mod bitflyer;
 pub mod bybit;
 pub mod candles;
 pub mod doorman;
@@ -11,6 +12,7 @@ pub mod market;
 pub mod okx;
 pub mod quik;
 pub mod server;
+pub mod signature;
 pub mod stream;
 pub mod venue;
 

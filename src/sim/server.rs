@@ -16,7 +16,7 @@ use super::doorman::Doorman;
 use super::fault::{FaultError, FaultKind, FaultSpec};
 use super::http::serve;
 use super::venue::{Depth, Published, TrueBook, Venue};
-use super::{binance, bybit, okx};
+use super::{binance, bitflyer, bybit, okx};
 use crate::clock;
 
 /// Open connections at most: what the venue allows one address.
@@ -27,11 +27,12 @@ const LAG: usize = 8_192;
 const BATCH: Duration = Duration::from_millis(1);
 
 /// Every venue that can be simulated behind these sockets.
-const VENUES: [Simulated; 4] = [
+const VENUES: [Simulated; 5] = [
     simulated::<bybit::Venue>("bybit"),
     simulated::<okx::Venue>("okx"),
     simulated::<okx::Venue>(okx::JAPAN),
     simulated::<binance::Venue>("binance"),
+    simulated::<bitflyer::Venue>("bitflyer"),
 ];
 
 /// A line of the table of venues.
@@ -88,10 +89,14 @@ pub struct Options {
     pub faults: Vec<FaultSpec>,
     /// Symbols to list; empty for the whole catalogue, unknown ones are made up.
     pub symbols: Vec<String>,
+    /// What only Bybit has.
+    pub bybit: bybit::Settings,
     /// What only OKX has.
     pub okx: okx::Settings,
     /// What only Binance has.
     pub binance: binance::Settings,
+    /// What only bitFlyer has.
+    pub bitflyer: bitflyer::Settings,
 }
 
 impl Default for Options {
@@ -103,8 +108,10 @@ impl Default for Options {
             rate: 50,
             faults: Vec::new(),
             symbols: Vec::new(),
+            bybit: bybit::Settings::default(),
             okx: okx::Settings::default(),
             binance: binance::Settings::default(),
+            bitflyer: bitflyer::Settings::default(),
         }
     }
 }
@@ -203,7 +210,7 @@ impl Truth {
     }
 
     /// The [digest](super::venue::digest) of the book that had this id (Bybit's and Binance's `u`, OKX's `seqId`); the last 2,000 of
-    /// each depth are known.
+    /// each depth are known. Books of bitFlyer have no ids and are asked for by their digests.
     pub fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
         self.0.digest(market, symbol, depth, id)
     }

@@ -135,8 +135,8 @@ pub struct Asked<'a> {
     pub query: &'a str,
     /// What came as the body; empty for a websocket.
     pub body: &'a str,
-    /// The header `X-MBX-APIKEY`.
-    pub api_key: Option<&'a str>,
+    /// Names and values of its headers.
+    pub headers: &'a [(&'a str, &'a str)],
     /// The client's address.
     pub peer: IpAddr,
     /// What is to go wrong with the answer.
@@ -144,9 +144,20 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// A header, however its name is capitalised; `None` if it is missing or empty.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| *value).filter(|value| !value.is_empty())
+    }
+
+    /// Path and query, as they stand on the request line.
+    pub fn target(&self) -> String {
+        if self.query.is_empty() { self.path.to_owned() } else { format!("{}?{}", self.path, self.query) }
+    }
+
     /// A `GET` without headers.
     pub const fn get(path: &'a str, query: &'a str, peer: IpAddr) -> Self {
-        Self { method: "GET", path, query, body: "", api_key: None, peer, fault: None }
+        Self { method: "GET", path, query, body: "", headers: &[], peer, fault: None }
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Events, Feed, One, Redis, Request, RequestRefused, Rest, Store, Table, Terminal,
-    TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
+    Terminal, TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -15,6 +15,7 @@ use crate::feed::State;
 use crate::io::budget::AccountReport;
 use crate::io::command::DriverReport;
 use crate::io::terminal::{EventsReport, HostReport, PoolReport};
+use crate::jobs::JobReport;
 use crate::sink::redis::SinkReport;
 use crate::store::StoreStats;
 use crate::store::tables::TableReport;
@@ -35,6 +36,12 @@ pub struct Readings {
     pub feeds: Vec<FeedReading>,
     /// The tables that are in use.
     pub tables: Vec<TableReport>,
+    /// The budgets of REST calls.
+    pub budgets: Vec<AccountReport>,
+    /// Hosts whose clock was measured, and milliseconds that it is ahead of ours.
+    pub clocks: Vec<(String, i64)>,
+    /// The jobs.
+    pub jobs: Vec<JobReport>,
     /// The Redis sink, if there is one.
     pub redis: Option<SinkReport>,
     /// Connections that the HTTP door had no place for.
@@ -110,6 +117,10 @@ enum Source {
     Events(fn(&EventsReport) -> u64),
     /// One value a budget of REST calls, shared by feeds.
     Rest(fn(&AccountReport) -> u64),
+    /// How far each host's clock is ahead, where it was measured.
+    Clock,
+    /// One value a job.
+    Job(fn(&JobReport) -> u64),
     /// One value a terminal, shared by its feeds.
     Terminal(fn(&PoolReport) -> u64),
     /// One value an RPC host of a terminal.
@@ -131,6 +142,8 @@ impl Source {
             Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
             Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
+            Clock => &["host"],
+            Job(_) => &["job"],
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
@@ -174,6 +187,10 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_differing_snapshots_total", Counter, Feed(|r| r.feed.counters.differed), "Whole books the venue repeated that differed from ours as no update explains."),
     metric("tickbus_feed_resyncs_total", Counter, Feed(|r| r.feed.counters.resyncs), "Books asked for anew."),
     metric("tickbus_feed_silences_total", Counter, Feed(|r| r.feed.counters.silences), "Streams that fell silent."),
+    metric("tickbus_feed_backfilled_total", Counter, Feed(|r| r.feed.counters.backfilled), "Candles and trades of the past that were fetched and published."),
+    metric("tickbus_feed_backfill_failures_total", Counter, Feed(|r| r.feed.counters.backfill_failures), "Calls for the past that failed, and were made again."),
+    metric("tickbus_feed_backfill_lost_total", Counter, Feed(|r| r.feed.counters.backfill_lost), "Parts of the past that were given up."),
+    metric("tickbus_feed_backfill_waiting", Gauge, Feed(|r| r.feed.backfilling as u64), "Parts of the past that are missing and being fetched."),
     metric("tickbus_feed_late_polls_total", Counter, Feed(|r| r.feed.counters.late), "Polls left out because the venue or its call budget did not keep up."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
     metric("tickbus_feed_deltas_total", Counter, Feed(|r| r.feed.counters.deltas), "Deltas applied to books."),
@@ -198,6 +215,11 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_rest_weight_total", Counter, Rest(|a| a.weight), "Weight of the REST calls that left."),
     metric("tickbus_rest_others_weight_total", Counter, Rest(|a| a.others), "Weight that others used of the same address, so far as the venue's answers showed it."),
     metric("tickbus_rest_limited_total", Counter, Rest(|a| a.limited), "REST calls the venue refused because there were too many."),
+    metric("tickbus_rest_clock_offset_seconds", Gauge, Clock, "How far the host's clock is ahead of ours, where it has refused signed calls for their time."),
+    metric("tickbus_job_done_total", Counter, Job(|j| j.done), "Calls of the job that have a result."),
+    metric("tickbus_job_failed_total", Counter, Job(|j| j.failed), "Calls of the job that have none."),
+    metric("tickbus_job_skipped_rounds_total", Counter, Job(|j| j.skipped), "Rounds of the job that had no turn because the one before took too long."),
+    metric("tickbus_job_waiting_tasks", Gauge, Job(|j| j.tasks as u64), "Tasks of the job that wait; of a ring, all."),
     metric("tickbus_terminal_connections", Gauge, TerminalHost(|h| h.open as u64), "RPC connections open now."),
     metric("tickbus_terminal_calls_total", Counter, Terminal(|p| p.counters.calls), "RPC calls taken, by all feeds of the terminal."),
     metric("tickbus_terminal_refused_total", Counter, Terminal(|p| p.counters.refused), "RPC calls refused because too many waited."),
@@ -269,8 +291,8 @@ fn pools(readings: &Readings) -> impl Iterator<Item = &PoolReport> {
 
 /// The budgets of REST calls, each once.
 fn accounts(readings: &Readings) -> impl Iterator<Item = &AccountReport> {
-    let reports = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
-    let accounts: BTreeMap<_, _> = reports.map(|account| (&account.name, account)).collect();
+    let of_feeds = readings.feeds.iter().filter_map(|feed| feed.report.as_ref()?.link.rest.as_ref());
+    let accounts: BTreeMap<_, _> = of_feeds.chain(&readings.budgets).map(|account| (&account.name, account)).collect();
     accounts.into_values()
 }
 
@@ -307,6 +329,8 @@ impl Metric {
                 sample(&[table.venue, table.kind.as_str()], read(table) as f64);
             }),
             Rest(read) => accounts(readings).for_each(|account| sample(&[&account.name], read(account) as f64)),
+            Clock => readings.clocks.iter().for_each(|(host, ms)| sample(&[host], *ms as f64 / 1e3)),
+            Job(read) => readings.jobs.iter().for_each(|job| sample(&[&job.name], read(job) as f64)),
             Terminal(read) => pools(readings).for_each(|pool| sample(&[&pool.terminal], read(pool) as f64)),
             TerminalHost(read) => {
                 for pool in pools(readings) {

@@ -16,13 +16,18 @@ mod bybit_v2;
 mod endpoint;
 pub mod kit;
 pub mod okx;
+pub mod other;
 pub mod quik;
+mod raw;
+mod server_time;
 mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
 pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
+pub use raw::RawSession;
+pub use server_time::ServerTime;
 pub use terminal::{Host, RawEvent, RpcRequest, TerminalSpec, TerminalState, Urgency};
 pub use update::{
     BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, TickerField, TickerUpdate, TradeUpdate, Update,
@@ -30,7 +35,7 @@ pub use update::{
 
 /// Every venue tickbus knows. A new one is its folder, its `mod` line and its line here.
 pub const VENUES: &[&VenueDef] =
-    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &quik::VENUE];
+    &[&binance::VENUE, &bitflyer::VENUE, &bybit::VENUE, &okx::VENUE, &okx::VENUE_OKJ, &other::VENUE, &quik::VENUE];
 
 /// The venue with this id.
 pub fn find(id: &str) -> Option<&'static VenueDef> {
@@ -81,6 +86,8 @@ pub struct VenueDef {
     pub rest_limit: fn(market: &str) -> RestLimit,
     /// The fields, or `params`, that tell apart the positions, and the balances, of one account and symbol.
     pub row_keys: fn(kind: AccountKind) -> &'static [&'static str],
+    /// How its clock is read, if it refuses signed calls whose time is not its own.
+    pub server_time: Option<ServerTime>,
 }
 
 /// How much may be asked of a venue's REST hosts.
@@ -114,9 +121,17 @@ pub enum Transport {
     Terminal,
 }
 
+/// What stands in an address for a key that only a REST call can tell; see [`Output::address`].
+pub const KEY_PLACE: &str = "{key}";
+
 /// One of a venue's addresses, each of which serves some channels: a place in [`Endpoints::urls`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Route(pub u8);
+
+impl Route {
+    /// A connection of its own to the first address, for what the user subscribes to in the venue's words.
+    pub const RAW: Self = Self(u8::MAX);
+}
 
 /// [`VenueDef::route_of`] of venues with one address for everything.
 pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
@@ -128,7 +143,32 @@ pub const fn one_route(_market: &str, _stream: &Stream) -> Route {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
 
+/// What an entry of `channels` begins with that is a subscription in the venue's own words.
+const RAW_PREFIX: &str = "raw:";
+/// The longest such subscription, in bytes: more than any venue takes.
+const RAW_MAX: usize = 64 * 1024;
+
 impl VenueDef {
+    /// Which connection a stream is reached over.
+    pub fn route(&self, market: &str, stream: &Stream) -> Route {
+        if stream.channel == Channel::Raw { Route::RAW } else { (self.route_of)(market, stream) }
+    }
+
+    /// Reads one entry of a feed's `channels`.
+    ///
+    /// # Errors
+    /// What is wrong and what is allowed, as one sentence without the config path.
+    pub fn channel(&self, market: &str, text: &str) -> Result<ChannelSpec, String> {
+        match text.strip_prefix(RAW_PREFIX).filter(|_| self.transport == Transport::WebSocket) {
+            None => (self.parse_channel)(market, text),
+            Some(words) if words.trim().is_empty() => {
+                Err("raw: needs the text that is sent to subscribe, such as raw:{\"op\":\"subscribe\",…}".to_owned())
+            }
+            Some(words) if words.len() > RAW_MAX => Err(format!("a raw subscription has at most {RAW_MAX} bytes")),
+            Some(words) => Ok(ChannelSpec { symbols: vec![words.to_owned()], ..ChannelSpec::of(Channel::Raw) }),
+        }
+    }
+
     /// Checks the name of a market.
     ///
     /// # Errors
@@ -228,6 +268,8 @@ pub struct SessionSpec {
     pub streams: Vec<(StreamId, Stream)>,
     /// Who signs in, where the config says so.
     pub signer: Option<Signer>,
+    /// The address a [`Route::RAW`] leads to.
+    pub raw_url: String,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
     pub discover: bool,
     /// Settings of a terminal's feed; the default for all others.
@@ -289,6 +331,8 @@ pub enum Input<'a> {
     Resync(StreamId),
     /// Fetch the book's REST image; the answer is a snapshot or [`Update::ImageFailed`].
     Image(StreamId),
+    /// Read the account's state again: orders, positions and balances.
+    Initialize,
     /// The time [`Session::next_timeout`] asked for has come.
     Timeout,
     /// The connection is gone.
@@ -324,6 +368,9 @@ pub trait Output {
     fn sign_in(&mut self, text: Secret) {
         self.send(text.reveal().to_owned());
     }
+    /// Completes the address of this connection, which has [`KEY_PLACE`] and is not dialled before; after each loss it is to be
+    /// completed anew. The key is in no log and no recording.
+    fn address(&mut self, _key: Secret) {}
     /// Asks for a REST call; the answer comes back as [`Input::Http`], whatever happens.
     fn http(&mut self, request: HttpRequest);
     /// Asks for an RPC call; the answer comes back as [`Input::Rpc`], whatever happens.
@@ -359,11 +406,25 @@ pub struct HttpRequest {
     pub weight: u32,
     /// The stream whose image it is, so that its state can tell that it waits.
     pub stream: Option<StreamId>,
+    /// Whether all calls that are not patient go first: those for the past are.
+    pub patient: bool,
+    /// Whether the answer holds a key, so that it is in no recording.
+    pub is_secret: bool,
 }
 
 impl HttpRequest {
     /// A call of public data, for no stream's image.
     pub const fn get(id: u64, path: String, timeout: Duration, weight: u32) -> Self {
-        Self { id, method: Method::Get, path, signed: false, timeout, weight, stream: None }
+        Self {
+            id,
+            method: Method::Get,
+            path,
+            signed: false,
+            timeout,
+            weight,
+            stream: None,
+            patient: false,
+            is_secret: false,
+        }
     }
 }

@@ -58,6 +58,8 @@ pub enum Update<'a> {
     Terminal(TerminalState<'a>),
     /// Something to be handed on as it is.
     Raw(RawEvent<'a>),
+    /// A whole message, to be published without a change.
+    Untouched(&'a [u8]),
     /// A row of an account.
     Account(AccountUpdate<'a>),
     /// The venue was asked, and what was published last of this stream still holds.

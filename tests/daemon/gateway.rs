@@ -104,9 +104,24 @@ impl Gateway {
         Self::launch(&["run", "--config", file.path().to_str().unwrap()], "Gateway started").await
     }
 
+    /// The same, with these variables and further arguments.
+    #[allow(dead_code, reason = "for tests of calls")]
+    pub(crate) async fn start_with(config: &Value, env: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let file = file_of(config);
+        let run = [&["run", "--config", file.path().to_str().unwrap()], arguments].concat();
+        let mut command = tickbus();
+        command.args(["--log-format", "json"]).args(run).envs(env.iter().copied());
+        Self::spawn(&mut command, "Gateway started").await
+    }
+
     /// Starts a command that opens a bus, and waits for the log line that names its endpoints.
     pub(crate) async fn launch(arguments: &[&str], started: &str) -> Self {
-        let mut child = tickbus().args(["--log-format", "json"]).args(arguments).spawn().unwrap();
+        Self::spawn(tickbus().args(["--log-format", "json"]).args(arguments), started).await
+    }
+
+    /// The same with a command that is made up by the caller, which logs JSON.
+    pub(crate) async fn spawn(command: &mut Command, started: &str) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let lines = Arc::clone(&log);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod binance;
+mod bitflyer;
 mod churn;
 mod control;
 mod control_load;
@@ -21,7 +22,9 @@ mod joins;
 mod live;
 mod okx;
 mod operating;
+mod private;
 mod python;
+mod raw;
 mod recording;
 mod relay;
 #[path = "../script/mod.rs"]

@@ -87,6 +87,7 @@ impl Steps for Fake {
             Input::Unsubscribe(id) => format!("unsubscribe {}", id.0),
             Input::Rpc { id, answer } => format!("rpc {id} {answer:?}"),
             Input::Ask { id, question } => format!("ask {id} {question}"),
+            Input::Initialize => "initialize".to_owned(),
             Input::Resync(_) => "resync".to_owned(),
             Input::Image(_) => "image".to_owned(),
             Input::Shutdown => "shutdown".to_owned(),

@@ -7,3 +7,4 @@ mod binance;
 mod bybit;
 mod client;
 mod okx;
+mod signed;

@@ -9,21 +9,28 @@ use super::super::reach::{Reach, is_below};
 use super::{Book, BookSync, Loss, SyncUpdate, Verdict};
 use crate::model::{Decimal, Level};
 
+/// Repetitions in a row that differed from the book, without any delta since the first, after which no deltas are taken to
+/// come at all. One proves nothing: the venue may have sent it right after another.
+const UNSAID_MAX: u32 = 2;
+
 /// What the last repetition had and the book had not, until a delta explains it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repeat {
     bids: Vec<Level>,
     asks: Vec<Level>,
+    /// Repetitions that differed, of which no delta has come when the next one did.
+    unsaid: u32,
 }
 
 impl Repeat {
     pub(super) const fn new() -> Self {
-        Self { bids: Vec::new(), asks: Vec::new() }
+        Self { bids: Vec::new(), asks: Vec::new(), unsaid: 0 }
     }
 
     pub(super) fn forget(&mut self) {
         self.bids.clear();
         self.asks.clear();
+        self.unsaid = 0;
     }
 
     fn len(&self) -> usize {
@@ -79,21 +86,33 @@ impl BookSync {
             }
             (false, true) => {
                 if self.repeat.len() > 0 {
-                    let differed = self.repeat.explain(update);
-                    self.findings.differed += differed;
-                    self.stats.differed += u64::from(differed > 0);
+                    let levels = self.repeat.explain(update);
+                    self.differed(levels);
                 }
+                self.repeat.unsaid = 0;
                 self.change(update)
             }
             (false, false) => Verdict::Ignored,
         }
     }
 
+    /// The book was another than the venue's in so many levels.
+    const fn differed(&mut self, levels: usize) {
+        self.findings.differed += levels;
+        self.stats.differed += (levels > 0) as u64;
+    }
+
     /// The venue sent the whole of a live book.
     fn repeated(&mut self, update: SyncUpdate<'_>) -> Verdict {
-        // Changes that a repetition had have no delta by the time of the next one: no deltas come.
-        if self.repeat.len() > 0 {
-            return self.lose(Loss::Unsaid { levels: self.repeat.len() });
+        let unexplained = self.repeat.len();
+        if unexplained > 0 {
+            self.differed(unexplained);
+            self.repeat.unsaid += 1;
+            if self.repeat.unsaid >= UNSAID_MAX {
+                return self.lose(Loss::Unsaid { levels: unexplained });
+            }
+            self.repeat.bids.clear();
+            self.repeat.asks.clear();
         }
         let mut fresh = Book::new(self.book.cap());
         if let Err(error) = fresh.apply(update.bids, update.asks) {

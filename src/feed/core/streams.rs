@@ -104,6 +104,11 @@ impl Core {
         }
     }
 
+    /// Whether streams of an account are wanted.
+    pub(in crate::feed) fn has_account(&self) -> bool {
+        self.streams.iter().any(|stream| stream.wanted && matches!(stream.stream.channel, Channel::Account(_)))
+    }
+
     pub(in crate::feed) fn route_of(&self, id: StreamId) -> Route {
         self.streams.get(id.0 as usize).map_or(Route(0), |stream| stream.route)
     }

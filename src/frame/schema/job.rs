@@ -35,6 +35,9 @@ pub struct Job {
     pub endpoint: String,
     /// The call's parameters.
     pub params: BTreeMap<String, String>,
+    /// The account that signed the call, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// When the call left, nanoseconds since 1970.
     pub started: u64,
     /// Nanoseconds from then to the end of the answer.
@@ -50,4 +53,13 @@ pub struct Job {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Normal frames that were made of the result, and published before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
+    /// Feeds that publish some of what the result says themselves, so that no frames were made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// Why the result of a known endpoint could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
 }

@@ -147,13 +147,19 @@ fn of_jobs(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         market: "coinm",
         endpoint: "klines",
         params: &params,
+        account: None,
         started: UnixNanos(1_672_324_988_000_000_000),
         took: 41_000_000,
         status: Some(200),
         outcome: Ok(r#"[[1591258320000,"9640.7"]]"#),
+        frames: 0,
+        left_to: "",
+        unread: None,
     };
+    let left_to = "binance_coinm, second";
+    let read = JobResult { frames: 2, left_to, unread: Some("a candle without its time"), ..done };
     let failed = JobResult { name: None, status: None, params: &[], outcome: Err("no answer"), ..done };
-    vec![("job", job(encoding, done)), ("job_failed", job(encoding, failed))]
+    vec![("job", job(encoding, done)), ("job_failed", job(encoding, failed)), ("job_read", job(encoding, read))]
 }
 
 /// Heartbeats and notices.

@@ -17,8 +17,6 @@ use super::message::{Object, array};
 pub(super) const PRODUCT: &str = "account";
 /// How long an order lives before it is filled.
 const ORDER_LIFE: Duration = Duration::from_millis(500);
-/// How long a listen key lives unless it is renewed.
-const KEY_LIFE: Duration = Duration::from_secs(3_600);
 /// What every balance begins with, in 10⁻⁸.
 const BEGINNING: i128 = 1_000_000_000_000;
 /// What a trade costs: one part in so many.
@@ -31,8 +29,17 @@ struct Order {
     buy: bool,
     ticks: i64,
     lots: i64,
+    filled: bool,
     created_ms: u64,
+    updated_ms: u64,
     due: Mono,
+}
+
+/// Lots held, negative when short, and when that last changed.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    lots: i64,
+    updated_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -48,48 +55,55 @@ pub(super) struct Account {
     next: Mono,
     orders: u64,
     order: Option<Order>,
+    /// Orders far from the market, which wait for ever.
+    resting: Vec<Order>,
     /// In 10⁻⁸.
     balances: BTreeMap<(Market, String), i128>,
-    /// Lots held by place; negative when short.
-    positions: BTreeMap<usize, i64>,
+    /// When the balances of a market last changed.
+    changed: BTreeMap<Market, u64>,
+    positions: BTreeMap<usize, Position>,
+    key_life: Duration,
     keys: BTreeMap<String, Key>,
     /// Listeners by topic.
     watched: BTreeMap<(Market, String), usize>,
 }
 
 impl Account {
-    /// An account that trades so often while somebody watches it; zero for never.
-    pub(super) fn new(every: Duration, listed: &[Listed], now: Mono) -> Self {
-        let mut balances = BTreeMap::new();
-        let mut positions = BTreeMap::new();
-        for market in Market::ALL {
+    /// An account that trades so often while somebody watches it (zero for never), and whose listen keys live so long.
+    pub(super) fn new(every: Duration, key_life: Duration, listed: &[Listed], now: Stamp) -> Self {
+        let (mut balances, mut positions, mut resting) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let updated_ms = now.wall.as_ms();
+        for (id, market) in (8_389_000_000_000..).zip(Market::ALL) {
             let Some(place) = tradable(market, listed) else { continue };
-            let spec = &listed[place].spec;
+            let Listed { spec, market: ladder, .. } = &listed[place];
             if market.is_futures() {
-                positions.insert(place, 10);
+                positions.insert(place, Position { lots: 10, updated_ms });
                 balances.insert((market, spec.margin().to_owned()), BEGINNING);
             } else {
                 for asset in [&spec.base, &spec.quote] {
                     balances.insert((market, asset.clone()), BEGINNING);
                 }
             }
+            resting.push(Order::new(id, place, true, ladder.best(Side::Bid).ticks / 2, now));
         }
-        let (keys, watched) = (BTreeMap::new(), BTreeMap::new());
-        Self { every, next: now.after(every), orders: 0, order: None, balances, positions, keys, watched }
+        let (keys, watched, next) = (BTreeMap::new(), BTreeMap::new(), now.mono.after(every));
+        let changed = Market::ALL.into_iter().map(|market| (market, updated_ms)).collect();
+        Self { every, next, orders: 0, order: None, resting, balances, changed, positions, key_life, keys, watched }
     }
 
-    /// The market's listen key, made if there is none; it lives an hour from now.
+    /// The market's listen key, made if there is none; its life begins anew.
     pub(super) fn open_key(&mut self, market: Market, rng: &mut Rng, now: Mono) -> String {
         let known = self.keys.iter().find(|(_, key)| key.market == market).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| (0..64).map(|_| rng.alphanumeric()).collect());
-        self.keys.insert(name.clone(), Key { market, expires: now.after(KEY_LIFE) });
+        self.keys.insert(name.clone(), Key { market, expires: now.after(self.key_life) });
         name
     }
 
     /// Renews the market's listen key; `None` when there is none.
     pub(super) fn renew_key(&mut self, market: Market, now: Mono) -> Option<String> {
+        let life = self.key_life;
         let (name, key) = self.keys.iter_mut().find(|(_, key)| key.market == market)?;
-        key.expires = now.after(KEY_LIFE);
+        key.expires = now.after(life);
         Some(name.clone())
     }
 
@@ -125,12 +139,14 @@ impl Account {
             let event = Object::event("listenKeyExpired", now.wall.as_ms()).text("listenKey", &name).done();
             out.push(Published::new(PRODUCT, &name, Kind::Other, event.into_bytes()));
         }
+        // What is open goes on whether anybody watches or not.
+        if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
+            self.fill(listed, now, out);
+        }
         if self.watched.is_empty() {
             return;
         }
-        if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
-            self.fill(listed, now, out);
-        } else if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
+        if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
             self.next = now.mono.after(self.every);
             self.place(listed, now, out);
         }
@@ -151,10 +167,8 @@ impl Account {
         let buy = (turn / markets.len()).is_multiple_of(2);
         let best = listed[place].market.best(if buy { Side::Ask } else { Side::Bid });
         self.orders += 1;
-        let (now_ms, due) = (now.wall.as_ms(), now.mono.after(ORDER_LIFE));
-        let id = 8_389_765_000_000 + self.orders;
-        let order = Order { id, place, buy, ticks: best.ticks, lots: 10, created_ms: now_ms, due };
-        self.tell(*market, &order_text(&order, false, &listed[place], now_ms), out);
+        let order = Order::new(8_389_765_000_000 + self.orders, place, buy, best.ticks, now);
+        self.tell(*market, &order_text(&order, &listed[place], now.wall.as_ms()), out);
         self.order = Some(order);
     }
 
@@ -164,10 +178,11 @@ impl Account {
 
     /// The order is filled.
     fn fill(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
-        let Some(order) = self.order.take() else { return };
+        let Some(mut order) = self.order.take() else { return };
         let of = &listed[order.place];
         let (spec, now_ms) = (&of.spec, now.wall.as_ms());
-        self.tell(spec.market, &order_text(&order, true, of, now_ms), out);
+        (order.filled, order.updated_ms) = (true, now_ms.saturating_sub(1));
+        self.tell(spec.market, &order_text(&order, of, now_ms), out);
         let turnover = spec.turnover(order.ticks, order.lots);
         let lots = if order.buy { order.lots } else { -order.lots };
         let sign = i128::from(lots.signum());
@@ -176,12 +191,14 @@ impl Account {
         };
         if spec.market.is_futures() {
             add(spec.margin(), -turnover / FEE);
-            *self.positions.entry(order.place).or_insert(0) += lots;
+            let position = self.positions.entry(order.place).or_insert(Position { lots: 0, updated_ms: 0 });
+            *position = Position { lots: position.lots + lots, updated_ms: order.updated_ms };
         } else {
             let size = spec.size(order.lots).rescaled(8).map_or(0, i128::from);
             add(&spec.base, sign * size);
             add(&spec.quote, -sign * turnover - turnover / FEE);
         }
+        self.changed.insert(spec.market, order.updated_ms);
         let text = match spec.market {
             Market::Spot => self.balances_text(now_ms),
             market => self.update_text(market, order.place, order.ticks, listed, now_ms),
@@ -201,7 +218,8 @@ impl Account {
             Object::new().text("a", asset).text("f", amount).text("l", "0.00000000").done()
         };
         let rows: Vec<String> = self.of_market(Market::Spot).map(row).collect();
-        Object::event("outboundAccountPosition", now_ms).raw("u", now_ms).raw("B", array(&rows)).done()
+        let changed = self.changed_ms(Market::Spot);
+        Object::event("outboundAccountPosition", now_ms).raw("u", changed).raw("B", array(&rows)).done()
     }
 
     /// `ACCOUNT_UPDATE`
@@ -211,37 +229,79 @@ impl Account {
         };
         let balances: Vec<String> = self.of_market(market).map(balance).collect();
         let spec = &listed[place].spec;
-        let held = self.positions.get(&place).copied().unwrap_or(0);
+        let held = self.positions.get(&place).map_or(0, |position| position.lots);
         let position = Object::new().text("s", &spec.symbol).text("pa", spec.size(held));
         let position = position.text("ep", spec.price(ticks)).text("cr", "0").text("up", "0").text("mt", "cross");
         let position = position.text("iw", "0").text("ps", "BOTH").done();
         let account = Object::new().text("m", "ORDER").raw("B", array(&balances)).raw("P", array(&[position])).done();
-        Object::event("ACCOUNT_UPDATE", now_ms).raw("T", now_ms.saturating_sub(1)).raw("a", account).done()
+        Object::event("ACCOUNT_UPDATE", now_ms).raw("T", self.changed_ms(market)).raw("a", account).done()
+    }
+
+    fn changed_ms(&self, market: Market) -> u64 {
+        self.changed.get(&market).copied().unwrap_or_default()
+    }
+
+    /// `GET …/openOrders`
+    pub(super) fn open_orders(&self, market: Market, symbol: Option<&str>, listed: &[Listed]) -> String {
+        let open = self.order.iter().chain(&self.resting).filter(|order| {
+            let spec = &listed[order.place].spec;
+            spec.market == market && symbol.is_none_or(|symbol| symbol == spec.symbol)
+        });
+        array(&open.map(|order| order_row(order, &listed[order.place])).collect::<Vec<_>>())
+    }
+
+    /// `GET …/positionRisk`
+    pub(super) fn positions(&self, market: Market, symbol: Option<&str>, listed: &[Listed]) -> String {
+        let of = self.positions.iter().filter(|(place, _)| {
+            let spec = &listed[**place].spec;
+            spec.market == market && symbol.is_none_or(|symbol| symbol == spec.symbol)
+        });
+        let row = |(place, position): (&usize, &Position)| {
+            let Listed { spec, market: ladder, .. } = &listed[*place];
+            let price = spec.price(ladder.best(Side::Bid).ticks);
+            let row = Object::new().text("symbol", &spec.symbol).text("positionSide", "BOTH");
+            let row = row.text("positionAmt", spec.size(position.lots)).text("entryPrice", price);
+            let row = row.text("breakEvenPrice", price).text("markPrice", price).text("unRealizedProfit", "0");
+            let row = row.text("liquidationPrice", "0").text("leverage", "10").text("marginType", "cross");
+            row.text("isolatedWallet", "0").raw("updateTime", position.updated_ms).done()
+        };
+        array(&of.map(row).collect::<Vec<_>>())
+    }
+
+    /// `GET …/balance`
+    pub(super) fn balances(&self, market: Market) -> String {
+        let row = |(asset, amount): (&str, String)| {
+            let row = Object::new().text("accountAlias", "SgsR").text("asset", asset).text("balance", &amount);
+            let row = row.text("crossWalletBalance", &amount).text("crossUnPnl", "0.00000000");
+            row.text("availableBalance", amount).raw("updateTime", self.changed_ms(market)).done()
+        };
+        array(&self.of_market(market).map(row).collect::<Vec<_>>())
     }
 
     /// `GET …/account`
-    pub(super) fn row(&self, market: Market, listed: &[Listed], now_ms: u64) -> String {
+    pub(super) fn row(&self, market: Market, listed: &[Listed]) -> String {
         if market == Market::Spot {
             let row = |(asset, amount): (&str, String)| {
                 Object::new().text("asset", asset).text("free", amount).text("locked", "0.00000000").done()
             };
             let rows: Vec<String> = self.of_market(market).map(row).collect();
             let out = Object::new().raw("makerCommission", 10).raw("takerCommission", 10).raw("canTrade", true);
-            let out = out.raw("canWithdraw", true).raw("canDeposit", true).raw("updateTime", now_ms);
+            let out = out.raw("canWithdraw", true).raw("canDeposit", true);
+            let out = out.raw("updateTime", self.changed_ms(market));
             let out = out.text("accountType", "SPOT").raw("balances", array(&rows));
             return out.raw("permissions", r#"["SPOT"]"#).raw("uid", 354_937_868).done();
         }
         let asset = |(asset, amount): (&str, String)| {
             let row = Object::new().text("asset", asset).text("walletBalance", &amount);
             let row = row.text("unrealizedProfit", "0.00000000").text("marginBalance", &amount);
-            row.text("availableBalance", amount).raw("updateTime", now_ms).done()
+            row.text("availableBalance", amount).raw("updateTime", self.changed_ms(market)).done()
         };
-        let position = |(place, held): (&usize, &i64)| {
+        let position = |(place, held): (&usize, &Position)| {
             let spec = &listed[*place].spec;
             (spec.market == market).then(|| {
                 let row = Object::new().text("symbol", &spec.symbol).text("positionSide", "BOTH");
-                let row = row.text("positionAmt", spec.size(*held)).text("unrealizedProfit", "0.00000000");
-                row.raw("updateTime", now_ms).done()
+                let row = row.text("positionAmt", spec.size(held.lots)).text("unrealizedProfit", "0.00000000");
+                row.raw("updateTime", held.updated_ms).done()
             })
         };
         let assets: Vec<String> = self.of_market(market).map(asset).collect();
@@ -251,14 +311,38 @@ impl Account {
     }
 }
 
+impl Order {
+    /// A new order of ten lots.
+    fn new(id: u64, place: usize, buy: bool, ticks: i64, now: Stamp) -> Self {
+        let (created_ms, due) = (now.wall.as_ms(), now.mono.after(ORDER_LIFE));
+        let updated_ms = created_ms.saturating_sub(1);
+        Self { id, place, buy, ticks, lots: 10, filled: false, created_ms, updated_ms, due }
+    }
+}
+
+/// A row of `GET …/openOrders`.
+fn order_row(order: &Order, of: &Listed) -> String {
+    let spec = &of.spec;
+    let out = Object::new().text("symbol", &spec.symbol).raw("orderId", order.id);
+    let out = out.text("clientOrderId", format!("sim{}", order.id)).text("price", spec.price(order.ticks));
+    let out = out.text("origQty", spec.size(order.lots)).text("executedQty", spec.size(0)).text("status", "NEW");
+    let out = out.text("timeInForce", "GTC").text("type", "LIMIT").text("side", if order.buy { "BUY" } else { "SELL" });
+    let out = if spec.market == Market::Spot {
+        out.text("cummulativeQuoteQty", coins(0)).text("stopPrice", "0").raw("isWorking", true)
+    } else {
+        out.text("avgPrice", "0").text("stopPrice", "0").raw("reduceOnly", false).text("positionSide", "BOTH")
+    };
+    out.raw("time", order.created_ms).raw("updateTime", order.updated_ms).done()
+}
+
 /// The symbol the account trades on a market: the first.
 fn tradable(market: Market, listed: &[Listed]) -> Option<usize> {
     listed.iter().position(|listed| listed.spec.market == market)
 }
 
 /// `executionReport` on spot, `ORDER_TRADE_UPDATE` on futures.
-fn order_text(order: &Order, filled: bool, of: &Listed, now_ms: u64) -> String {
-    let spec = &of.spec;
+fn order_text(order: &Order, of: &Listed, now_ms: u64) -> String {
+    let (spec, filled) = (&of.spec, order.filled);
     let (side, kind) = (if order.buy { "BUY" } else { "SELL" }, if filled { "TRADE" } else { "NEW" });
     let (size, price) = (spec.size(order.lots), spec.price(order.ticks));
     let done = if filled { size } else { spec.size(0) };
@@ -275,7 +359,7 @@ fn order_text(order: &Order, filled: bool, of: &Listed, now_ms: u64) -> String {
         let out = out.text("X", state).text("r", "NONE").raw("i", order.id).text("l", done).text("z", done);
         let out = out.text("L", last).text("n", fee);
         let out = if filled { out.text("N", &spec.quote) } else { out.raw("N", "null") };
-        let out = out.raw("T", now_ms.saturating_sub(1)).raw("t", trade_id).raw("I", order.id * 2);
+        let out = out.raw("T", order.updated_ms).raw("t", trade_id).raw("I", order.id * 2);
         let out = out.raw("w", !filled).raw("m", false).raw("M", false).raw("O", order.created_ms);
         let out = out.text("Z", &paid).text("Y", paid).text("Q", coins(0)).raw("W", order.created_ms);
         return out.text("V", "NONE").done();
@@ -284,8 +368,8 @@ fn order_text(order: &Order, filled: bool, of: &Listed, now_ms: u64) -> String {
     let of = of.text("f", "GTC").text("q", size).text("p", price).text("ap", last).text("sp", "0").text("x", kind);
     let of = of.text("X", state).raw("i", order.id).text("l", done).text("z", done).text("L", last);
     let of = if filled { of.text("n", fee).text("N", spec.margin()) } else { of };
-    let of = of.raw("T", now_ms.saturating_sub(1)).raw("t", trade_id.max(0)).text("b", "0").text("a", "0");
+    let of = of.raw("T", order.updated_ms).raw("t", trade_id.max(0)).text("b", "0").text("a", "0");
     let of = of.raw("m", false).raw("R", false).text("wt", "CONTRACT_PRICE").text("ot", "LIMIT").text("ps", "BOTH");
     let of = of.raw("cp", false).text("rp", "0").done();
-    Object::event("ORDER_TRADE_UPDATE", now_ms).raw("T", now_ms.saturating_sub(1)).raw("o", of).done()
+    Object::event("ORDER_TRADE_UPDATE", now_ms).raw("T", order.updated_ms).raw("o", of).done()
 }

@@ -59,6 +59,8 @@ pub struct Settings {
     pub every_move: bool,
     /// How often the account trades, while somebody watches it; zero for never.
     pub deal_every: Duration,
+    /// How long a listen key lives unless it is renewed.
+    pub key_life: Duration,
 }
 
 impl Default for Settings {
@@ -71,6 +73,7 @@ impl Default for Settings {
             connect_limit: true,
             every_move: false,
             deal_every: Duration::from_secs(5),
+            key_life: Duration::from_secs(3_600),
         }
     }
 }

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac as _};
 use ring::signature::{ED25519, UnparsedPublicKey};
-use sha2::Sha256;
 use thiserror::Error;
 
 use super::Settings;
+use crate::sim::signature;
 
 /// How far ahead of the venue's clock a timestamp may be, ms.
 const AHEAD: u64 = 1_000;
@@ -67,15 +66,7 @@ pub(super) type Refusal = (u16, i32, String);
 
 /// The `signature` of a text: hex of HMAC-SHA256.
 pub fn sign(secret: &str, text: &str) -> String {
-    // A MAC takes a key of any length: there always is one.
-    mac(secret, text)
-        .map_or_else(String::new, |mac| mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn mac(secret: &str, text: &str) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-    mac.update(text.as_bytes());
-    Some(mac)
+    signature::hex(secret, &[text])
 }
 
 /// Whether this is the account's key.
@@ -89,13 +80,7 @@ pub(super) fn check_key(settings: &Settings, key: Option<&str>) -> Result<(), Re
 
 /// Whether a signature is one of `text`, by either key.
 fn fits(settings: &Settings, text: &str, signature: &str) -> bool {
-    let bytes = |hex: &str| -> Option<Vec<u8>> {
-        let pair = |at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-        (0..hex.len()).step_by(2).map(pair).collect()
-    };
-    let by_secret = bytes(signature)
-        .zip(mac(settings.secret.reveal(), text))
-        .is_some_and(|(signature, mac)| mac.verify_slice(&signature).is_ok());
+    let by_secret = signature::is_hex(settings.secret.reveal(), &[text], signature);
     by_secret
         || settings.public_key.as_ref().zip(STANDARD.decode(signature).ok()).is_some_and(|(key, signature)| {
             UnparsedPublicKey::new(&ED25519, key.0).verify(text.as_bytes(), &signature).is_ok()

@@ -244,7 +244,7 @@ impl venue::Venue for Venue {
         let outdate = |fault: &crate::sim::FaultSpec| matches!(fault, crate::sim::FaultSpec::One(fault) if fault.kind == FaultKind::RestStale);
         Self {
             places: listed.iter().enumerate().map(place).collect(),
-            account: Account::new(settings.deal_every, &listed, now.mono),
+            account: Account::new(settings.deal_every, settings.key_life, &listed, now),
             weights: Weights::pools(settings.weight_limit),
             settings,
             listed,

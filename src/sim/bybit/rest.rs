@@ -1,4 +1,5 @@
-//! REST answers: the `/v5/market` routes a feed or a backfill needs. A pure function of the request and the venue.
+//! REST answers: the `/v5/market` routes a feed or a backfill needs, and those of the account for who signs. A pure function
+//! of the request and the venue.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,12 @@ use serde_json::{Value, json};
 use crate::model::Stamp;
 use crate::sim::candles::Candle;
 use crate::sim::market::Side;
-use crate::sim::venue::Depth;
+use crate::sim::venue::{Asked, Depth};
 
+use super::account;
 use super::catalog::{Category, Spec};
 use super::listed::Listed;
+use super::login;
 use super::message;
 use super::ticker;
 use super::topic::{INTERVALS, interval, interval_start};
@@ -24,10 +27,15 @@ const PAGE: usize = 500;
 /// When every simulated contract was listed, ms.
 const LAUNCH: &str = "1584230400000";
 
-/// Answers `GET path?query` with an HTTP status and a JSON body. Errors keep status 200, as on the venue.
-pub fn answer(venue: &mut Venue, path: &str, query: &str, now: Stamp) -> (u16, String) {
-    let params: Params = Params(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect());
+/// Answers a `GET` with an HTTP status and a JSON body. Errors keep status 200, as on the venue.
+pub fn answer(venue: &mut Venue, asked: &Asked<'_>, now: Stamp) -> (u16, String) {
+    let params: Params = Params(url::form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect());
+    let path = asked.path;
+    let signs = |venue: &Venue| login::check_request(&venue.settings, asked, now.wall.as_ms());
     let answer = match path {
+        "/v5/order/realtime" => signs(venue).and_then(|()| orders(venue, &params)),
+        "/v5/position/list" => signs(venue).and_then(|()| positions(venue, &params)),
+        "/v5/account/wallet-balance" => signs(venue).and_then(|()| wallet(venue, &params)),
         "/v5/market/time" => Ok(json!({
             "timeSecond": (now.wall.as_ms() / 1_000).to_string(),
             "timeNano": now.wall.0.to_string(),
@@ -83,6 +91,53 @@ impl Params {
 
 fn no_symbol(symbol: &str) -> (u32, String) {
     (10_001, format!("params error: symbol invalid {symbol}"))
+}
+
+/// Whether a symbol is asked for; linear ones not all at once.
+fn wanted<'a>(params: &'a Params, keys: &[&str]) -> Result<impl Fn(&Spec) -> bool + use<'a>, (u32, String)> {
+    let category = params.category()?;
+    if category == Category::Linear && keys.iter().all(|key| params.get(key).is_none()) {
+        let words = format!("Missing some parameters that must be filled in, {}", keys.join(" or "));
+        return Err((10_001, words));
+    }
+    Ok(move |spec: &Spec| {
+        spec.category == category
+            && params.get("symbol").is_none_or(|symbol| symbol == spec.symbol)
+            && params.get("baseCoin").is_none_or(|coin| coin == spec.base)
+            && params.get("settleCoin").is_none_or(|coin| coin == account::settle(spec))
+    })
+}
+
+fn orders(venue: &Venue, params: &Params) -> Answer {
+    let wanted = wanted(params, &["symbol", "settleCoin", "baseCoin"])?;
+    page(venue.account.open_orders(&venue.symbols, wanted), params, params.limit(20, 50)?)
+}
+
+fn positions(venue: &Venue, params: &Params) -> Answer {
+    if params.category()? == Category::Spot {
+        return Err((10_001, "params error: Category is invalid".to_owned()));
+    }
+    let wanted = wanted(params, &["symbol", "settleCoin"])?;
+    page(venue.account.positions(&venue.symbols, wanted), params, params.limit(20, 200)?)
+}
+
+/// A page of rows with their ids, and the cursor that leads on: behind which id.
+fn page(rows: Vec<(String, Value)>, params: &Params, limit: usize) -> Answer {
+    let last = params.get("cursor").and_then(|cursor| cursor.rsplit(['=', 'D']).next()).unwrap_or_default();
+    let from = rows.iter().position(|(id, _)| id == last).map_or(0, |at| at + 1);
+    let next = match rows.get(from + limit - 1) {
+        Some((id, _)) if rows.len() > from + limit => format!("last%3D{id}"),
+        _ => String::new(),
+    };
+    let list: Vec<Value> = rows.into_iter().skip(from).take(limit).map(|(_, row)| row).collect();
+    Ok(json!({"category": params.category()?.as_str(), "list": list, "nextPageCursor": next}))
+}
+
+fn wallet(venue: &Venue, params: &Params) -> Answer {
+    match params.get("accountType") {
+        Some("UNIFIED") => Ok(json!({"list": [venue.account.wallet_row()]})),
+        _ => Err((10_001, "accountType only support UNIFIED.".to_owned())),
+    }
 }
 
 fn instruments_info(venue: &Venue, params: &Params) -> Answer {

@@ -1,4 +1,4 @@
-//! The server's side of one public connection: requests in, answers and subscribed messages out.
+//! The server's side of one connection: requests in, answers and subscribed messages out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,8 +8,10 @@ use serde::Deserialize;
 use crate::model::{Mono, Stamp};
 use crate::sim::venue::{self, Published, Reply};
 
+use super::account::PRODUCT;
 use super::catalog::Category;
 use super::message;
+use super::private::Private;
 use super::topic::Stream;
 use super::venue::Venue;
 
@@ -42,7 +44,23 @@ struct Subscription {
 
 /// One connection.
 #[derive(Debug)]
-pub struct Session {
+pub enum Session {
+    /// Of a product.
+    Public(Public),
+    /// Of the account.
+    Private(Private),
+}
+
+impl Session {
+    /// A new connection to a product's path.
+    pub const fn new(category: Category, conn_id: String, now: Mono) -> Self {
+        Self::Public(Public::new(category, conn_id, now))
+    }
+}
+
+/// A connection of a product.
+#[derive(Debug)]
+pub struct Public {
     category: Category,
     conn_id: String,
     subscriptions: BTreeMap<String, Subscription>,
@@ -50,9 +68,8 @@ pub struct Session {
     last_active: Mono,
 }
 
-impl Session {
-    /// A new connection to a product's path.
-    pub fn new(category: Category, conn_id: String, now: Mono) -> Self {
+impl Public {
+    const fn new(category: Category, conn_id: String, now: Mono) -> Self {
         Self { category, conn_id, subscriptions: BTreeMap::new(), characters: 0, last_active: now }
     }
 
@@ -163,13 +180,7 @@ impl Session {
     }
 }
 
-impl venue::Session for Session {
-    type Venue = Venue;
-
-    fn place(&self) -> &'static str {
-        self.category.as_str()
-    }
-
+impl Public {
     fn on_text(
         &mut self,
         text: &str,
@@ -198,11 +209,9 @@ impl venue::Session for Session {
     }
 
     fn wants(&self, message: &Published) -> bool {
+        let subscription = self.subscriptions.get(message.topic.as_ref());
         message.product == self.category.as_str()
-            && self
-                .subscriptions
-                .get(message.topic.as_ref())
-                .is_some_and(|subscription| !subscription.muted && subscription.after < message.event)
+            && subscription.is_some_and(|subscription| !subscription.muted && subscription.after < message.event)
     }
 
     fn mute(&mut self, topic: &str) {
@@ -217,11 +226,7 @@ impl venue::Session for Session {
         venue.snapshot(subscription.stream, &subscription.places, now)
     }
 
-    fn notice(&self, _: Stamp) -> Option<String> {
-        None
-    }
-
-    fn touch(&mut self, now: Mono) {
+    const fn touch(&mut self, now: Mono) {
         self.last_active = now;
     }
 
@@ -232,6 +237,77 @@ impl venue::Session for Session {
     fn close(&mut self, venue: &mut Venue) {
         for subscription in std::mem::take(&mut self.subscriptions).into_values() {
             venue.unwatch(subscription.stream, &subscription.places);
+        }
+    }
+}
+
+impl venue::Session for Session {
+    type Venue = Venue;
+
+    fn place(&self) -> &'static str {
+        match self {
+            Self::Public(public) => public.category.as_str(),
+            Self::Private(_) => PRODUCT,
+        }
+    }
+
+    fn on_text(
+        &mut self,
+        text: &str,
+        now: Stamp,
+        venue: &mut Venue,
+        refuses: &mut dyn FnMut(&str) -> bool,
+    ) -> Vec<Reply> {
+        match self {
+            Self::Public(public) => public.on_text(text, now, venue, refuses),
+            Self::Private(private) => private.on_text(text, now, venue, refuses),
+        }
+    }
+
+    fn wants(&self, message: &Published) -> bool {
+        match self {
+            Self::Public(public) => public.wants(message),
+            Self::Private(private) => private.wants(message),
+        }
+    }
+
+    fn mute(&mut self, topic: &str) {
+        match self {
+            Self::Public(public) => public.mute(topic),
+            Self::Private(private) => private.mute(topic),
+        }
+    }
+
+    /// The account's topics have none.
+    fn snapshot(&mut self, topic: &str, now: Stamp, venue: &mut Venue) -> Vec<Published> {
+        match self {
+            Self::Public(public) => public.snapshot(topic, now, venue),
+            Self::Private(_) => Vec::new(),
+        }
+    }
+
+    fn notice(&self, _: Stamp) -> Option<String> {
+        None
+    }
+
+    fn touch(&mut self, now: Mono) {
+        match self {
+            Self::Public(public) => public.touch(now),
+            Self::Private(private) => private.touch(now),
+        }
+    }
+
+    fn idle(&self) -> (Mono, u16, &'static str) {
+        match self {
+            Self::Public(public) => public.idle(),
+            Self::Private(private) => private.idle(),
+        }
+    }
+
+    fn close(&mut self, venue: &mut Venue) {
+        match self {
+            Self::Public(public) => public.close(venue),
+            Self::Private(private) => private.close(venue),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! The protocol in virtual time: answers and limits of each product, what topics carry, REST.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{Mono, Stamp, UnixNanos};
-use crate::sim::venue::{Reply, Session as _, Venue as _};
+use crate::sim::venue::{Asked, Reply, Session as _, Venue as _};
+
+mod account;
 
 const START_MS: u64 = 1_795_262_437_000;
+const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Bench {
     venue: Venue,
@@ -24,7 +28,7 @@ fn at(ms: u64) -> Stamp {
 impl Bench {
     fn new(category: Category) -> Self {
         let now = at(0);
-        let venue = Venue::new(9, 100, &[], now);
+        let venue = Venue::new(9, 100, &[], Settings::default(), now);
         Self { venue, session: Session::new(category, "conn-1".to_owned(), now.mono), now, refused: "" }
     }
 
@@ -58,7 +62,7 @@ impl Bench {
     }
 
     fn rest(&mut self, path: &str, query: &str) -> Value {
-        let (status, body) = answer(&mut self.venue, path, query, self.now);
+        let (status, body) = answer(&mut self.venue, &Asked::get(path, query, HOME), self.now);
         assert_eq!(status, 200);
         serde_json::from_str(&body).unwrap()
     }
@@ -167,7 +171,7 @@ fn key_order_and_spelling_differ_between_products() {
 #[test]
 fn a_quiet_level_1_book_is_repeated_with_the_same_id() {
     let mut bench = Bench::new(Category::Linear);
-    bench.venue = Venue::new(9, 0, &[], bench.now);
+    bench.venue = Venue::new(9, 0, &[], Settings::default(), bench.now);
     let first = bench.subscribe(&["orderbook.1.BTCUSDT"]).remove(1);
     let repeats = bench.run(7_000);
     assert_eq!(repeats.len(), 2);

@@ -11,19 +11,25 @@ use crate::sim::pace::Pace;
 use crate::sim::server::Options;
 use crate::sim::venue::{self, Answer, Asked, Depth, Published, TrueBook};
 
+use super::account::{self, Account};
 use super::catalog::{Category, instruments};
 use super::listed::Listed;
-use super::rest;
+use super::private::Private;
 use super::session::Session;
 use super::topic::{self, Stream};
+use super::{Settings, rest};
 
 /// What the path of every product begins with.
 const PUBLIC: &str = "/v5/public/";
+/// The account's path, and what it is called.
+const PRIVATE: &str = "/v5/private";
 
 /// All symbols behind one simulated address.
 #[derive(Clone, Debug)]
 pub struct Venue {
-    symbols: Vec<Listed>,
+    pub(super) settings: Settings,
+    pub(super) account: Account,
+    pub(super) symbols: Vec<Listed>,
     places: BTreeMap<(Category, String), usize>,
     watched: Vec<usize>,
     rng: Rng,
@@ -34,13 +40,15 @@ pub struct Venue {
 impl Venue {
     /// A venue whose markets move `rate` times a second in all (0: only by `step`). `only` chooses symbols;
     /// empty means all.
-    pub fn new(seed: u64, rate: u32, only: &[String], now: Stamp) -> Self {
+    pub fn new(seed: u64, rate: u32, only: &[String], settings: Settings, now: Stamp) -> Self {
         let mut rng = Rng::with_seed(seed);
         let symbols: Vec<Listed> =
             instruments(only).into_iter().map(|spec| Listed::new(rng.u64(..), spec, now)).collect();
         let place = |(at, listed): (usize, &Listed)| ((listed.spec.category, listed.spec.symbol.clone()), at);
         let places = symbols.iter().enumerate().map(place).collect();
-        Self { symbols, places, watched: Vec::new(), rng, events: 0, pace: Pace::new(rate, now.mono) }
+        let account = Account::new(settings.deal_every, &symbols, now);
+        let pace = Pace::new(rate, now.mono);
+        Self { settings, account, symbols, places, watched: Vec::new(), rng, events: 0, pace }
     }
 
     /// How many messages were published so far.
@@ -109,12 +117,12 @@ impl venue::Venue for Venue {
     const STRANGER: &'static str = r#"{"topic":"weather.1.MOON","type":"snapshot","ts":1,"data":{"s":"MOON"}}"#;
 
     fn open(options: &Options, now: Stamp) -> Self {
-        Self::new(options.seed, options.rate, &options.symbols, now)
+        Self::new(options.seed, options.rate, &options.symbols, options.bybit.clone(), now)
     }
 
-    /// The path of a product's connections.
+    /// The path of a product's connections, or the account's: `private`.
     fn path(place: &str) -> String {
-        format!("{PUBLIC}{place}")
+        if place == account::PRODUCT { PRIVATE.to_owned() } else { format!("{PUBLIC}{place}") }
     }
 
     /// It sends no checksums, announces nothing, and its books do not need images.
@@ -134,6 +142,7 @@ impl venue::Venue for Venue {
             for at in self.watched.clone() {
                 self.symbols[at].housekeep(now, out);
             }
+            self.account.tick(&self.symbols, now, out);
             self.number(&mut out[from..]);
         }
     }
@@ -153,12 +162,15 @@ impl venue::Venue for Venue {
     }
 
     fn connect(&mut self, asked: &Asked<'_>, number: u64, now: Stamp) -> Result<Session, u16> {
+        if asked.path == PRIVATE {
+            return Ok(Session::Private(Private::new(format!("sim-{number:08x}-p"), now.mono)));
+        }
         let category = asked.path.strip_prefix(PUBLIC).and_then(Category::parse).ok_or(404_u16)?;
         Ok(Session::new(category, format!("sim-{number:08x}-{category}"), now.mono))
     }
 
     fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
-        rest::answer(self, asked.path, asked.query, now).into()
+        rest::answer(self, asked, now).into()
     }
 
     /// Nothing happens when it is no book topic.

@@ -31,6 +31,7 @@ struct Order {
     lots: i64,
     filled: i64,
     created_ms: u64,
+    updated_ms: u64,
     due: Mono,
     state: &'static str,
 }
@@ -40,6 +41,15 @@ struct Order {
 struct Position {
     lots: i64,
     average_ticks: i64,
+    created_ms: u64,
+    updated_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Balance {
+    /// In 10⁻⁸.
+    amount: i128,
+    updated_ms: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -56,8 +66,9 @@ pub(super) struct Account {
     next: Mono,
     orders: u64,
     order: Option<Order>,
-    /// In 10⁻⁸.
-    balances: BTreeMap<String, i128>,
+    /// Orders far from the market, which wait for ever.
+    resting: Vec<Order>,
+    balances: BTreeMap<String, Balance>,
     positions: BTreeMap<usize, Position>,
     watched: BTreeMap<String, Watched>,
     connections: BTreeMap<PrivateChannel, usize>,
@@ -65,21 +76,26 @@ pub(super) struct Account {
 
 impl Account {
     /// An account that trades so often while somebody watches it; zero for never.
-    pub(super) fn new(every: Duration, listed: &[Listed], now: Mono) -> Self {
+    pub(super) fn new(every: Duration, listed: &[Listed], now: Stamp) -> Self {
         let mut balances = BTreeMap::new();
         let mut positions = BTreeMap::new();
+        let mut resting = Vec::new();
+        let now_ms = now.wall.as_ms();
         for place in tradable(listed) {
-            let spec = &listed[place].spec;
+            let Listed { spec, market, .. } = &listed[place];
+            let ticks = market.best(Side::Bid).ticks;
             for currency in [&spec.base, &spec.quote] {
-                balances.insert(currency.clone(), 1_000_000_000_000);
+                balances.insert(currency.clone(), Balance { amount: 1_000_000_000_000, updated_ms: now_ms });
             }
             if spec.kind != InstType::Spot {
-                let average_ticks = listed[place].market.best(Side::Bid).ticks;
-                positions.insert(place, Position { lots: 10, average_ticks });
+                let position = Position { lots: 10, average_ticks: ticks, created_ms: now_ms, updated_ms: now_ms };
+                positions.insert(place, position);
             }
+            let id = 1_700_000_000_000_000_000 + place as u64;
+            resting.push(Order { ticks: ticks / 2, ..Order::new(id, place, true, ticks, now) });
         }
-        let (watched, connections) = (BTreeMap::new(), BTreeMap::new());
-        Self { every, next: now.after(every), orders: 0, order: None, balances, positions, watched, connections }
+        let (watched, connections, next) = (BTreeMap::new(), BTreeMap::new(), now.mono.after(every));
+        Self { every, next, orders: 0, order: None, resting, balances, positions, watched, connections }
     }
 
     /// Counts a connection in on a channel and says how many there are; an error if there are too many.
@@ -128,12 +144,14 @@ impl Account {
 
     /// Trades if it is time to, and sends what goes out by the clock.
     pub(super) fn tick(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+        // What is open goes on whether anybody watches or not.
+        if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
+            self.go_on(listed, now, out);
+        }
         if self.watched.is_empty() {
             return;
         }
-        if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
-            self.go_on(listed, now, out);
-        } else if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
+        if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
             self.next = now.mono.after(self.every);
             self.place(listed, now, out);
         }
@@ -157,18 +175,8 @@ impl Account {
         let buy = (turn / places.len().max(1)).is_multiple_of(2);
         let best = listed[place].market.best(if buy { Side::Ask } else { Side::Bid });
         self.orders += 1;
-        let order = Order {
-            id: 1_800_000_000_000_000_000 + self.orders,
-            place,
-            buy,
-            ticks: best.ticks,
-            lots: 10,
-            filled: 0,
-            created_ms: now.wall.as_ms(),
-            due: now.mono.after(ORDER_LIFE),
-            state: "live",
-        };
-        self.tell_order(&order, 0, listed, now, out);
+        let order = Order::new(1_800_000_000_000_000_000 + self.orders, place, buy, best.ticks, now);
+        self.tell_order(&order, 0, listed, out);
         self.order = Some(order);
     }
 
@@ -188,9 +196,10 @@ impl Account {
             _ if order.filled < order.lots => "partially_filled",
             _ => "filled",
         };
-        self.tell_order(&order, lots, listed, now, out);
+        order.updated_ms = now.wall.as_ms();
+        self.tell_order(&order, lots, listed, out);
         if lots > 0 {
-            self.book_fill(&order, lots, listed);
+            self.book_fill(&order, lots, listed, now.wall.as_ms());
             for channel in [PrivateChannel::Account, PrivateChannel::Positions] {
                 let wishes: Vec<Private> = self.wishes(channel).cloned().collect();
                 out.extend(wishes.iter().filter_map(|wish| self.state(wish, "event_update", "", listed, now)));
@@ -202,15 +211,36 @@ impl Account {
         }
     }
 
+    /// `GET /api/v5/trade/orders-pending`: what is open, newest first.
+    pub(super) fn open_orders(&self, listed: &[Listed]) -> Vec<(u64, String)> {
+        let mut open: Vec<&Order> = self.order.iter().chain(&self.resting).collect();
+        open.sort_by_key(|order| std::cmp::Reverse(order.id));
+        open.into_iter().map(|order| (order.id, order_row(order, 0, &listed[order.place].spec))).collect()
+    }
+
+    /// `GET /api/v5/account/positions`: those that are not flat.
+    pub(super) fn positions(&self, listed: &[Listed], now: Stamp) -> Vec<String> {
+        let held = self.positions.iter().filter(|(_, position)| position.lots != 0);
+        held.map(|(place, position)| position_row(position, *place, &listed[*place], now)).collect()
+    }
+
+    /// `GET /api/v5/account/balance`
+    pub(super) fn balances(&self, currency: Option<&str>, now: Stamp) -> String {
+        self.balance_row(currency, now)
+    }
+
     fn wishes(&self, channel: PrivateChannel) -> impl Iterator<Item = &Private> {
         self.watched.values().map(|watched| &watched.wish).filter(move |wish| wish.channel == channel)
     }
 
     /// What a fill does to balances and positions. Fees are a thousandth on spot and half of that elsewhere.
-    fn book_fill(&mut self, order: &Order, lots: i64, listed: &[Listed]) {
+    fn book_fill(&mut self, order: &Order, lots: i64, listed: &[Listed], now_ms: u64) {
         let spec = &listed[order.place].spec;
         let (amount, turnover) = (spec.amount(lots), spec.turnover(order.ticks, lots));
-        let mut add = |currency: &str, amount: i128| *self.balances.entry(currency.to_owned()).or_insert(0) += amount;
+        let mut add = |currency: &str, amount: i128| {
+            let balance = self.balances.entry(currency.to_owned()).or_default();
+            *balance = Balance { amount: balance.amount + amount, updated_ms: now_ms };
+        };
         if spec.kind != InstType::Spot {
             add(spec.settle(), -turnover / 2_000);
             let position = self.positions.entry(order.place).or_default();
@@ -222,6 +252,7 @@ impl Account {
                 position.average_ticks = cost / (position.lots + lots).abs();
             }
             position.lots += lots;
+            position.updated_ms = now_ms;
         } else if order.buy {
             add(&spec.base, amount - amount / 1_000);
             add(&spec.quote, -turnover);
@@ -231,10 +262,10 @@ impl Account {
         }
     }
 
-    fn tell_order(&self, order: &Order, fill: i64, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
+    fn tell_order(&self, order: &Order, fill: i64, listed: &[Listed], out: &mut Vec<Published>) {
         let spec = &listed[order.place].spec;
         for wish in self.wishes(PrivateChannel::Orders).filter(|wish| concerns(wish, spec)) {
-            let row = order_row(order, fill, spec, now);
+            let row = order_row(order, fill, spec);
             let text = format!("{{\"arg\":{},\"data\":[{row}]}}", wish.arg(UID));
             out.push(Published::new("", &wish.topic(), Kind::Other, text.into_bytes()));
         }
@@ -244,7 +275,7 @@ impl Account {
     fn state(&self, wish: &Private, event: &str, paging: &str, listed: &[Listed], now: Stamp) -> Option<Published> {
         let rows = match wish.channel {
             PrivateChannel::Orders => return None,
-            PrivateChannel::Account => self.balance_row(wish, now),
+            PrivateChannel::Account => self.balance_row(wish.currency.as_deref(), now),
             PrivateChannel::Positions => self.position_rows(wish, listed, now),
         };
         let arg = wish.arg(UID);
@@ -252,11 +283,11 @@ impl Account {
         Some(Published::new("", &wish.topic(), Kind::Other, text.into_bytes()))
     }
 
-    fn balance_row(&self, wish: &Private, now: Stamp) -> String {
+    fn balance_row(&self, only: Option<&str>, now: Stamp) -> String {
         let ts = now.wall.as_ms().to_string();
-        let wanted = |currency: &&String| wish.currency.as_ref().is_none_or(|only| only == *currency);
-        let detail = |(currency, amount): (&String, &i128)| {
-            let amount = coins(*amount);
+        let wanted = |currency: &String| only.is_none_or(|only| only == currency);
+        let detail = |(currency, balance): (&String, &Balance)| {
+            let amount = coins(balance.amount);
             fields(&[
                 ("ccy", currency.clone()),
                 ("eq", amount.clone()),
@@ -266,7 +297,7 @@ impl Account {
                 ("frozenBal", "0".to_owned()),
                 ("ordFrozen", "0".to_owned()),
                 ("upl", "0".to_owned()),
-                ("uTime", ts.clone()),
+                ("uTime", balance.updated_ms.to_string()),
             ])
         };
         let details: Vec<String> = self.balances.iter().filter(|(currency, _)| wanted(currency)).map(detail).collect();
@@ -274,37 +305,42 @@ impl Account {
     }
 
     fn position_rows(&self, wish: &Private, listed: &[Listed], now: Stamp) -> String {
-        let ts = now.wall.as_ms().to_string();
-        let row = |(place, position): (&usize, &Position)| {
-            let listed = &listed[*place];
-            let spec = &listed.spec;
-            let mark = listed.market.best(Side::Bid).ticks;
-            concerns(wish, spec).then(|| {
-                fields(&[
-                    ("instType", spec.kind.as_str().to_owned()),
-                    ("mgnMode", "cross".to_owned()),
-                    ("posId", (307_173_036_051_017_730 + *place).to_string()),
-                    ("posSide", "net".to_owned()),
-                    ("pos", spec.size(position.lots).to_string()),
-                    (
-                        "avgPx",
-                        if position.lots == 0 { String::new() } else { spec.price(position.average_ticks).to_string() },
-                    ),
-                    ("upl", "0".to_owned()),
-                    ("instId", spec.symbol.clone()),
-                    ("lever", "10".to_owned()),
-                    ("liqPx", String::new()),
-                    ("markPx", spec.price(mark).to_string()),
-                    ("margin", String::new()),
-                    ("ccy", spec.settle().to_owned()),
-                    ("cTime", ts.clone()),
-                    ("uTime", ts.clone()),
-                    ("pTime", ts.clone()),
-                ])
-            })
-        };
-        self.positions.iter().filter_map(row).collect::<Vec<_>>().join(",")
+        let wanted = self.positions.iter().filter(|(place, _)| concerns(wish, &listed[**place].spec));
+        let rows = wanted.map(|(place, position)| position_row(position, *place, &listed[*place], now));
+        rows.collect::<Vec<_>>().join(",")
     }
+}
+
+impl Order {
+    /// A new order of ten lots.
+    fn new(id: u64, place: usize, buy: bool, ticks: i64, now: Stamp) -> Self {
+        let (now_ms, due) = (now.wall.as_ms(), now.mono.after(ORDER_LIFE));
+        Self { id, place, buy, ticks, lots: 10, filled: 0, created_ms: now_ms, updated_ms: now_ms, due, state: "live" }
+    }
+}
+
+fn position_row(position: &Position, place: usize, listed: &Listed, now: Stamp) -> String {
+    let spec = &listed.spec;
+    let mark = listed.market.best(Side::Bid).ticks;
+    let average = if position.lots == 0 { String::new() } else { spec.price(position.average_ticks).to_string() };
+    fields(&[
+        ("instType", spec.kind.as_str().to_owned()),
+        ("mgnMode", "cross".to_owned()),
+        ("posId", (307_173_036_051_017_730 + place).to_string()),
+        ("posSide", "net".to_owned()),
+        ("pos", spec.size(position.lots).to_string()),
+        ("avgPx", average),
+        ("upl", "0".to_owned()),
+        ("instId", spec.symbol.clone()),
+        ("lever", "10".to_owned()),
+        ("liqPx", String::new()),
+        ("markPx", spec.price(mark).to_string()),
+        ("margin", String::new()),
+        ("ccy", spec.settle().to_owned()),
+        ("cTime", position.created_ms.to_string()),
+        ("uTime", position.updated_ms.to_string()),
+        ("pTime", now.wall.as_ms().to_string()),
+    ])
 }
 
 /// The instruments the account trades in: the first pair and the first swap; whatever is first if there is neither.
@@ -320,8 +356,8 @@ fn concerns(wish: &Private, spec: &Spec) -> bool {
         && wish.symbol.as_ref().is_none_or(|symbol| *symbol == spec.symbol)
 }
 
-fn order_row(order: &Order, fill: i64, spec: &Spec, now: Stamp) -> String {
-    let ts = now.wall.as_ms().to_string();
+fn order_row(order: &Order, fill: i64, spec: &Spec) -> String {
+    let ts = order.updated_ms.to_string();
     let price = spec.price(order.ticks).to_string();
     let of_fill = |text: String| if fill > 0 { text } else { String::new() };
     let fee = if spec.kind == InstType::Spot { 1_000 } else { 2_000 };

@@ -1,15 +1,15 @@
-//! Logging in over a websocket: the signature and what is wrong with a bad one.
+//! Logging in over a websocket and signing REST requests: the signature and what is wrong with a bad one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac as _};
 use serde::Deserialize;
-use sha2::Sha256;
 
 use super::Settings;
+use crate::sim::signature;
+use crate::sim::venue::Asked;
 
 /// How old a timestamp may be, s.
 const VALID: u64 = 30;
+/// What is signed behind the timestamp.
+const VERIFY: &str = "GET/users/self/verify";
 
 /// What a client shows.
 #[derive(Debug, Default, Deserialize)]
@@ -42,8 +42,7 @@ pub(super) fn check(settings: &Settings, shown: &Credentials, now_s: u64) -> Res
     if shown.api_key != settings.key {
         return Err((60_005, "Invalid apiKey".to_owned()));
     }
-    let sign = STANDARD.decode(&shown.sign).unwrap_or_default();
-    if mac(settings.secret.reveal(), &shown.timestamp).is_none_or(|mac| mac.verify_slice(&sign).is_err()) {
+    if !signature::is_base64(settings.secret.reveal(), &[&shown.timestamp, VERIFY], &shown.sign) {
         return Err((60_007, "Invalid sign".to_owned()));
     }
     if shown.passphrase != settings.passphrase.reveal() {
@@ -52,18 +51,36 @@ pub(super) fn check(settings: &Settings, shown: &Credentials, now_s: u64) -> Res
     Ok(())
 }
 
+/// Checks the headers of a REST request at `now_ms`: the signature is over time, method, path with query, and body.
+pub(super) fn check_request(settings: &Settings, asked: &Asked<'_>, now_ms: u64) -> Result<(), Refusal> {
+    let need = |name: &str, code| {
+        asked.header(name).ok_or_else(|| (code, format!("Request header \"{name}\" can not be empty.")))
+    };
+    let key = need("OK-ACCESS-KEY", 50_103)?;
+    let passphrase = need("OK-ACCESS-PASSPHRASE", 50_104)?;
+    let sign = need("OK-ACCESS-SIGN", 50_106)?;
+    let timestamp = need("OK-ACCESS-TIMESTAMP", 50_107)?;
+    let time: jiff::Timestamp = timestamp.parse().map_err(|_| (50_112, "Invalid OK-ACCESS-TIMESTAMP".to_owned()))?;
+    if u64::try_from(time.as_millisecond()).map_or(u64::MAX, |ms| ms.abs_diff(now_ms)) > VALID * 1_000 {
+        return Err((50_102, "Timestamp request expired".to_owned()));
+    }
+    if key != settings.key {
+        return Err((50_111, "Invalid OK-ACCESS-KEY".to_owned()));
+    }
+    let parts = [timestamp, asked.method, &asked.target(), asked.body];
+    if !signature::is_base64(settings.secret.reveal(), &parts, sign) {
+        return Err((50_113, "Invalid Sign".to_owned()));
+    }
+    if passphrase != settings.passphrase.reveal() {
+        return Err((50_105, "Request header \"OK-ACCESS-PASSPHRASE\" incorrect.".to_owned()));
+    }
+    Ok(())
+}
+
 /// The `sign` of a login: base64 of HMAC-SHA256 over the timestamp (whole seconds since 1970), `GET` and
 /// `/users/self/verify`.
 pub fn sign(secret: &str, timestamp: &str) -> String {
-    // A MAC takes a key of any length: there always is one.
-    mac(secret, timestamp).map_or_else(String::new, |mac| STANDARD.encode(mac.finalize().into_bytes()))
-}
-
-fn mac(secret: &str, timestamp: &str) -> Option<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
-    mac.update(timestamp.as_bytes());
-    mac.update(b"GET/users/self/verify");
-    Some(mac)
+    signature::base64(secret, &[timestamp, VERIFY])
 }
 
 #[cfg(test)]

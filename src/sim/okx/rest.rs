@@ -1,5 +1,5 @@
-//! REST answers: the public routes a feed or a backfill needs, with their limits. A function of the request and the
-//! venue.
+//! REST answers: the public routes a feed or a backfill needs, and those of the account for who signs, with their limits.
+//! A function of the request and the venue.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,7 @@ use super::channel::Stream;
 use super::interval::{INTERVALS, find};
 use super::limits::Limit;
 use super::listed::{Listed, candle_row, timed};
+use super::login;
 use super::message::{fields, json_text, orders, write_levels};
 use super::venue::Venue;
 
@@ -24,8 +25,11 @@ type Refusal = (u16, u32, String);
 
 type Route = fn(&mut Venue, &Params, Stamp) -> Answer;
 
+/// What the paths of the account begin with.
+const SIGNED: [&str; 2] = ["/api/v5/trade/", "/api/v5/account/"];
+
 /// Every route and its limit for one address.
-const ROUTES: [(&str, Limit, Route); 15] = [
+const ROUTES: [(&str, Limit, Route); 18] = [
     ("/api/v5/public/time", Limit::new(10, 2), time),
     ("/api/v5/public/instruments", Limit::new(20, 2), instruments),
     ("/api/v5/market/books", Limit::new(40, 2), books),
@@ -41,6 +45,9 @@ const ROUTES: [(&str, Limit, Route); 15] = [
     ("/api/v5/public/price-limit", Limit::new(20, 2), price_limit),
     ("/api/v5/market/index-tickers", Limit::new(20, 2), index_tickers),
     ("/api/v5/system/status", Limit::new(1, 5), status),
+    ("/api/v5/trade/orders-pending", Limit::new(60, 2), orders_pending),
+    ("/api/v5/account/positions", Limit::new(10, 2), positions),
+    ("/api/v5/account/balance", Limit::new(10, 2), balance),
 ];
 
 /// What OKX Japan does not have.
@@ -63,10 +70,14 @@ pub(super) fn answer(venue: &mut Venue, asked: &Asked<'_>, now: Stamp) -> (u16, 
     let params = Params(url::form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect());
     // Instruments are counted by type as well.
     let what = format!("{path} {}", params.get("instType").filter(|_| path.ends_with("/instruments")).unwrap_or(""));
-    let answer = if venue.counts.admit(asked.peer, &what, limit, now.mono) {
-        route(venue, &params, now)
-    } else {
-        Err((429, 50_011, "Too Many Requests".to_owned()))
+    let signs = || match SIGNED.iter().any(|prefix| asked.path.starts_with(prefix)) {
+        true => login::check_request(&venue.settings, asked, now.wall.as_ms()),
+        false => Ok(()),
+    };
+    let answer = match signs() {
+        Err((code, text)) => Err((401, code, text)),
+        Ok(()) if venue.counts.admit(asked.peer, &what, limit, now.mono) => route(venue, &params, now),
+        Ok(()) => Err((429, 50_011, "Too Many Requests".to_owned())),
     };
     match answer {
         Ok(rows) => (200, format!(r#"{{"code":"0","msg":"","data":[{}]}}"#, rows.join(","))),
@@ -120,6 +131,23 @@ fn bad(name: &str) -> Refusal {
 
 fn no_instrument(symbol: &str) -> Refusal {
     (200, 51_001, format!("Instrument ID, Instrument ID code, or Spread ID doesn't exist: {symbol}."))
+}
+
+/// `after` is an id: what is older than it.
+fn orders_pending(venue: &mut Venue, params: &Params, _: Stamp) -> Answer {
+    let limit = params.count("limit", 100, 100)?;
+    let after = params.get("after").map(|text| text.parse().map_err(|_| bad("after"))).transpose()?;
+    let open = venue.account.open_orders(&venue.listed).into_iter();
+    let wanted = open.filter(|(id, _)| after.is_none_or(|after: u64| *id < after)).map(|(_, row)| row);
+    Ok(wanted.take(limit).collect())
+}
+
+fn positions(venue: &mut Venue, _: &Params, now: Stamp) -> Answer {
+    Ok(venue.account.positions(&venue.listed, now))
+}
+
+fn balance(venue: &mut Venue, params: &Params, now: Stamp) -> Answer {
+    Ok(vec![venue.account.balances(params.get("ccy"), now)])
 }
 
 fn time(_: &mut Venue, _: &Params, now: Stamp) -> Answer {

@@ -216,7 +216,7 @@ impl venue::Venue for Venue {
         let specs = instruments(japan, &options.symbols);
         let listed: Vec<Listed> = specs.into_iter().map(|spec| Listed::new(rng.u64(..), spec, checksum, now)).collect();
         let places = listed.iter().enumerate().map(|(at, listed)| (listed.spec.symbol.clone(), at)).collect();
-        let account = Account::new(settings.deal_every, &listed, now.mono);
+        let account = Account::new(settings.deal_every, &listed, now);
         Self {
             settings,
             japan,

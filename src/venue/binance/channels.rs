@@ -3,7 +3,7 @@
 //! A book of 5, 10 or 20 levels is partial depth: each message is the whole of it. A deeper one is put together from a
 //! REST image of so many levels and diff depth updates; levels beyond the image are known once they change.
 
-use crate::model::{BookDepth, Channel, Interval, Stream};
+use crate::model::{AccountKind, BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
 
 use super::market::Segment;
@@ -14,7 +14,7 @@ const PARTIAL: [u16; 3] = [5, 10, 20];
 const INTERVALS: [&str; 15] =
     ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"];
 /// The day of candles that begins at midnight of UTC+8; spot only.
-const UTC8: &str = "utc8";
+pub(super) const UTC8: &str = "utc8";
 const UTC8_THEIRS: &str = "+08:00";
 
 /// What one of the venue's streams carries.
@@ -79,7 +79,14 @@ pub(super) fn list(market: &str) -> Vec<String> {
         names.extend(["ticker:mark", "ticker:mark3s", "liquidation"].map(str::to_owned));
     }
     names.extend(INTERVALS.iter().map(|interval| format!("candle:{interval}")));
+    let of_account = AccountKind::ALL.into_iter().filter(|kind| has_account(segment, *kind));
+    names.extend(of_account.map(|kind| kind.as_str().to_owned()));
     names
+}
+
+/// Whether a market has this channel of an account.
+fn has_account(segment: Segment, kind: AccountKind) -> bool {
+    kind != AccountKind::Position || !segment.is_spot()
 }
 
 /// Reads one entry of a feed's `channels`.
@@ -129,6 +136,7 @@ fn ours(segment: Segment, text: &str) -> Option<(Channel, &str)> {
             Some((Channel::Candle(Interval::parse(interval)?), zone))
         }
         "liquidation" if rest.is_empty() => Some((Channel::Liquidation, "")),
+        word if rest.is_empty() => Some((Channel::Account(AccountKind::parse(word)?), "")),
         _ => None,
     }
 }
@@ -158,7 +166,8 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
             (word(words).filter(|_| known), "no such interval")
         }
-        Channel::Account(_) => (None, "accounts are not read here"),
+        Channel::Raw => (None, "raw channels have no table"),
+        Channel::Account(kind) => (word(&[""]).filter(|_| has_account(segment, kind)), "spot has no positions"),
         Channel::Liquidation => (word(&[""]).filter(|_| !segment.is_spot()), "only futures have liquidations"),
     };
     let colon = if variant.is_empty() { "" } else { ":" };
@@ -229,7 +238,7 @@ pub(super) fn topics(segment: Segment, stream: &Stream) -> Vec<(String, Kind)> {
         (Channel::Candle(interval), "") => named(&format!("kline_{interval}"), Kind::Candle(interval)),
         (Channel::Candle(interval), _) => named(&format!("kline_{interval}@{UTC8_THEIRS}"), Kind::Candle(interval)),
         (Channel::Liquidation, _) => named("forceOrder", Kind::Liquidation),
-        (Channel::Account(_), _) => Vec::new(),
+        (Channel::Account(_) | Channel::Raw, _) => Vec::new(),
     }
 }
 

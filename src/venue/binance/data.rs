@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::channels::{self, Kind};
 use super::fast;
 use super::session::BinanceSession;
+use super::user_stream;
 use super::wire::{self, DepthData, Envelope, Event};
 use crate::book::SyncRule;
 use crate::model::{Clocks, Level, Mono, Stamp, UnixNanos};
@@ -200,6 +201,9 @@ impl BinanceSession {
         out: &mut dyn Output,
     ) -> Result<(), Unreadable> {
         let envelope = Envelope::parse(message).map_err(|detail| Unreadable { topic: None, detail })?;
+        if self.discover && user_stream::recorded(message, Clocks { recv, ..Clocks::default() }, out) {
+            return Ok(());
+        }
         let Some(payload) = envelope.payload(message) else {
             self.answered(&envelope, now, out);
             return Ok(());

@@ -2,7 +2,7 @@
 
 use super::MARKETS;
 use super::market::Segment;
-use crate::venue::Endpoints;
+use crate::venue::{Endpoints, KEY_PLACE};
 
 /// The routes of USD-M: books over the first, everything else over the second. What is not routed still takes
 /// subscriptions and then sends books only.
@@ -22,6 +22,14 @@ const REST_HOSTS: &[(&str, &str)] = &[
     ("dstream.binancefuture.com", "testnet.binancefuture.com"),
 ];
 
+/// Spot's stream hosts and the hosts of the WebSocket API, where the account's events come.
+const API_HOSTS: &[(&str, &str)] = &[
+    ("stream.binance.com", "ws-api.binance.com:443"),
+    ("data-stream.binance.vision", "ws-api.binance.com:443"),
+    ("stream.testnet.binance.vision", "ws-api.testnet.binance.vision"),
+    ("demo-stream.binance.com", "demo-ws-api.binance.com"),
+];
+
 /// What a feed's addresses lead to. A path of the venue's own (`/ws`, `/stream`, `/public/ws`…) is replaced by that of
 /// combined streams, whose messages name their stream; any other path is kept in front of it. Any host that is not the
 /// venue's, such as a simulator's, serves REST too.
@@ -34,15 +42,23 @@ pub(super) fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>)
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
     let prefix = prefix_of(path);
     let base = format!("{scheme}://{host}{prefix}");
-    let urls: Vec<String> = match segment {
+    let name = host.split(':').next().unwrap_or(host);
+    let mut urls: Vec<String> = match segment {
         Segment::Usdm => ROUTES.iter().map(|route| format!("{base}/{route}/stream")).collect(),
         _ => vec![format!("{base}/stream")],
     };
+    let public = urls.join(" and ");
+    urls.push(match segment {
+        Segment::Usdm => format!("{base}/private/ws?listenKey={KEY_PLACE}"),
+        Segment::Coinm => format!("{base}/ws/{KEY_PLACE}"),
+        Segment::Spot => match API_HOSTS.iter().find(|(stream, _)| *stream == name) {
+            Some((_, api)) => format!("{scheme}://{api}/ws-api/v3"),
+            None => format!("{base}/ws-api/v3"),
+        },
+    });
     let unrouted = segment == Segment::Usdm && matches!(path.split('?').next(), Some("ws" | "stream"));
-    let note =
-        unrouted.then(|| format!("the unrouted address {given} sends order books only: using {}", urls.join(" and ")));
+    let note = unrouted.then(|| format!("the unrouted address {given} sends order books only: using {public}"));
     let rest_url = rest_url.map(trimmed).unwrap_or_else(|| {
-        let name = host.split(':').next().unwrap_or(host);
         let known = REST_HOSTS.iter().find(|(stream, _)| *stream == name).map(|(_, rest)| *rest);
         match (known, scheme) {
             (Some(rest), _) => format!("https://{rest}"),

@@ -76,7 +76,7 @@ fn of_url(url: &str) -> Option<Segment> {
     let label = host.split(['.', ':']).next()?;
     let is_binance =
         ["binance.com", "binancefuture.com", "binance.vision", "binance.us"].iter().any(|d| host.contains(d));
-    let is_routed = ["public/", "market/"].iter().any(|route| path.starts_with(route));
+    let is_routed = ["public/", "market/", "private/"].iter().any(|route| path.starts_with(route));
     match () {
         () if path.contains("fapi/v") || is_routed => Some(Segment::Usdm),
         () if path.contains("dapi/v") => Some(Segment::Coinm),
@@ -84,7 +84,7 @@ fn of_url(url: &str) -> Option<Segment> {
         () if !is_binance => None,
         () if label.ends_with("fstream") => Some(Segment::Usdm),
         () if label.ends_with("dstream") => Some(Segment::Coinm),
-        () if label.ends_with("stream") => Some(Segment::Spot),
+        () if label.ends_with("stream") || label.ends_with("ws-api") => Some(Segment::Spot),
         () => None,
     }
 }

@@ -1,26 +1,33 @@
-//! Binance public streams: spot, USD-M futures, COIN-M futures
+//! Binance: public streams of spot, USD-M and COIN-M futures, and the account
 //! (`https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams` and
 //! `https://developers.binance.com/docs/derivatives`, as of 2026-08).
 
+mod account;
+mod answers;
+mod calls;
 mod channels;
 mod data;
 mod endpoints;
 mod events;
 mod fast;
 mod instruments;
+mod listen_key;
 mod listing;
 mod market;
 mod pulse;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 mod tests;
+mod user_stream;
 mod wire;
 
 use std::time::Duration;
 
 use self::market::Segment;
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
+use crate::model::{Channel, Stream};
+use crate::venue::{Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, usual_row_keys};
 
 /// Binance.
 pub const VENUE: VenueDef = VenueDef {
@@ -30,11 +37,11 @@ pub const VENUE: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: channels::list,
     parse_channel: channels::parse,
-    route_of: |market, stream| if channels::is_public(market, stream) { Route(0) } else { Route(1) },
+    route_of,
     check_symbol,
     endpoints: endpoints::endpoints,
-    rest: |_| &[],
-    open: |spec| Box::new(session::BinanceSession::new(spec)),
+    rest: calls::of,
+    open,
     market_of: market::market_of,
     is_mixed: false,
     connect_pause: Duration::ZERO,
@@ -42,7 +49,34 @@ pub const VENUE: VenueDef = VenueDef {
     silence: None,
     rest_limit,
     row_keys: usual_row_keys,
+    server_time: Some(server_time::SERVER_TIME),
 };
+
+/// Books of USD-M, and everything of the other markets.
+const PUBLIC: Route = Route(0);
+/// What else USD-M has.
+const MARKET: Route = Route(1);
+
+/// The account's address: behind those of the market.
+fn private(market: &str) -> Route {
+    if Segment::of(market) == Segment::Usdm { Route(2) } else { Route(1) }
+}
+
+fn route_of(market: &str, stream: &Stream) -> Route {
+    match stream.channel {
+        Channel::Account(_) => private(market),
+        _ if channels::is_public(market, stream) => PUBLIC,
+        _ => MARKET,
+    }
+}
+
+/// The account has a connection and a session of its own; a recording has everything in one place.
+fn open(spec: SessionSpec) -> Box<dyn Session> {
+    match spec.route == private(&spec.market) && !spec.discover {
+        true => Box::new(user_stream::UserSession::new(spec)),
+        false => Box::new(session::BinanceSession::new(spec)),
+    }
+}
 
 const MARKETS: &[Market] = &[
     Market {

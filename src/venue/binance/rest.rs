@@ -147,7 +147,7 @@ impl Rest {
 }
 
 /// What an image of so many levels costs.
-fn image_weight(segment: Segment, depth: u16) -> u32 {
+pub(super) fn image_weight(segment: Segment, depth: u16) -> u32 {
     let table: &[(u16, u32)] = if segment.is_spot() {
         &[(100, 5), (500, 25), (1000, 50), (u16::MAX, 250)]
     } else {

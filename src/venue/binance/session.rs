@@ -331,7 +331,7 @@ impl Session for BinanceSession {
                 }
             }
             // No terminal: nothing was called, no question is its own, and what was subscribed to ends by itself.
-            Input::Rpc { .. } | Input::Shutdown => {}
+            Input::Rpc { .. } | Input::Initialize | Input::Shutdown => {}
             Input::Ask { id, .. } => {
                 out.answer(id, r#"{"ok":false,"error":"this venue has no such command"}"#.to_owned())
             }

@@ -1,5 +1,6 @@
 //! The Binance session driven without a socket: what it sends, and what it makes of what the venue says.
 
+mod account;
 mod config;
 mod data;
 mod differential;

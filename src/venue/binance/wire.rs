@@ -49,9 +49,14 @@ impl<'a> Envelope<'a> {
     pub(super) fn payload(&self, message: &'a [u8]) -> Option<&'a str> {
         match self.data {
             Some(data) => Some(data.get()),
-            None if self.e.is_none() && (self.id.is_some() || self.refusal().is_some()) => None,
+            None if self.is_answer() => None,
             None => std::str::from_utf8(message).ok(),
         }
+    }
+
+    /// Whether it answers a request, and is no event.
+    pub(super) fn is_answer(&self) -> bool {
+        self.e.is_none() && (self.id.is_some() || self.refusal().is_some())
     }
 
     /// The venue's words, if it refused something.

@@ -1,6 +1,6 @@
 //! Channels: tickbus's names and bitFlyer's, by stream and back.
 
-use crate::model::{BookDepth, Channel, Stream};
+use crate::model::{AccountKind, BookDepth, Channel, Stream};
 use crate::venue::ChannelSpec;
 
 /// Levels a side of the whole book that bitFlyer sends.
@@ -17,6 +17,10 @@ pub(super) enum Kind {
     Trades,
     /// The ticker.
     Ticker,
+    /// What happens to orders of the account.
+    ChildOrders,
+    /// The same of orders that make others.
+    ParentOrders,
 }
 
 /// Channels of one product, by what their names begin with; the first fits the second's names too.
@@ -27,10 +31,14 @@ const KINDS: [(Kind, &str); 4] = [
     (Kind::Ticker, "lightning_ticker_"),
 ];
 
+/// Channels of the account.
+const OF_ACCOUNT: [(Kind, &str); 2] =
+    [(Kind::ChildOrders, "child_order_events"), (Kind::ParentOrders, "parent_order_events")];
+
 impl Kind {
     /// The channel's name for a product.
     pub(super) fn of(self, product: &str) -> String {
-        let name = KINDS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name);
+        let name = KINDS.iter().chain(&OF_ACCOUNT).find(|(kind, _)| *kind == self).map_or("", |(_, name)| name);
         format!("{name}{product}")
     }
 
@@ -40,12 +48,17 @@ impl Kind {
             Self::Whole | Self::Changes => BOOK,
             Self::Trades => Channel::Trade,
             Self::Ticker => Channel::Ticker,
+            Self::ChildOrders | Self::ParentOrders => Channel::Account(AccountKind::Order),
         }
     }
 
-    /// The stream that a recording's message stands for.
-    pub(super) fn stream(self, product: &str) -> Stream {
-        Stream::new(product, self.channel())
+    /// The streams that a recording's message stands for.
+    pub(super) fn streams(self, product: &str) -> Vec<Stream> {
+        let mut streams = vec![Stream::new(product, self.channel())];
+        if self == Self::ChildOrders {
+            streams.push(Stream::new(product, Channel::Account(AccountKind::Fill)));
+        }
+        streams
     }
 }
 
@@ -53,6 +66,9 @@ const BOOK: Channel = Channel::Book(BookDepth::Levels(LEVELS));
 
 /// What a channel's name says: its kind and its product.
 pub(super) fn read(name: &str) -> Option<(Kind, &str)> {
+    if let Some((kind, _)) = OF_ACCOUNT.iter().find(|(_, known)| *known == name) {
+        return Some((*kind, ""));
+    }
     KINDS.iter().find_map(|(kind, prefix)| Some((*kind, name.strip_prefix(prefix)?)))
 }
 
@@ -62,14 +78,18 @@ pub(super) fn topics(stream: &Stream) -> Vec<String> {
         Channel::Book(_) | Channel::Bbo => &[Kind::Whole, Kind::Changes, Kind::Ticker],
         Channel::Trade => &[Kind::Trades],
         Channel::Ticker => &[Kind::Ticker],
-        Channel::Candle(_) | Channel::Liquidation | Channel::Account(_) => &[],
+        Channel::Account(AccountKind::Order) => &[Kind::ChildOrders, Kind::ParentOrders],
+        // Positions and balances have no channel: what happens to orders says when they may have changed.
+        Channel::Account(_) => &[Kind::ChildOrders],
+        Channel::Candle(_) | Channel::Liquidation | Channel::Raw => &[],
     };
     kinds.iter().map(|kind| kind.of(&stream.symbol)).collect()
 }
 
 /// Every channel, as config spells it.
 pub(super) fn list(_market: &str) -> Vec<String> {
-    vec![BOOK.to_string(), "bbo".to_owned(), "trade".to_owned(), "ticker".to_owned()]
+    let public = [BOOK.to_string(), "bbo".to_owned(), "trade".to_owned(), "ticker".to_owned()];
+    public.into_iter().chain(AccountKind::ALL.map(|kind| kind.as_str().to_owned())).collect()
 }
 
 /// Reads one entry of a feed's `channels`.
@@ -82,7 +102,10 @@ pub(super) fn parse(_market: &str, text: &str) -> Result<ChannelSpec, String> {
         _ => match text.strip_prefix("book:") {
             Some(depth) if depth == LEVELS.to_string() => BOOK,
             Some(_) => return Err(format!("{text} is not available: bitFlyer has one book, of {LEVELS} levels: book")),
-            None => return theirs(text).ok_or_else(|| format!("unknown channel {text:?}")),
+            None => match AccountKind::parse(text) {
+                Some(kind) => Channel::Account(kind),
+                None => return theirs(text).ok_or_else(|| format!("unknown channel {text:?}")),
+            },
         },
     };
     Ok(ChannelSpec::of(channel))
@@ -93,6 +116,12 @@ fn theirs(text: &str) -> Option<ChannelSpec> {
     if let Some((kind, _)) = KINDS.iter().find(|(_, prefix)| prefix.strip_suffix('_') == Some(text)) {
         return Some(ChannelSpec::of(kind.channel()));
     }
-    let (kind, product) = read(text).filter(|(_, product)| !product.is_empty())?;
+    let (kind, product) = read(text)?;
+    if kind.channel() == Channel::Account(AccountKind::Order) {
+        return Some(ChannelSpec::of(kind.channel()));
+    }
+    if product.is_empty() {
+        return None;
+    }
     Some(ChannelSpec { symbols: vec![product.to_owned()], ..ChannelSpec::of(kind.channel()) })
 }

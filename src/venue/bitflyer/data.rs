@@ -43,7 +43,7 @@ impl FlyerSession {
         };
         let name = params.channel.0.as_ref();
         let found = channels::read(name);
-        let place = found.and_then(|(kind, product)| self.place(name, kind.stream(product), out));
+        let place = found.and_then(|(kind, product)| self.place(name, kind, product, out));
         let (Some((kind, product)), Some(place)) = (found, place) else {
             out.update(Update::Ignored(Ignored::UnknownTopic));
             return Ok(());
@@ -62,6 +62,10 @@ impl FlyerSession {
             Kind::Changes => self.board(place, product, false, params.message, recv, out),
             Kind::Trades => self.trades(place, params.message, recv, out),
             Kind::Ticker => self.ticker(place, product, params.message, recv, out),
+            Kind::ChildOrders | Kind::ParentOrders => {
+                let clocks = Clocks { recv, ..Clocks::default() };
+                self.account_events(place, kind, params.message, clocks, now, out)
+            }
         }
     }
 

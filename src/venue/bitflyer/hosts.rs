@@ -9,6 +9,8 @@ pub(super) const REST_URL: &str = "https://api.bitflyer.com";
 const PATH: &str = "json-rpc";
 /// The venue's websocket hosts; the second speaks Socket.IO only.
 const HOSTS: [&str; 2] = ["ws.lightstream.bitflyer.com", "io.lightstream.bitflyer.com"];
+/// The address of the connection that signs in. What is behind `#` is not sent: it tells the two apart in logs and recordings.
+const PRIVATE: &str = "#private";
 /// An older name of the REST host.
 const OLD_REST: &str = "//api.bitflyer.jp";
 
@@ -27,5 +29,6 @@ pub(super) fn endpoints(url: Option<&str>, rest_url: Option<&str>) -> Endpoints 
         None if is_venues => REST_URL.to_owned(),
         None => format!("{}://{host}", if scheme == "ws" { "http" } else { "https" }),
     };
-    Endpoints { urls: vec![public], rest_url, note }
+    let private = format!("{public}{PRIVATE}");
+    Endpoints { urls: vec![public, private], rest_url, note }
 }

@@ -1,10 +1,12 @@
 //! bitFlyer Lightning: spot, the crypto CFD, and the account ("Realtime API", "HTTP API" at
 //! `https://lightning.bitflyer.com/docs`). Recordings may have futures, which ended.
 
+mod account;
 mod channels;
 mod data;
 mod hosts;
 mod listing;
+mod login;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -12,8 +14,8 @@ mod wire;
 
 use std::time::Duration;
 
-use crate::model::Stream;
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
+use crate::model::{Channel, Stream};
+use crate::venue::{AccountKind, Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// bitFlyer.
 pub const VENUE: VenueDef = VenueDef {
@@ -33,7 +35,11 @@ pub const VENUE: VenueDef = VenueDef {
     is_mixed: true,
     silence: Some(SILENCE),
     rest_limit: |_| REST_LIMIT,
-    row_keys: usual_row_keys,
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["side"],
+        _ => usual_row_keys(kind),
+    },
+    server_time: None,
 };
 
 const MARKETS: &[Market] = &[
@@ -53,8 +59,14 @@ const REST_LIMIT: RestLimit =
 /// Public channels.
 const PUBLIC: Route = Route(0);
 
-const fn route_of(_market: &str, _stream: &Stream) -> Route {
-    PUBLIC
+/// The account, after signing in: a connection of its own, so that a refused key leaves the public data alone.
+const PRIVATE: Route = Route(1);
+
+const fn route_of(_market: &str, stream: &Stream) -> Route {
+    match stream.channel {
+        Channel::Account(_) => PRIVATE,
+        _ => PUBLIC,
+    }
 }
 
 /// The market of a product, which its code tells: `BTC_JPY`, `FX_BTC_JPY`, `BTCJPY25JUN2021`.

@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::account;
 use super::channels::{self, Kind};
 use super::listing::{self, Listed, Listing};
+use super::login;
 use super::wire::{self, Envelope};
-use crate::model::{Channel, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
+use crate::model::{AccountKind, Channel, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::kit::account::Account;
+use crate::venue::kit::login::Login;
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
-use crate::venue::{Ignored, Input, Output, Session, SessionSpec, Timer, Update};
+use crate::venue::{Ignored, Input, Output, Session, SessionSpec, Signer, Timer, Update};
 
 /// No limit is published but that one should be gentle. A request has one channel.
 const LIMITS: Limits = Limits {
@@ -22,8 +26,11 @@ const LIMITS: Limits = Limits {
     patience: Duration::from_secs(5),
     retry_refused: Duration::from_secs(600),
 };
-/// A book is repeated every five seconds; after so long without, its repetitions are asked for anew.
-const REPEATED_WITHIN: Duration = Duration::from_secs(15);
+/// A book is repeated every five seconds; when three repetitions did not come, they are asked for anew.
+const REPEATED_WITHIN: Duration = Duration::from_secs(16);
+/// Positions and balances are read so long after a trade, and so often at most: they cost three calls.
+const READ_AFTER: Duration = Duration::from_secs(1);
+const READ_EVERY: Duration = Duration::from_secs(5);
 /// The code of a channel that is subscribed to already.
 const ALREADY: i64 = -32009;
 
@@ -51,6 +58,11 @@ pub(super) struct FlyerSession {
     pub(super) streams: Streams,
     pub(super) subscriptions: Subscriptions,
     pub(super) products: BTreeMap<String, Product>,
+    /// The account's connection: how far signing in is, and who does.
+    pub(super) login: Option<(Login, Signer)>,
+    pub(super) account: Account,
+    /// When positions and balances are read again after a trade, and when that was last.
+    read_again: (Option<Mono>, Mono),
     listing: Listing,
     /// Channels that streams are still leaving.
     leaving: HashMap<StreamId, usize>,
@@ -61,13 +73,17 @@ pub(super) struct FlyerSession {
 
 impl FlyerSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
+        let is_private = spec.route == super::PRIVATE && !spec.discover;
         let mut session = Self {
+            account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
+            login: spec.signer.filter(|_| is_private).map(|signer| (Login::new(), signer)),
             market: spec.market,
             discover: spec.discover,
             leads: spec.leads,
             streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             products: BTreeMap::new(),
+            read_again: (None, Mono::default()),
             listing: Listing::new(),
             leaving: HashMap::new(),
             ticker: MergedTicker::default(),
@@ -91,12 +107,15 @@ impl FlyerSession {
         self.streams.get(id).map(|stream| stream.channel)
     }
 
-    /// A channel's place; in a recording, its stream is added as it appears.
-    pub(super) fn place(&mut self, name: &str, stream: Stream, out: &mut dyn Output) -> Option<usize> {
-        if self.discover && super::market_of_product(&stream.symbol) == Some(&*self.market) {
-            let id = out.discovered(stream.clone())?;
-            if self.streams.get(id).is_none() {
-                self.add(id, stream);
+    /// A channel's place; in a recording, its streams are added as they appear.
+    pub(super) fn place(&mut self, name: &str, kind: Kind, product: &str, out: &mut dyn Output) -> Option<usize> {
+        let is_ours = |product: &str| product.is_empty() || super::market_of_product(product) == Some(&*self.market);
+        if self.discover && is_ours(product) {
+            for stream in kind.streams(product) {
+                let id = out.discovered(stream.clone())?;
+                if self.streams.get(id).is_none() {
+                    self.add(id, stream);
+                }
             }
         }
         self.subscriptions.place(name)
@@ -104,6 +123,9 @@ impl FlyerSession {
 
     fn subscribe(&mut self, id: StreamId, stream: &Stream, now: Stamp, out: &mut dyn Output) {
         self.streams.insert(id, stream.clone());
+        if let Some(detail) = self.login.as_ref().and_then(|(login, _)| login.refusal()) {
+            out.update(Update::Rejected { stream: id, detail });
+        }
         for (at, topic) in channels::topics(stream).iter().enumerate() {
             if self.subscriptions.wish(topic, id).1 == Wish::Confirmed && at == 0 {
                 self.confirm(id, now, out);
@@ -116,6 +138,7 @@ impl FlyerSession {
     fn unsubscribe(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
         let Some(stream) = self.streams.remove(id) else { return };
         self.listing.forget(id);
+        self.account.left(id);
         let topics = channels::topics(&stream);
         self.leaving.insert(id, topics.len());
         for topic in topics {
@@ -134,18 +157,30 @@ impl FlyerSession {
         if self.discover {
             return;
         }
-        self.subscriptions.connected(now.mono);
-        let symbols: Vec<String> = self.streams.iter().map(|(_, stream)| stream.symbol.clone()).collect();
+        self.account.connected();
+        let of_product = self.streams.iter().filter(|(_, stream)| stream.channel.has_symbol());
+        let symbols: Vec<String> = of_product.map(|(_, stream)| stream.symbol.clone()).collect();
         for symbol in symbols {
             if self.listing.says(&symbol, now.mono) == Listed::Unknown {
                 self.ask_for_list(&symbol, out);
             }
         }
+        self.opened(now, out);
+    }
+
+    /// All that is wished may be asked for now.
+    pub(super) fn signed_in(&mut self, now: Stamp, out: &mut dyn Output) {
+        self.subscriptions.connected(now.mono);
         self.send_requests(now, out);
     }
 
     fn disconnected(&mut self, now: Stamp, out: &mut dyn Output) {
         self.products.clear();
+        self.account.disconnected();
+        self.read_again.0 = None;
+        if let Some((login, _)) = &mut self.login {
+            login.disconnected();
+        }
         self.listing.disconnected();
         let changes = self.subscriptions.disconnected();
         self.changed(changes, now, out);
@@ -158,6 +193,16 @@ impl FlyerSession {
     }
 
     fn timeout(&mut self, now: Stamp, out: &mut dyn Output) {
+        if !self.login_due(now, out) {
+            return;
+        }
+        self.account.timeout(now.mono, out);
+        if self.read_again.0.is_some_and(|at| at <= now.mono) {
+            self.read_again = (None, now.mono);
+            for kind in [AccountKind::Position, AccountKind::Balance] {
+                self.account.read_again(kind, out);
+            }
+        }
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
             return out.reconnect(reason);
         }
@@ -194,6 +239,13 @@ impl FlyerSession {
         }
     }
 
+    /// The account traded: what no channel tells of it has changed.
+    pub(super) fn traded(&mut self, now: Mono) {
+        let (at, last) = self.read_again;
+        let soon = now.after(READ_AFTER).max(last.after(READ_EVERY));
+        self.read_again.0 = Some(at.unwrap_or(soon));
+    }
+
     /// The whole book of a product came, or is to come.
     pub(super) fn expect_whole(&mut self, product: &str, now: Mono) {
         if !self.discover {
@@ -222,7 +274,7 @@ impl FlyerSession {
         match channels::read(&name) {
             Some((Kind::Whole, product)) => self.expect_whole(product, now.mono),
             // A stream of two channels is confirmed with its first.
-            Some((Kind::Changes, _)) => return,
+            Some((Kind::Changes | Kind::ParentOrders, _)) => return,
             _ => {}
         }
         for stream in self.subscriptions.streams(place).to_vec() {
@@ -253,9 +305,13 @@ impl FlyerSession {
         }
     }
 
-    /// The venue confirmed a stream, which it does whatever its product.
+    /// The venue confirmed a stream, which it does whatever its product. Of the account, images are read first.
     fn confirm(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
-        let Some(product) = self.streams.get(id).map(|stream| stream.symbol.clone()) else { return };
+        let Some(stream) = self.streams.get(id).cloned() else { return };
+        if !stream.channel.has_symbol() {
+            return self.account.confirmed(id, &stream, out);
+        }
+        let product = stream.symbol;
         match self.listing.says(&product, now.mono) {
             Listed::Yes => {
                 self.listing.forget(id);
@@ -279,6 +335,9 @@ impl FlyerSession {
     }
 
     fn http(&mut self, id: u64, status: Option<u16>, body: &[u8], now: Stamp, out: &mut dyn Output) {
+        if self.account.http(id, status, body, now, out) {
+            return;
+        }
         if self.discover {
             let found = listing::read(status, body).unwrap_or_default();
             let is_ours = |symbol: &str| super::market_of_product(symbol) == Some(&*self.market);
@@ -333,8 +392,11 @@ impl FlyerSession {
     /// The answer to a request.
     pub(super) fn answered(&mut self, envelope: &Envelope<'_>, now: Stamp, out: &mut dyn Output) {
         out.update(Update::Ignored(Ignored::Control));
-        let Some(id) = envelope.id.as_ref().and_then(|id| id.integer()) else { return };
         let words = envelope.error.as_ref().map(|error| error.0.words());
+        if envelope.id.is_some_and(|id| id.0 == login::ID) {
+            return self.login_answered(words.as_deref(), now, out);
+        }
+        let Some(id) = envelope.id.as_ref().and_then(|id| id.integer()) else { return };
         let code = envelope.error.as_ref().map(|error| error.0.code);
         let answer = match &words {
             None => Answer::Done,
@@ -367,6 +429,7 @@ impl Session for FlyerSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
+            Input::Initialize => self.account.initialize(out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
@@ -382,6 +445,8 @@ impl Session for FlyerSession {
         let subscriptions = self.subscriptions.next_timeout().map(timer("subscriptions"));
         let list = self.listing.next_timeout().map(timer("instruments"));
         let whole = self.products.values().filter_map(|product| product.whole_by).min().map(timer("whole book"));
-        subscriptions.into_iter().chain(list).chain(whole).min()
+        let login = self.login.as_ref().and_then(|(login, _)| login.next_timeout()).map(timer("login"));
+        let images = self.account.next_timeout().into_iter().chain(self.read_again.0).map(timer("images"));
+        subscriptions.into_iter().chain(list).chain(whole).chain(login).chain(images).min()
     }
 }

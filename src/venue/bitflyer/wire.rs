@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{Decimal, Level, Side, UnixNanos};
 use crate::venue::kit::fields::{Number, Object, Text, number};
+use crate::venue::kit::unreadable::quoted_after;
 
 /// Any message: data have a method and its parameters, answers a result or an error.
 #[derive(Debug, Deserialize)]
@@ -125,10 +126,7 @@ pub(super) fn time(text: &str) -> Option<UnixNanos> {
     u64::try_from(at.as_nanosecond()).ok().map(UnixNanos)
 }
 
-/// The channel that a message names, found without reading it: also where it cannot be read.
+/// The channel that a message names, also where it cannot be read.
 pub(super) fn channel_of(message: &[u8]) -> Option<&str> {
-    const KEY: &[u8] = br#""channel":"#;
-    let rest =
-        message.get(memchr::memmem::find(message, KEY)? + KEY.len()..)?.trim_ascii_start().strip_prefix(b"\"")?;
-    std::str::from_utf8(rest.get(..memchr::memchr(b'"', rest)?)?).ok()
+    quoted_after(message, br#""channel":""#)
 }

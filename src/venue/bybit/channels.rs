@@ -2,7 +2,7 @@
 //! Depths and intervals are those of the v5 public documentation of 2026-07.
 
 use crate::book::SyncRule;
-use crate::model::{BookDepth, Channel, Interval, Stream};
+use crate::model::{AccountKind, BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
 use crate::venue::bybit_v2;
 
@@ -43,7 +43,14 @@ pub(super) fn list(market: &str) -> Vec<String> {
     if matches!(market, "linear" | "inverse") {
         names.push("liquidation".to_owned());
     }
+    let of_account = AccountKind::ALL.into_iter().filter(|kind| has_account(market, *kind));
+    names.extend(of_account.map(|kind| kind.as_str().to_owned()));
     names
+}
+
+/// Whether a market has this channel of an account.
+fn has_account(market: &str, kind: AccountKind) -> bool {
+    kind != AccountKind::Position || market != "spot"
 }
 
 /// Reads one entry of a feed's `channels`.
@@ -68,7 +75,8 @@ fn ours(market: &str, text: &str) -> Option<Channel> {
             "trade" => Some(Channel::Trade),
             "ticker" => Some(Channel::Ticker),
             "liquidation" => Some(Channel::Liquidation),
-            _ => None,
+            // The venue's own names of topics, too.
+            _ => AccountKind::parse(text).or_else(|| super::account::kind_of(text)).map(Channel::Account),
         },
         Some(("book", "full")) => Some(Channel::Book(BookDepth::Full)),
         Some(("book", depth)) => Some(Channel::Book(BookDepth::Levels(depth.parse().ok()?))),
@@ -107,14 +115,21 @@ fn check(market: &str, channel: Channel) -> Result<(), String> {
         Channel::Candle(_) if market == "option" => Some("options have no candles"),
         Channel::Candle(interval) if kline(interval).is_none() => Some("no such interval"),
         Channel::Liquidation if matches!(market, "spot" | "option") => Some("only contracts have liquidations"),
+        Channel::Account(kind) if !has_account(market, kind) => Some("spot has no positions"),
         _ => None,
     };
     refused.map_or(Ok(()), |why| Err(format!("{channel} is not available: {why}")))
 }
 
-fn kline(interval: Interval) -> Option<&'static str> {
+/// Bybit's word for an interval.
+pub(super) fn kline(interval: Interval) -> Option<&'static str> {
     let ours = interval.to_string();
     INTERVALS.iter().find(|(_, name)| *name == ours).map(|(theirs, _)| *theirs)
+}
+
+/// The interval that Bybit calls so.
+pub(super) fn interval_of(theirs: &str) -> Option<Interval> {
+    INTERVALS.iter().find(|(known, _)| *known == theirs).and_then(|(_, ours)| Interval::parse(ours))
 }
 
 /// The v5 topic of a stream.
@@ -130,7 +145,8 @@ pub(super) fn name(market: &str, stream: &Stream) -> String {
         Channel::Ticker => format!("tickers.{symbol}"),
         Channel::Candle(interval) => format!("kline.{}.{symbol}", kline(interval).unwrap_or("?")),
         Channel::Liquidation => format!("allLiquidation.{symbol}"),
-        Channel::Account(kind) => kind.as_str().to_owned(),
+        Channel::Raw => symbol.clone(),
+        Channel::Account(kind) => super::account::topic(kind).to_owned(),
     }
 }
 
@@ -152,8 +168,7 @@ pub(super) fn parse_topic(topic: &str) -> Option<(Channel, &str)> {
         "tickers" => (Channel::Ticker, rest),
         "kline" => {
             let (interval, symbol) = rest.split_once('.')?;
-            let (_, ours) = INTERVALS.iter().find(|(theirs, _)| *theirs == interval)?;
-            (Channel::Candle(Interval::parse(ours)?), symbol)
+            (Channel::Candle(interval_of(interval)?), symbol)
         }
         "allLiquidation" => (Channel::Liquidation, rest),
         _ => return None,

@@ -2,9 +2,10 @@
 
 use super::session::BybitSession;
 use super::wire::{self, BookData, CandleData, Envelope, LiquidationData, TradeData};
-use super::{channels, fast};
+use super::{account, channels, fast};
 use crate::model::{Channel, Clocks, Side, Stamp, Stream, StreamId, UnixNanos, decimal_text};
 use crate::venue::bybit_v2;
+use crate::venue::kit::account::NAMELESS;
 use crate::venue::kit::fields::{Members, Number, Object, number, read_levels, time_of_ms};
 use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, Output, TickerUpdate, TradeUpdate, Update};
@@ -104,11 +105,17 @@ impl BybitSession {
             self.control(&envelope, now, out);
             return Ok(());
         };
+        let clocks = envelope.clocks(recv);
+        if let (Some(kind), Some(data), true) = (account::kind_of(&topic.0), envelope.data, self.discover) {
+            // Of a recording, which has the account's messages among the others.
+            let clocks = Clocks { venue: time_of_ms(envelope.creation_time), ..clocks };
+            return account::rows(&self.market, kind, data, &mut |row| row.tell(NAMELESS, clocks, out))
+                .map_err(|detail| Unreadable { topic: None, detail });
+        }
         let Some(place) = self.place(&topic.0, out) else {
             out.update(Update::Ignored(Ignored::UnknownTopic));
             return Ok(());
         };
-        let clocks = envelope.clocks(recv);
         self.data(place, &topic.0, &envelope, clocks, out)
             .map_err(|detail| Unreadable { topic: Some(topic.0.into_owned()), detail })
     }
@@ -134,7 +141,7 @@ impl BybitSession {
             Channel::Ticker => self.ticker_data(place, envelope, clocks, out),
             Channel::Candle(_) => self.candle_data(place, envelope, clocks, out),
             Channel::Liquidation => self.liquidation_data(place, envelope, clocks, out),
-            Channel::Account(_) => Ok(()),
+            Channel::Account(_) | Channel::Raw => Ok(()),
         }
     }
 

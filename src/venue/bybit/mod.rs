@@ -1,11 +1,15 @@
-//! Bybit v5 public streams: spot, linear, inverse, option
+//! Bybit v5: public streams of spot, linear, inverse and option, and the account
 //! (`https://bybit-exchange.github.io/docs/v5/ws/connect`, as of 2026-07).
 
+mod account;
+mod calls;
 mod channels;
 mod data;
 mod fast;
 mod instruments;
+mod private;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,8 +17,10 @@ pub(super) mod wire;
 
 use std::time::Duration;
 
+use crate::model::Channel;
 use crate::venue::{
-    AccountKind, Endpoints, Market, RestLimit, Transport, VenueDef, bybit_v2, one_route, usual_row_keys,
+    AccountKind, Endpoints, Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, bybit_v2,
+    usual_row_keys,
 };
 
 /// Bybit.
@@ -25,12 +31,12 @@ pub const VENUE: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: channels::list,
     parse_channel: channels::parse,
-    route_of: one_route,
+    route_of: |_, stream| if matches!(stream.channel, Channel::Account(_)) { PRIVATE } else { PUBLIC },
     check_symbol,
     endpoints,
     connect_pause: Duration::ZERO,
-    rest: |_| &[],
-    open: |spec| Box::new(session::BybitSession::new(spec)),
+    rest: calls::of,
+    open,
     market_of,
     // The documentation allows more and names no header: an address is cut off beyond 600 in 5 seconds.
     rest_limit: |_| RestLimit::calls("bybit", 20),
@@ -38,11 +44,25 @@ pub const VENUE: VenueDef = VenueDef {
         AccountKind::Position => &["position_idx"],
         _ => usual_row_keys(kind),
     },
+    server_time: Some(server_time::SERVER_TIME),
     is_mixed: false,
     silence: None,
 };
 
 const REST: &str = "https://api.bybit.com";
+
+/// Public streams of one market.
+const PUBLIC: Route = Route(0);
+/// The account, after signing in.
+const PRIVATE: Route = Route(1);
+
+/// The account has a connection and a session of its own; a recording has everything in one place.
+fn open(spec: SessionSpec) -> Box<dyn Session> {
+    match spec.route == PRIVATE && !spec.discover {
+        true => Box::new(private::PrivateSession::new(spec)),
+        false => Box::new(session::BybitSession::new(spec)),
+    }
+}
 
 const MARKETS: &[Market] = &[
     Market { id: "spot", url: "wss://stream.bybit.com/v5/public/spot", rest_url: REST, example: "BTCUSDT" },
@@ -72,30 +92,39 @@ fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
     Err(format!("{symbol:?} is no Bybit symbol: upper-case letters, digits and hyphens; {hint}"))
 }
 
-/// Completes an address without a path, translates the retired API's addresses, and derives the REST host from
-/// the stream's (`stream…` ↔ `api…`; any other host, such as a simulator's, serves both).
+/// The host of demo accounts, which has private streams only, and the one with the public streams beside it.
+const DEMO: (&str, &str) = ("stream-demo.bybit.com", "stream.bybit.com");
+
+/// Completes an address without a path, translates the retired API's addresses, and derives the account's address and the
+/// REST host from the stream's (`stream…` ↔ `api…`; any other host, such as a simulator's, serves both).
 fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
     let default = MARKETS.iter().find(|known| known.id == market).unwrap_or(&MARKETS[1]);
     let trimmed = |text: &str| text.trim_end_matches('/').to_owned();
-    let Some(given) = url.map(trimmed) else {
-        let rest_url = rest_url.map_or_else(|| REST.to_owned(), trimmed);
-        return Endpoints { urls: vec![default.url.to_owned()], rest_url, note: None };
-    };
+    let given = url.map_or_else(|| default.url.to_owned(), trimmed);
     let (scheme, rest) = given.split_once("://").unwrap_or(("wss", &given));
     let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
     let retired = matches!(path, "realtime" | "realtime_public");
-    let url = if path.is_empty() || retired {
+    let is_demo = host == DEMO.0;
+    let public = if path.is_empty() || retired || is_demo {
+        let host = if is_demo { DEMO.1 } else { host };
         format!("{scheme}://{host}/v5/public/{market}")
     } else {
         format!("{scheme}://{rest}")
     };
-    let note = retired.then(|| format!("retired address {given} no longer serves data: using {url}"));
+    // Whatever stands before the venue's own path is kept.
+    let before = path.split_once("v5/").map_or("", |(before, _)| before);
+    let private = format!("{scheme}://{host}/{before}v5/private");
+    let note = match (retired, is_demo) {
+        (true, _) => Some(format!("retired address {given} no longer serves data: using {public}")),
+        (_, true) => Some(format!("{host} has private streams only: public ones are taken from {public}")),
+        _ => None,
+    };
     let rest_url = rest_url.map(trimmed).unwrap_or_else(|| {
         let scheme = if scheme == "ws" { "http" } else { "https" };
         let host = host.strip_prefix("stream").map_or_else(|| host.to_owned(), |rest| format!("api{rest}"));
         format!("{scheme}://{host}")
     });
-    Endpoints { urls: vec![url], rest_url, note }
+    Endpoints { urls: vec![public, private], rest_url, note }
 }
 
 /// Tells a recording's market from a connect address, else from what only one market's messages have.

@@ -177,7 +177,7 @@ impl Rest {
     }
 }
 
-fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> Result<T, String> {
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> Result<T, String> {
     match status {
         Some(200) => {}
         Some(status) => return Err(format!("HTTP {status}")),
@@ -188,7 +188,7 @@ fn read<'a, T: serde::Deserialize<'a>>(status: Option<u16>, body: &'a [u8]) -> R
 }
 
 /// A cursor is sent back as it came; everything but plain characters is encoded.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte) {

@@ -1,5 +1,6 @@
 //! The Bybit session driven without a socket: what it sends, and what it makes of what the venue says.
 
+mod account;
 mod config;
 mod data;
 pub(crate) mod differential;
@@ -8,7 +9,11 @@ mod rest;
 
 use super::VENUE;
 use crate::model::{Channel, Clocks, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
-use crate::venue::{Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, Update};
+use crate::secret::Secret;
+use crate::sign;
+use crate::venue::{
+    Credentials, Endpoints, HttpRequest, Input, Output, RpcRequest, Session, SessionSpec, Signer, Update,
+};
 
 /// Everything a session said, in words that tests compare.
 #[derive(Debug, Default)]
@@ -68,6 +73,7 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
         Update::WantsImage { stream, rule } => format!("wants image {} by {rule:?}", stream.0),
         Update::Ignored(why) => format!("ignored {why:?}"),
         Update::Terminal(state) => format!("terminal {state:?}"),
+        Update::Untouched(message) => format!("untouched {}", String::from_utf8_lossy(message)),
         Update::Raw(event) => format!("raw {}", event.name),
         Update::Unchanged(_) | Update::Notice { .. } | Update::Late { .. } => format!("{update:?}"),
         Update::Account(row) => {
@@ -88,6 +94,9 @@ fn words(update: &Update<'_>) -> (String, Option<Clocks>) {
             }
             if let Some(checksum) = book.checksum {
                 text = format!("{text} sum {}", checksum.cast_signed());
+            }
+            if let Some(middle) = book.middle {
+                text = format!("{text} middle {middle}");
             }
             return (text, Some(book.clocks));
         }
@@ -138,6 +147,22 @@ impl Desk {
     /// A session as replay opens it.
     pub(crate) fn replay(market: &str) -> Self {
         Self::of(SessionSpec { discover: true, ..SessionSpec::of(market, Vec::new()) })
+    }
+
+    /// The session of the account's connection, with a key to sign in with.
+    fn signed(market: &str, channels: &[&str]) -> Self {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let credentials = Credentials { key: secret("k"), secret: secret("testsecret"), passphrase: None };
+        let api = sign::find("bybit").expect("known");
+        let signer = Signer::new("main", api, credentials, "https://api.bybit.com").expect("usable");
+        Self::of(SessionSpec { signer: Some(signer), ..Self::private(market, channels) })
+    }
+
+    fn private(market: &str, channels: &[&str]) -> SessionSpec {
+        let channel = |text: &&str| (VENUE.parse_channel)(market, text).expect("a channel").channel;
+        let streams: Vec<_> = channels.iter().map(|text| Stream::new("", channel(text))).collect();
+        let route = (VENUE.route_of)(market, &streams[0]);
+        SessionSpec { route, ..SessionSpec::of(market, streams) }
     }
 
     fn of(spec: SessionSpec) -> Self {

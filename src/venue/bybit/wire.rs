@@ -23,6 +23,9 @@ pub(in crate::venue) struct Envelope<'a> {
     pub(in crate::venue) cs: Option<Number<'a>>,
     #[serde(borrow, default)]
     pub(in crate::venue) data: Option<&'a RawValue>,
+    /// Private topics only.
+    #[serde(borrow, default, rename = "creationTime")]
+    pub(super) creation_time: Option<Number<'a>>,
     #[serde(borrow, default)]
     pub(in crate::venue) op: Option<Text<'a>>,
     #[serde(default)]

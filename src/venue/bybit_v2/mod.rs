@@ -166,7 +166,7 @@ impl Decoder<'_> {
             Channel::Trade => self.trades(envelope, out),
             Channel::Ticker => self.ticker(envelope, out),
             Channel::Candle(interval) => self.candles(interval, envelope, out),
-            Channel::Liquidation | Channel::Account(_) => Ok(()),
+            Channel::Liquidation | Channel::Account(_) | Channel::Raw => Ok(()),
         }
     }
 

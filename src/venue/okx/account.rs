@@ -1,27 +1,29 @@
 //! The account's rows: orders and the fills in them, positions, balances (OKX API v5, "Order channel", "Positions channel",
-//! "Account channel"). Common fields have tickbus's names; everything else the venue says comes under its own.
+//! "Account channel"), and their images by REST. Common fields have tickbus's names; everything else the venue says comes
+//! under its own.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::instruments::Reply;
 use super::session::OkxSession;
 use super::wire::Envelope;
-use crate::model::{AccountKind, Channel, Clocks, Decimal, UnixNanos};
-use crate::venue::kit::fields::{Members, Number, bare, number, time_of_ms};
-use crate::venue::{AccountUpdate, FieldValue, Output, Update};
+use crate::model::{AccountKind, Channel, Clocks};
+use crate::venue::Output;
+use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::fields::{Members, Object};
+use crate::venue::kit::images::Call;
+use crate::venue::kit::rows::{self, As, Fields, Row, Version, Words, member};
 
-/// How a member is read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum As {
-    Text,
-    /// Milliseconds to nanoseconds.
-    Time,
-    /// An order's state, in tickbus's words.
-    State,
-}
+/// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to.
+pub(super) const READER: Reader = Reader { calls, read };
 
-/// A field and the member it is.
-type Fields = &'static [(&'static str, &'static str, As)];
+/// Most rows of a page of open orders.
+const PAGE: usize = 100;
+const ORDERS: &str = "/api/v5/trade/orders-pending";
+
+const STATES: Words = &[("live", "open"), ("canceled", "cancelled"), ("mmp_canceled", "cancelled")];
+const EXECUTIONS: Words = &[("T", "taker"), ("M", "maker")];
 
 const ORDER: Fields = &[
     ("id", "ordId", As::Text),
@@ -32,7 +34,7 @@ const ORDER: Fields = &[
     ("size", "sz", As::Text),
     ("filled", "accFillSz", As::Text),
     ("average_price", "avgPx", As::Text),
-    ("state", "state", As::State),
+    ("state", "state", As::Word(STATES)),
     ("reason", "msg", As::Text),
     ("created", "cTime", As::Time),
     ("updated", "uTime", As::Time),
@@ -47,6 +49,7 @@ const ORDER: Fields = &[
     ("amend_result", "amendResult", As::Text),
     ("cancel_source", "cancelSource", As::Text),
     ("tag", "tag", As::Text),
+    ("liquidity", "execType", As::Word(EXECUTIONS)),
 ];
 const FILL: Fields = &[
     ("id", "tradeId", As::Text),
@@ -59,6 +62,7 @@ const FILL: Fields = &[
     ("client_id", "clOrdId", As::Text),
     ("position_side", "posSide", As::Text),
     ("pnl", "fillPnl", As::Text),
+    ("liquidity", "execType", As::Word(EXECUTIONS)),
 ];
 const POSITION: Fields = &[
     ("size", "pos", As::Text),
@@ -100,7 +104,7 @@ struct BalanceRow<'a> {
 
 impl OkxSession {
     pub(super) fn account_data(
-        &self,
+        &mut self,
         place: usize,
         channel: &str,
         envelope: &Envelope<'_>,
@@ -111,113 +115,112 @@ impl OkxSession {
             let streams = self.subscriptions.streams(place);
             streams.iter().any(|stream| self.channel(*stream) == Some(Channel::Account(kind)))
         };
+        let (orders, fills) = (wanted(AccountKind::Order), wanted(AccountKind::Fill));
         for row in &envelope.rows::<&RawValue>()? {
-            let members: Members<'_> = serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
+            let account = &mut self.account;
+            let mut tell = |row: &Row<'_>| account.streamed(row, clocks, out);
             match channel {
                 "orders" => {
-                    if wanted(AccountKind::Order) {
-                        let remaining = remaining(&members);
-                        let mut row = Row::new(&members, ORDER, "uTime");
-                        row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
-                        self.tell(AccountKind::Order, &row, clocks, out);
+                    let members: Members<'_> = parse(row)?;
+                    if orders {
+                        order(&members, &mut tell);
                     }
-                    if wanted(AccountKind::Fill) && is_fill(&members) {
-                        self.tell(AccountKind::Fill, &Row::new(&members, FILL, "fillTime"), clocks, out);
+                    if fills && is_fill(&members) {
+                        fill(&members, &mut tell);
                     }
                 }
-                "positions" => self.tell(AccountKind::Position, &Row::new(&members, POSITION, "uTime"), clocks, out),
-                _ => {
-                    let balances: BalanceRow<'_> =
-                        serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
-                    for balance in &balances.details {
-                        self.tell(AccountKind::Balance, &Row::new(balance, BALANCE, "uTime"), clocks, out);
-                    }
-                }
+                "positions" => position(&parse(row)?, &mut tell),
+                _ => balances(row, &mut tell)?,
             }
         }
         Ok(())
     }
 }
 
+fn parse<'a>(row: &'a RawValue) -> Result<Members<'a>, String> {
+    serde_json::from_str(row.get()).map_err(|error| error.to_string())
+}
+
+fn calls(_market: &str, kind: AccountKind) -> Vec<Call> {
+    let path = match kind {
+        AccountKind::Order => format!("{ORDERS}?limit={PAGE}"),
+        AccountKind::Position => "/api/v5/account/positions".to_owned(),
+        AccountKind::Balance => "/api/v5/account/balance".to_owned(),
+        AccountKind::Fill => return Vec::new(),
+    };
+    vec![Call { path, weight: 1 }]
+}
+
+/// Reads an answer of REST. Open orders come newest first, a full page is followed by those that are older than its last.
+fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
+    let Object(reply) = serde_json::from_slice::<Object<Reply<'_>>>(page.body)
+        .map_err(|error| format!("HTTP {}: {error}", page.status))?;
+    let rows = reply.into_rows()?;
+    let mut last = None;
+    for row in &rows {
+        match page.kind {
+            AccountKind::Order => {
+                let members: Members<'_> = parse(row)?;
+                order(&members, each);
+                last = member(&members, "ordId").map(str::to_owned);
+            }
+            AccountKind::Position => position(&parse(row)?, each),
+            _ => balances(row, each)?,
+        }
+    }
+    let more = |id| Call { path: format!("{ORDERS}?limit={PAGE}&after={id}"), weight: 1 };
+    Ok(last.filter(|_| rows.len() >= PAGE).map(more))
+}
+
+fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
+    // What is open of an order is known where it has a price: the size of others may be in the quote currency.
+    let sizes = member(members, "px").and_then(|_| Some((member(members, "sz")?, member(members, "accFillSz")?)));
+    let remaining = sizes.and_then(|(size, filled)| rows::less(size, filled));
+    let mut row = row(AccountKind::Order, members, ORDER, &["id"]);
+    row.event = rows::time(members, "uTime");
+    row.is_open = matches!(member(members, "state"), None | Some("live" | "partially_filled"));
+    let filled = member(members, "accFillSz");
+    row.version = row.event.map(|at| Version::of_order(at.0, filled, row.is_open));
+    row.fields.extend(remaining.as_deref().map(|size| ("remaining", crate::venue::FieldValue::Text(size))));
+    tell(&row);
+}
+
 /// Whether an order's row tells a trade: it has one's id and a size.
 fn is_fill(order: &Members<'_>) -> bool {
-    let size = member(order, "fillSz").filter(|size| size.bytes().any(|byte| (b'1'..=b'9').contains(&byte)));
-    size.is_some() && member(order, "tradeId").is_some()
+    rows::is_some(member(order, "fillSz")) && member(order, "tradeId").is_some()
 }
 
-/// What of an order is open, where it has a price: the size of others may be in the quote currency.
-fn remaining(order: &Members<'_>) -> Option<String> {
-    member(order, "px")?;
-    let size = number(member(order, "sz")?).ok()?;
-    let filled = number(member(order, "accFillSz")?).ok()?;
-    let scale = size.scale.max(filled.scale);
-    let open = size.rescaled(scale)?.checked_sub(filled.rescaled(scale)?)?;
-    Some(Decimal::new(open, scale).trimmed().to_string())
+fn fill(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
+    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) });
 }
 
-/// A member's text, unless it is empty.
-fn member<'a>(row: &Members<'a>, name: &str) -> Option<&'a str> {
-    let (_, value) = row.0.iter().find(|(key, _)| key == name)?;
-    let text = bare(value);
-    let said = !text.is_empty() && !text.starts_with(['{', '[']) && value.get() != "null";
-    said.then_some(text)
+fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
+    let row = row(AccountKind::Position, members, POSITION, &["kind", "position_side"]);
+    let is_open = rows::is_some(member(members, "pos"));
+    let event = rows::time(members, "uTime");
+    let version = event.map(|at| Version { at: at.0, ..Version::default() });
+    tell(&Row { is_open, event, version, ..row });
 }
 
-fn time(row: &Members<'_>, name: &str) -> Option<UnixNanos> {
-    time_of_ms(member(row, name).map(Number))
-}
-
-/// A row under our names.
-struct Row<'a> {
-    symbol: &'a str,
-    market: Option<&'static str>,
-    fields: Vec<(&'static str, FieldValue<'a>)>,
-    at: Option<UnixNanos>,
-}
-
-impl<'a> Row<'a> {
-    fn new(members: &Members<'a>, fields: Fields, at: &str) -> Self {
-        let read = |(ours, theirs, kind): &(&'static str, &str, As)| {
-            let value = match kind {
-                As::Text => FieldValue::Text(member(members, theirs)?),
-                As::Time => FieldValue::Integer(time(members, theirs)?.0),
-                As::State => FieldValue::Text(match member(members, theirs)? {
-                    "live" => "open",
-                    "canceled" | "mmp_canceled" => "cancelled",
-                    other => other,
-                }),
-            };
-            Some((*ours, value))
-        };
-        let mut fields: Vec<_> = fields.iter().filter_map(read).collect();
-        let liquidity = member(members, "execType").and_then(|kind| match kind {
-            "T" => Some("taker"),
-            "M" => Some("maker"),
-            _ => None,
-        });
-        fields.extend(liquidity.map(|word| ("liquidity", FieldValue::Text(word))));
-        let symbol = member(members, "instId").or_else(|| member(members, "ccy")).unwrap_or_default();
-        let market = member(members, "instType").and_then(|kind| match kind {
-            // Margin orders and positions are of spot's pairs.
-            "SPOT" | "MARGIN" => Some("spot"),
-            "SWAP" => Some("swap"),
-            "FUTURES" => Some("futures"),
-            "OPTION" => Some("option"),
-            _ => None,
-        });
-        Self { symbol, market, fields, at: time(members, at) }
+fn balances(row: &RawValue, tell: &mut dyn FnMut(&Row<'_>)) -> Result<(), String> {
+    let balances: BalanceRow<'_> = serde_json::from_str(row.get()).map_err(|error| error.to_string())?;
+    for members in &balances.details {
+        let event = rows::time(members, "uTime");
+        let version = event.map(|at| Version { at: at.0, ..Version::default() });
+        tell(&Row { event, version, ..self::row(AccountKind::Balance, members, BALANCE, &[]) });
     }
+    Ok(())
 }
 
-impl OkxSession {
-    fn tell(&self, kind: AccountKind, row: &Row<'_>, clocks: Clocks, out: &mut dyn Output) {
-        out.update(Update::Account(AccountUpdate {
-            kind,
-            account: &self.account,
-            market: row.market,
-            symbol: row.symbol,
-            fields: &row.fields,
-            clocks: Clocks { event: row.at, ..clocks },
-        }));
-    }
+fn row<'a>(kind: AccountKind, members: &Members<'a>, fields: Fields, keys: &'static [&'static str]) -> Row<'a> {
+    let symbol = member(members, "instId").or_else(|| member(members, "ccy")).unwrap_or_default();
+    let market = member(members, "instType").and_then(|kind| match kind {
+        // Margin orders and positions are of spot's pairs.
+        "SPOT" | "MARGIN" => Some("spot"),
+        "SWAP" => Some("swap"),
+        "FUTURES" => Some("futures"),
+        "OPTION" => Some("option"),
+        _ => None,
+    });
+    Row { market, keys, ..Row::new(kind, symbol, members, fields) }
 }

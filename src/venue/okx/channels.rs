@@ -68,6 +68,7 @@ pub(super) fn topics(market: &str, stream: &Stream) -> Vec<String> {
         Channel::Account(AccountKind::Order | AccountKind::Fill) => vec![arg("orders", "instType", "ANY")],
         Channel::Account(AccountKind::Position) => vec![arg("positions", "instType", "ANY")],
         Channel::Account(AccountKind::Balance) => vec![r#"{"channel":"account"}"#.to_owned()],
+        Channel::Raw => Vec::new(),
         Channel::Trade if stream.variant == ALL => vec![of_symbol("trades-all")],
         Channel::Trade => vec![of_symbol("trades")],
         Channel::Bbo => vec![of_symbol("bbo-tbt")],

@@ -8,6 +8,7 @@ use super::{channels, fast, instruments};
 use crate::book::SyncRule;
 use crate::model::{AccountKind, BookDepth, Channel, Clocks, Interval, Stamp, Stream, UnixNanos, decimal_text};
 use crate::venue::kit::fields::{Number, Object, number, read_levels, time_of_ms};
+use crate::venue::kit::interval;
 use crate::venue::kit::unreadable::Unreadable;
 use crate::venue::{BookUpdate, CandleUpdate, Ignored, LiquidationUpdate, Output, TradeUpdate, Update};
 
@@ -356,30 +357,9 @@ fn is_of_type(channel: &str) -> bool {
     matches!(channel, "liquidation-orders" | "instruments")
 }
 
-/// The last millisecond of a candle. Months differ in length, and begin with the day of Hong Kong where the variant says so.
+/// The last millisecond of a candle.
 pub(super) fn last_moment(open: UnixNanos, interval: Interval, variant: &str) -> UnixNanos {
-    const MS: u64 = 1_000_000;
-    let seconds = match interval.unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 604_800,
-        _ => {
-            let next = next_month(open, interval.count, variant).unwrap_or(open);
-            return UnixNanos(next.0.saturating_sub(MS).max(open.0));
-        }
-    };
-    let length = u64::from(interval.count).saturating_mul(seconds * 1000 * MS);
-    UnixNanos(open.0.saturating_add(length).saturating_sub(MS))
-}
-
-fn next_month(open: UnixNanos, months: u16, variant: &str) -> Option<UnixNanos> {
-    let hours = if variant == channels::UTC8 { 8 } else { 0 };
-    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(hours));
-    let open = jiff::Timestamp::from_nanosecond(i128::from(open.0)).ok()?.to_zoned(zone);
-    let next = open.checked_add(jiff::Span::new().months(i64::from(months))).ok()?;
-    u64::try_from(next.timestamp().as_nanosecond()).ok().map(UnixNanos)
+    interval::last_moment(open, interval, if variant == channels::UTC8 { 8 } else { 0 })
 }
 
 /// A candle's number as the venue wrote it.

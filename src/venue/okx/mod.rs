@@ -2,6 +2,7 @@
 //! speaks the same (`https://dev.okj.com/apidoc/v5/en`). Messages of the retired v3 are read from recordings.
 
 mod account;
+mod calls;
 mod channels;
 mod data;
 mod fast;
@@ -10,6 +11,7 @@ mod instruments;
 mod login;
 mod names;
 mod rest;
+mod server_time;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -37,7 +39,7 @@ pub const VENUE: VenueDef = VenueDef {
     check_symbol,
     endpoints: |_, url, rest_url| hosts::endpoints(&hosts::OKX, url, rest_url),
     connect_pause: CONNECT_PAUSE,
-    rest: |_| &[],
+    rest: calls::of,
     open: |spec| Box::new(session::OkxSession::new(spec)),
     market_of,
     is_mixed: true,
@@ -47,6 +49,7 @@ pub const VENUE: VenueDef = VenueDef {
         AccountKind::Position => &["kind", "position_side"],
         _ => usual_row_keys(kind),
     },
+    server_time: Some(server_time::SERVER_TIME),
 };
 
 /// OKCoin Japan, now OKJ: spot only, with live checksums.

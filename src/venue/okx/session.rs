@@ -1,19 +1,19 @@
 //! The session of one OKX connection: signing in, subscriptions and their answers, heartbeat, REST calls.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::login::{Due, Login};
 use super::rest::Rest;
 use super::wire::{self, Envelope};
-use super::{PRIVATE, PUBLIC, SIGNED, channels, fast, v3};
+use super::{PRIVATE, PUBLIC, SIGNED, account, channels, fast, login, v3};
 use crate::model::{Channel, Instrument, Level, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::kit::account::Account;
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
+use crate::venue::kit::login::{Due, Login};
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
-use crate::venue::{Ignored, Input, Output, Route, Session, SessionSpec, Timer, Update};
+use crate::venue::{Ignored, Input, Output, Route, Session, SessionSpec, Signer, Timer, Update};
 
 /// 480 requests an hour and 64 KB of arguments a request are OKX's limits (API v5, "WebSocket", "Connect"); an argument has at
 /// most 130 bytes. How many channels a connection may have is not said.
@@ -48,9 +48,9 @@ pub(super) struct OkxSession {
     pub(super) subscriptions: Subscriptions,
     heartbeat: Heartbeat,
     rest: Rest,
-    login: Option<Login>,
-    /// What rows of the account are published under.
-    pub(super) account: Arc<str>,
+    /// Where the connection needs one.
+    login: Option<(Login, Signer)>,
+    pub(super) account: Account,
     /// Topics that streams are still leaving.
     leaving: HashMap<StreamId, usize>,
     /// Liquidations come by kind of contract and are told apart by symbol.
@@ -66,15 +66,15 @@ impl OkxSession {
         let is_signed = matches!(spec.route, PRIVATE | SIGNED) && !spec.discover;
         let mut session = Self {
             rest: Rest::new(&spec.market),
-            market: spec.market,
             discover: spec.discover,
             leads: spec.leads,
             route: spec.route,
             streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
-            account: spec.signer.as_ref().map_or_else(|| "main".into(), |signer| Arc::clone(&signer.account)),
-            login: spec.signer.filter(|_| is_signed).map(|signer| Login::new(signer.credentials)),
+            account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
+            login: spec.signer.filter(|_| is_signed).map(|signer| (Login::new(), signer)),
+            market: spec.market,
             leaving: HashMap::new(),
             liquidations: HashMap::new(),
             tickers: HashMap::new(),
@@ -107,13 +107,13 @@ impl OkxSession {
             out.http(self.rest.instrument(&stream.symbol));
         }
         self.know(id, stream.clone());
-        if let Some(detail) = self.login.as_ref().and_then(Login::refusal) {
+        if let Some(detail) = self.login.as_ref().and_then(|(login, _)| login.refusal()) {
             out.update(Update::Rejected { stream: id, detail });
         }
         for (at, topic) in channels::topics(&self.market, stream).iter().enumerate() {
             match self.subscriptions.wish(topic, id).1 {
                 Wish::Asked => {}
-                Wish::Confirmed if at == 0 => out.update(Update::Subscribed(id)),
+                Wish::Confirmed if at == 0 => self.confirmed(id, out),
                 Wish::Confirmed => {}
                 Wish::Beyond => out.update(Update::Rejected { stream: id, detail: BEYOND }),
             }
@@ -124,6 +124,7 @@ impl OkxSession {
     fn unsubscribe(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
         let Some(stream) = self.streams.remove(id) else { return };
         self.tickers.remove(&id);
+        self.account.left(id);
         if self.liquidations.get(&stream.symbol) == Some(&id) {
             self.liquidations.remove(&stream.symbol);
         }
@@ -173,18 +174,27 @@ impl OkxSession {
             return;
         }
         self.heartbeat.connected(now.mono);
+        self.account.connected();
         if self.leads {
             for request in self.rest.instruments(now.mono) {
                 out.http(request);
             }
         }
-        match self.login.as_mut().map(|login| login.connected(now)) {
-            None => self.signed_in(now, out),
-            Some(Ok(request)) => out.sign_in(request),
-            Some(Err(detail)) => {
+        let Some((login, signer)) = &mut self.login else { return self.signed_in(now, out) };
+        match login.connected(now.mono) {
+            Ok(()) => out.sign_in(login::message(&signer.credentials, now.wall)),
+            Err(detail) => {
                 let detail = detail.to_owned();
                 self.refused_all(&detail, out);
             }
+        }
+    }
+
+    /// The venue has confirmed a stream. Those of the account have their image read first.
+    fn confirmed(&mut self, id: StreamId, out: &mut dyn Output) {
+        match self.streams.get(id) {
+            Some(stream) if !stream.channel.has_symbol() => self.account.confirmed(id, stream, out),
+            _ => out.update(Update::Subscribed(id)),
         }
     }
 
@@ -211,11 +221,14 @@ impl OkxSession {
             Beat::Ping => out.send("ping".to_owned()),
             Beat::Dead => return out.reconnect("no pong and no data in 10 s".to_owned()),
         }
-        match self.login.as_mut().map_or(Due::Nothing, |login| login.due(now)) {
-            Due::Nothing => {}
-            Due::Send(request) => out.sign_in(request),
-            Due::NoAnswer => return out.reconnect("no answer to signing in in 10 s".to_owned()),
+        if let Some((login, signer)) = &mut self.login {
+            match login.due(now.mono) {
+                Due::Nothing => {}
+                Due::Ask => out.sign_in(login::message(&signer.credentials, now.wall)),
+                Due::NoAnswer => return out.reconnect("no answer to signing in in 10 s".to_owned()),
+            }
         }
+        self.account.timeout(now.mono, out);
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
             return out.reconnect(reason);
         }
@@ -261,9 +274,9 @@ impl OkxSession {
         for change in changes {
             match change {
                 Change::Subscribed(place) => {
-                    for stream in self.subscriptions.streams(place) {
-                        if self.is_main(place, *stream) {
-                            out.update(Update::Subscribed(*stream));
+                    for stream in self.subscriptions.streams(place).to_vec() {
+                        if self.is_main(place, stream) {
+                            self.confirmed(stream, out);
                         }
                     }
                 }
@@ -320,12 +333,12 @@ impl OkxSession {
             ("unsubscribe", Some(place)) => self.answered(id, Op::Unsubscribe, place, now),
             ("login", _) => {
                 out.update(Update::Ignored(Ignored::Control));
-                if self.login.as_mut().is_some_and(Login::accepted) {
+                if self.login.as_mut().is_some_and(|(login, _)| login.accepted()) {
                     self.signed_in(now, out);
                 }
                 return;
             }
-            ("error", _) if self.login.as_mut().is_some_and(|login| login.refused(code, &detail, now.mono)) => {
+            ("error", _) if self.login_refused(code, &detail, now) => {
                 out.update(Update::Ignored(Ignored::Control));
                 return self.refused_all(&detail, out);
             }
@@ -344,6 +357,11 @@ impl OkxSession {
         out.update(Update::Ignored(Ignored::Control));
         self.changed(changes, out);
         self.send_requests(now, out);
+    }
+
+    fn login_refused(&mut self, code: &str, detail: &str, now: Stamp) -> bool {
+        let login = self.login.as_mut().filter(|_| login::is_refusal(code));
+        login.is_some_and(|(login, _)| login.refused(detail, now.mono))
     }
 
     fn answered(&mut self, id: Option<u64>, op: Op, place: usize, now: Stamp) -> Vec<Change> {
@@ -376,6 +394,9 @@ impl OkxSession {
     }
 
     fn http(&mut self, id: u64, status: Option<u16>, body: &[u8], now: Stamp, out: &mut dyn Output) {
+        if self.account.http(id, status, body, now, out) {
+            return;
+        }
         let list = self.rest.answered(id, status, body, now.mono);
         self.instruments(&list, out);
     }
@@ -428,6 +449,7 @@ impl Session for OkxSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
+            Input::Initialize => self.account.initialize(out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
@@ -436,9 +458,10 @@ impl Session for OkxSession {
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => {
                 self.heartbeat.disconnected();
-                if let Some(login) = &mut self.login {
+                if let Some((login, _)) = &mut self.login {
                     login.disconnected();
                 }
+                self.account.disconnected();
                 let changes = self.subscriptions.disconnected();
                 self.changed(changes, out);
             }
@@ -449,8 +472,9 @@ impl Session for OkxSession {
         let timer = |why| move |at| Timer { at, why };
         let heartbeat = self.heartbeat.next_timeout().map(timer("heartbeat"));
         let subscriptions = self.subscriptions.next_timeout().map(timer("subscriptions"));
-        let login = self.login.as_ref().and_then(Login::next_timeout).map(timer("login"));
+        let login = self.login.as_ref().and_then(|(login, _)| login.next_timeout()).map(timer("login"));
+        let images = self.account.next_timeout().map(timer("images"));
         let instruments = self.rest.next_timeout().map(timer("instruments"));
-        heartbeat.into_iter().chain(subscriptions).chain(login).chain(instruments).min()
+        heartbeat.into_iter().chain(subscriptions).chain(login).chain(images).chain(instruments).min()
     }
 }

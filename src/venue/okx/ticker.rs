@@ -59,7 +59,8 @@ impl OkxSession {
     }
 }
 
-fn set(ticker: &mut MergedTicker, channel: &str, is_spot: bool, row: &Members<'_>) {
+/// Takes the members of a channel's row into a ticker.
+pub(super) fn set(ticker: &mut MergedTicker, channel: &str, is_spot: bool, row: &Members<'_>) {
     for (_, _, field) in FIELDS.iter().filter(|(of, ..)| *of == channel) {
         ticker.set(*field, "");
     }

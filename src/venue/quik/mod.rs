@@ -53,6 +53,7 @@ pub const VENUE: VenueDef = VenueDef {
         AccountKind::Balance => &["limit_kind", "tag", "firm"],
         AccountKind::Order | AccountKind::Fill => &[],
     },
+    server_time: None,
     is_mixed: false,
     silence: None,
 };

@@ -251,7 +251,7 @@ impl Session for QuikSession {
             }
             Input::Unsubscribe(stream) => out.update(Update::Unsubscribed(stream)),
             // A terminal has no REST, and no book of it needs one.
-            Input::Http { .. } | Input::Image(_) | Input::Timeout => {}
+            Input::Http { .. } | Input::Image(_) | Input::Initialize | Input::Timeout => {}
             Input::Disconnected => {
                 self.pulse.disconnected();
                 self.down(out);

@@ -70,7 +70,7 @@ const fn guarded(guard: Guard, method: &'static str, route: Route) -> Route {
 }
 
 /// Every route.
-const ROUTES: [Route; 23] = [
+const ROUTES: [Route; 26] = [
     get("ping", EVERY, |_| 1, |_, _| Ok("{}".to_owned())),
     get("time", EVERY, |_| 1, info::time),
     get("exchangeInfo", EVERY, |call| if call.market == Market::Spot { 20 } else { 1 }, info::exchange),
@@ -92,6 +92,17 @@ const ROUTES: [Route; 23] = [
         "GET",
         get("account", EVERY, |call| if call.market == Market::Spot { 20 } else { 5 }, private::account),
     ),
+    guarded(Guard::Signed, "GET", get("openOrders", EVERY, orders_weight, private::open_orders)),
+    guarded(
+        Guard::Signed,
+        "GET",
+        get("positionRisk", FUTURES, |call| if call.market == Market::Usdm { 5 } else { 1 }, private::positions),
+    ),
+    guarded(
+        Guard::Signed,
+        "GET",
+        get("balance", FUTURES, |call| if call.market == Market::Usdm { 5 } else { 1 }, private::balances),
+    ),
     guarded(Guard::Key, "POST", get("listenKey", FUTURES, |_| 1, private::open)),
     guarded(Guard::Key, "PUT", get("listenKey", FUTURES, |_| 1, private::renew)),
     guarded(Guard::Key, "DELETE", get("listenKey", FUTURES, |_| 1, private::close)),
@@ -99,6 +110,16 @@ const ROUTES: [Route; 23] = [
     guarded(Guard::Key, "PUT", get("userDataStream", SPOT, |_| 2, private::gone)),
     guarded(Guard::Key, "DELETE", get("userDataStream", SPOT, |_| 2, private::gone)),
 ];
+
+/// Of one symbol, or of all.
+fn orders_weight(call: &Call) -> u32 {
+    match (call.market, call.params.get("symbol")) {
+        (Market::Spot, Some(_)) => 6,
+        (Market::Spot, None) => 80,
+        (_, Some(_)) => 1,
+        (_, None) => 40,
+    }
+}
 
 /// Answers a request.
 pub(super) fn answer(venue: &mut Venue, asked: &Asked<'_>, now: Stamp) -> Answer {
@@ -147,7 +168,7 @@ fn place(path: &str) -> Option<(Market, &str, &str)> {
 fn fits(market: Market, version: &str, name: &str) -> bool {
     let versions: &[&str] = match (market, name) {
         (Market::Spot, _) => &["v3"],
-        (Market::Usdm, "account") => &["v2", "v3"],
+        (Market::Usdm, "account" | "positionRisk" | "balance") => &["v2", "v3"],
         (Market::Usdm, "ticker/price") => &["v1", "v2"],
         _ => &["v1"],
     };
@@ -187,7 +208,7 @@ fn limited(verdict: Verdict, asked: &Asked<'_>, limit: u32) -> Answer {
 
 fn admitted(venue: &Venue, guard: Guard, asked: &Asked<'_>, now: Stamp) -> Result<(), Refusal> {
     if guard != Guard::Everybody {
-        sign::check_key(&venue.settings, asked.api_key)?;
+        sign::check_key(&venue.settings, asked.header("X-MBX-APIKEY"))?;
     }
     if guard != Guard::Signed {
         return Ok(());

@@ -6,7 +6,19 @@ use crate::sim::binance::venue::Venue;
 use super::{Call, Outcome};
 
 pub(super) fn account(venue: &mut Venue, call: &Call) -> Outcome {
-    Ok(venue.account.row(call.market, &venue.listed, call.now_ms()))
+    Ok(venue.account.row(call.market, &venue.listed))
+}
+
+pub(super) fn open_orders(venue: &mut Venue, call: &Call) -> Outcome {
+    Ok(venue.account.open_orders(call.market, call.params.get("symbol"), &venue.listed))
+}
+
+pub(super) fn positions(venue: &mut Venue, call: &Call) -> Outcome {
+    Ok(venue.account.positions(call.market, call.params.get("symbol"), &venue.listed))
+}
+
+pub(super) fn balances(venue: &mut Venue, call: &Call) -> Outcome {
+    Ok(venue.account.balances(call.market))
 }
 
 fn shown(key: &str) -> String {

@@ -9,7 +9,7 @@ fn signed(query: &str) -> String {
 }
 
 fn with_key<'a>(method: &'a str, path: &'a str, query: &'a str) -> Asked<'a> {
-    Asked { method, api_key: Some("key"), ..Asked::get(path, query, HOME) }
+    Asked { method, headers: &[("X-MBX-APIKEY", "key")], ..Asked::get(path, query, HOME) }
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn signed_requests_are_checked_over_the_exact_text() {
     assert_eq!(code("/api/v3/account", &reordered), (400, Some(-1_022)));
     assert_eq!(code("/api/v3/account", "timestamp=1&signature=00"), (400, Some(-1_021)));
     assert_eq!(code("/api/v3/account", ""), (400, Some(-1_102)));
-    let stranger = Asked { api_key: Some("kex"), ..with_key("GET", "/api/v3/account", "") };
+    let stranger = Asked { headers: &[("x-mbx-apikey", "kex")], ..with_key("GET", "/api/v3/account", "") };
     assert!(scene.answer(&stranger).body.contains("-2015"));
 }
 

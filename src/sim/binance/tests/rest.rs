@@ -264,8 +264,9 @@ fn whatever_is_asked_is_answered() {
                     let symbol = if base == "/dapi/v1" { "BTCUSD_PERP" } else { "BTCUSDT" };
                     let query = format!("symbol={symbol}&interval=1w&{field}={value}");
                     let path = format!("{base}/{name}");
-                    let status =
-                        scene.answer(&Asked { api_key: Some("key"), ..Asked::get(&path, &query, HOME) }).status;
+                    let status = scene
+                        .answer(&Asked { headers: &[("X-MBX-APIKEY", "key")], ..Asked::get(&path, &query, HOME) })
+                        .status;
                     assert!([200, 400, 404, 405].contains(&status), "{path}?{query}: {status}");
                     scene.ms += 60_000;
                 }

@@ -1,6 +1,7 @@
 //! REST: rows, errors, limits.
 
 use super::*;
+use crate::sim::signature;
 
 #[test]
 fn instruments_by_type_and_family() {
@@ -105,4 +106,47 @@ fn unknown_paths_have_a_code_that_is_a_number() {
         assert_eq!((status, &body["code"], &body["error_code"]), (404, &json!(404), &json!("404")), "{path}");
     }
     assert_eq!(bench.rows("/public/instruments", "instType=SPOT").len(), 6);
+}
+
+#[test]
+fn the_account_answers_who_signs() {
+    let mut bench = Bench::new("public");
+    let timestamp = "2026-11-21T12:00:37.000Z";
+    let path = "/api/v5/trade/orders-pending";
+    let signed = |target: &str| signature::base64("secret", &[timestamp, "GET", target]);
+    let mut ask = |query: &str, change: (&str, &str)| {
+        let target = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let sign = signed(&target);
+        let mut headers = [
+            ("OK-ACCESS-KEY", "key"),
+            ("OK-ACCESS-SIGN", sign.as_str()),
+            ("OK-ACCESS-TIMESTAMP", timestamp),
+            ("OK-ACCESS-PASSPHRASE", "phrase"),
+        ];
+        if let Some(header) = headers.iter_mut().find(|(name, _)| *name == change.0) {
+            header.1 = change.1;
+        }
+        let asked = Asked { headers: &headers, ..Asked::get(path, query, IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let answer = bench.venue.answer(&asked, at(0));
+        (answer.status, serde_json::from_str::<Value>(&answer.body).unwrap())
+    };
+    let (status, body) = ask("limit=100", ("", ""));
+    let rows = body["data"].as_array().unwrap();
+    assert_eq!((status, rows.len(), &rows[0]["state"]), (200, 2, &json!("live")));
+    let last = rows[0]["ordId"].as_str().unwrap().to_owned();
+    assert_eq!(ask(&format!("limit=1&after={last}"), ("", "")).1["data"].as_array().unwrap().len(), 1);
+    for (change, code) in [
+        (("OK-ACCESS-KEY", ""), "50103"),
+        (("OK-ACCESS-KEY", "kex"), "50111"),
+        (("OK-ACCESS-PASSPHRASE", ""), "50104"),
+        (("OK-ACCESS-PASSPHRASE", "phrax"), "50105"),
+        (("OK-ACCESS-SIGN", ""), "50106"),
+        (("OK-ACCESS-SIGN", "bm9uc2Vuc2U="), "50113"),
+        (("OK-ACCESS-TIMESTAMP", ""), "50107"),
+        (("OK-ACCESS-TIMESTAMP", "1700000000"), "50112"),
+        (("OK-ACCESS-TIMESTAMP", "2026-11-21T12:00:06.000Z"), "50102"),
+    ] {
+        let (status, body) = ask("", change);
+        assert_eq!((status, &body["code"]), (401, &json!(code)), "{change:?}");
+    }
 }

@@ -124,7 +124,9 @@ fn symbols_are_upper_case() {
 #[test]
 fn addresses_are_completed_by_route() {
     let urls = |market: &str, url: Option<&str>| {
-        let found = (VENUE.endpoints)(market, url, None);
+        let mut found = (VENUE.endpoints)(market, url, None);
+        // The last one is the account's.
+        found.urls.pop();
         (found.urls.join(" "), found.rest_url, found.note.is_some())
     };
     let of = |urls: &str, rest: &str, note| (urls.to_owned(), rest.to_owned(), note);
@@ -149,6 +151,23 @@ fn addresses_are_completed_by_route() {
     );
     let given = (VENUE.endpoints)("spot", None, Some("http://127.0.0.1:9002/"));
     assert_eq!(given.rest_url, "http://127.0.0.1:9002");
+}
+
+#[test]
+fn the_account_has_an_address_of_its_own() {
+    let private = |market: &str, url: Option<&str>| {
+        let route = (VENUE.route_of)(market, &stream(market, "order "));
+        (VENUE.endpoints)(market, url, None).urls[usize::from(route.0)].clone()
+    };
+    assert_eq!(private("spot", None), "wss://ws-api.binance.com:443/ws-api/v3");
+    assert_eq!(private("usdm", None), "wss://fstream.binance.com/private/ws?listenKey={key}");
+    assert_eq!(private("coinm", None), "wss://dstream.binance.com/ws/{key}");
+    let testnet = Some("wss://stream.testnet.binance.vision/ws");
+    assert_eq!(private("spot", testnet), "wss://ws-api.testnet.binance.vision/ws-api/v3");
+    assert_eq!(private("spot", Some("ws://127.0.0.1:9001")), "ws://127.0.0.1:9001/ws-api/v3");
+    assert_eq!(private("coinm", Some("ws://127.0.0.1:9001/x/stream")), "ws://127.0.0.1:9001/x/ws/{key}");
+    let refused = (VENUE.parse_channel)("spot", "position").expect_err("refused");
+    assert_eq!(refused, "position is not available: spot has no positions");
 }
 
 #[test]

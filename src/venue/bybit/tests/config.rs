@@ -50,6 +50,11 @@ fn every_listed_channel_is_understood_and_has_a_topic_that_is_read_back() {
             let channel = parse(market.id, &text).expect(&text).channel;
             assert_eq!(channel.to_string(), text);
             let topic = channels::name(market.id, &Stream::new(market.example, channel));
+            if let Channel::Account(kind) = channel {
+                assert_eq!(crate::venue::bybit::account::kind_of(&topic), Some(kind), "{topic}");
+                assert_eq!(parse(market.id, &topic).map(|spec| spec.channel), Ok(channel), "{topic}");
+                continue;
+            }
             let (read, symbol) = channels::parse_topic(&topic).expect(&topic);
             let same = read == channel || (channel == Channel::Bbo && read == book(1));
             assert!(same, "{topic} is {read}, not {channel}");
@@ -201,6 +206,21 @@ fn addresses_are_completed_and_translated() {
         assert_eq!((found.urls[0].as_str(), found.rest_url.as_str()), (want, want_rest), "{url:?}");
         assert_eq!(found.note.is_some(), noted, "{url:?}: {:?}", found.note);
     }
+}
+
+#[test]
+fn the_account_has_an_address_of_its_own() {
+    let private = |url: Option<&str>| endpoints("linear", url, None).urls[1].clone();
+    assert_eq!(private(None), "wss://stream.bybit.com/v5/private");
+    assert_eq!(private(Some("wss://stream-testnet.bybit.com")), "wss://stream-testnet.bybit.com/v5/private");
+    assert_eq!(private(Some("ws://127.0.0.1:9/v5/public/linear")), "ws://127.0.0.1:9/v5/private");
+    assert_eq!(private(Some("ws://127.0.0.1:9/proxy/v5/public/linear")), "ws://127.0.0.1:9/proxy/v5/private");
+    assert_eq!(private(Some("wss://stream.bybit.com/realtime")), "wss://stream.bybit.com/v5/private");
+    let demo = endpoints("spot", Some("wss://stream-demo.bybit.com/v5/private"), None);
+    let addresses = ["wss://stream.bybit.com/v5/public/spot", "wss://stream-demo.bybit.com/v5/private"];
+    assert_eq!((demo.urls, &*demo.rest_url), (addresses.map(str::to_owned).to_vec(), "https://api-demo.bybit.com"));
+    assert!(demo.note.is_some_and(|note| note.contains("private streams only")));
+    assert!(parse("spot", "position").is_err_and(|why| why.contains("spot has no positions")));
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn a_login_comes_first_and_what_needs_it_after_it() {
     let said = desk.take(Input::Text(br#"{"event":"login","code":"0","msg":"","connId":"a"}"#), 5.1);
     assert_eq!(said.sent, [SUBSCRIBE]);
     let ack = r#"{"id":"1","event":"subscribe","arg":{"channel":"orders","instType":"ANY"},"connId":"a"}"#;
-    assert_eq!(desk.text(ack, 5.2), ["ignored Control", "subscribed 0", "subscribed 1"]);
+    // Fills have no image to wait for.
+    assert_eq!(desk.text(ack, 5.2), ["ignored Control", "subscribed 1"]);
     desk.take(Input::Disconnected, 6.0);
     assert_eq!(desk.take(Input::Connected, 6.0).sent.len(), 1, "the login again, and only it");
 }
@@ -48,6 +49,112 @@ fn a_login_is_no_ordinary_message() {
     let mut said = Split::default();
     desk.session.handle(Input::Connected, at(0.0), &mut said);
     assert_eq!((said.0.sent.len(), said.1), (0, 1));
+}
+
+/// Answers the only call under way.
+fn answer(desk: &mut Desk, status: u16, body: &str, seconds: f64) -> Vec<String> {
+    let [request] = &desk.said.requests[..] else { panic!("{:?}", desk.said.requests) };
+    assert!(request.signed);
+    let id = request.id;
+    desk.take(Input::Http { id, status: Some(status), body: body.as_bytes(), url: None }, seconds).updates.clone()
+}
+
+fn order(id: u64, state: &str, filled: &str, at: u64) -> String {
+    format!(
+        r#"{{"instType":"SPOT","instId":"A-B","ordId":"{id}","px":"1","sz":"2","side":"buy","state":"{state}","accFillSz":"{filled}","uTime":"{at}"}}"#
+    )
+}
+
+fn image(rows: &[String]) -> String {
+    format!(r#"{{"code":"0","msg":"","data":[{}]}}"#, rows.join(","))
+}
+
+/// Signed in and subscribed to, with the image under way.
+fn asked(desk: &mut Desk, channel: &str, seconds: f64) {
+    desk.take(Input::Connected, seconds);
+    desk.text(r#"{"event":"login","code":"0","msg":""}"#, seconds);
+    desk.text(&format!(r#"{{"event":"subscribe","arg":{channel}}}"#), seconds);
+}
+
+const ORDERS: &str = r#"{"channel":"orders","instType":"ANY"}"#;
+
+#[test]
+fn open_orders_are_read_page_by_page_and_merged_with_the_stream() {
+    let mut desk = Desk::signed("spot", &["order"]);
+    asked(&mut desk, ORDERS, 0.0);
+    assert_eq!(desk.said.requests[0].path, "/api/v5/trade/orders-pending?limit=100");
+    let request = desk.said.requests[0].id;
+    // One of them is filled while the answer is on its way.
+    let data = format!(r#"{{"arg":{ORDERS},"data":[{}]}}"#, order(7, "filled", "2", 9));
+    assert_eq!(desk.text(&data, 1.0).len(), 1);
+    let rows: Vec<String> = (0..100).map(|id| order(id, "live", "0", 5)).collect();
+    let page = image(&rows);
+    let said = desk.take(Input::Http { id: request, status: Some(200), body: page.as_bytes(), url: None }, 1.0);
+    assert_eq!(said.updates.len(), 99, "all but the one that the stream has newer");
+    assert!(said.updates[0].contains("order main spot/A-B id=0 ") && said.updates[0].contains(" state=open "));
+    assert_eq!(said.requests[0].path, "/api/v5/trade/orders-pending?limit=100&after=99");
+    assert_eq!(answer(&mut desk, 200, &image(&[]), 1.0), ["subscribed 0"]);
+}
+
+#[test]
+fn what_was_missed_is_told_after_a_new_login() {
+    let mut desk = Desk::signed("spot", &["order"]);
+    asked(&mut desk, ORDERS, 0.0);
+    let both = image(&[order(1, "live", "0", 5), order(2, "live", "0", 5)]);
+    assert_eq!(answer(&mut desk, 200, &both, 1.0).len(), 3);
+    desk.take(Input::Disconnected, 2.0);
+    asked(&mut desk, ORDERS, 3.0);
+    assert_eq!(
+        answer(&mut desk, 200, &image(&[order(2, "partially_filled", "1", 6)]), 4.0),
+        [
+            "order main spot/A-B id=2 side=buy price=1 size=2 filled=1 state=partially_filled \
+             updated=6000000 remaining=1",
+            "order main spot/A-B id=1 state=closed reason=no longer among the open orders: what happened was missed",
+            "subscribed 0",
+        ]
+    );
+    // The operator asks for it again; nothing has changed.
+    desk.take(Input::Initialize, 5.0);
+    let again = answer(&mut desk, 200, &image(&[order(2, "partially_filled", "1", 6)]), 5.0);
+    assert_eq!(again.len(), 2, "{again:?}");
+}
+
+#[test]
+fn an_image_that_is_refused_is_told_and_asked_for_again() {
+    let mut desk = Desk::signed("swap", &["position"]);
+    asked(&mut desk, r#"{"channel":"positions","instType":"ANY"}"#, 0.0);
+    assert_eq!(desk.said.requests[0].path, "/api/v5/account/positions");
+    let said = answer(&mut desk, 401, r#"{"code":"50113","msg":"Invalid Sign","data":[]}"#, 1.0);
+    assert_eq!(
+        said,
+        [
+            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50113: Invalid Sign; asked again in 15 s" }"#
+        ]
+    );
+    assert_eq!(desk.wakes_at(), Some(16.0));
+    assert_eq!(desk.take(Input::Timeout, 16.0).requests.len(), 1);
+    let said = answer(&mut desk, 502, "<html>", 17.0);
+    assert!(said[0].contains("HTTP 502") && said[0].contains("in 30 s"), "{said:?}");
+    desk.text("pong", 40.0);
+    desk.take(Input::Timeout, 47.0);
+    let row = r#"{"instType":"SWAP","instId":"A-B-SWAP","mgnMode":"cross","posSide":"net","pos":"3","uTime":"5"}"#;
+    let said = answer(&mut desk, 200, &image(&[row.to_owned()]), 47.0);
+    assert_eq!(said, ["position main swap/A-B-SWAP size=3 kind=cross position_side=net", "subscribed 0"]);
+    // Gone over the next connection.
+    desk.take(Input::Disconnected, 50.0);
+    asked(&mut desk, r#"{"channel":"positions","instType":"ANY"}"#, 51.0);
+    let said = answer(&mut desk, 200, &image(&[]), 52.0);
+    assert_eq!(said, ["position main swap/A-B-SWAP kind=cross position_side=net size=0", "subscribed 0"]);
+}
+
+#[test]
+fn balances_are_read_too() {
+    let mut desk = Desk::signed("spot", &["balance"]);
+    asked(&mut desk, r#"{"channel":"account"}"#, 0.0);
+    assert_eq!(desk.said.requests[0].path, "/api/v5/account/balance");
+    let rows = r#"{"uTime":"1","details":[{"ccy":"BTC","eq":"1.5","uTime":"5"},{"ccy":"USDT","eq":"2","uTime":"5"}]}"#;
+    let said = answer(&mut desk, 200, &image(&[rows.to_owned()]), 1.0);
+    assert_eq!(said, ["balance main -/BTC total=1.5", "balance main -/USDT total=2", "subscribed 0"]);
 }
 
 #[test]

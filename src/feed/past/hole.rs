@@ -1,0 +1,201 @@
+//! One missing part of a stream's past: what to ask next, and which rows of an answer belong into it.
+
+use std::time::Duration;
+
+use crate::model::{Interval, Mono, Stamp, Stream, StreamId};
+use crate::venue::kit::interval::shortest;
+use crate::venue::{Endpoint, Page, Params, VenueDef};
+
+const MS: u64 = 1_000_000;
+/// How long after a call that failed the next one is made: each time three times as long.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// How long after an answer that did not know the newest rows yet.
+const NOT_YET: Duration = Duration::from_secs(2);
+/// Calls for the same page, before it is given up.
+const TRIES: u32 = 4;
+
+/// What is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::feed) enum Gap {
+    /// Candles that begin from `next` on and before `end`, in nanoseconds.
+    Candles {
+        /// The first one.
+        next: u64,
+        /// The first one that is not.
+        end: u64,
+        /// Their interval.
+        interval: Interval,
+    },
+    /// Trades by number, from `next` on and before `end`.
+    Ids {
+        /// The first one.
+        next: u64,
+        /// The first one that is not.
+        end: u64,
+    },
+    /// Trades between these two, whose ids have no order.
+    Between {
+        /// The last one before.
+        last: Box<str>,
+        /// The first one after.
+        first: Box<str>,
+    },
+}
+
+/// A missing part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::feed) struct Hole {
+    pub(super) stream: StreamId,
+    pub(in crate::feed) gap: Gap,
+    /// Whether more is missing than is wished to be fetched.
+    pub(super) beyond: bool,
+    /// When the next call may be made.
+    pub(super) at: Mono,
+    tries: u32,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It is filled.
+    Done,
+    /// Ask for more.
+    More,
+    /// It cannot be filled any further.
+    Lost,
+}
+
+impl Hole {
+    pub(super) const fn new(stream: StreamId, gap: Gap, now: Mono) -> Self {
+        Self { stream, gap, beyond: false, at: now, tries: 0 }
+    }
+
+    /// More is missing than is wished to be fetched.
+    pub(super) fn beyond(self, beyond: bool) -> Self {
+        Self { beyond, ..self }
+    }
+
+    /// The first call is made then at the earliest.
+    pub(super) fn not_before(self, at: Mono) -> Self {
+        Self { at, ..self }
+    }
+
+    /// The next call, and for candles the last millisecond that it asks for; `None` where the venue does not give it.
+    pub(super) fn ask(
+        &self,
+        venue: &VenueDef,
+        market: &str,
+        stream: &Stream,
+        now: Stamp,
+    ) -> Option<(&'static Endpoint, Params, u64)> {
+        let whole = |(endpoint, params)| (endpoint, params, 0);
+        match &self.gap {
+            Gap::Candles { next, end, interval } => {
+                let length = u64::try_from(shortest(*interval).as_millis()).unwrap_or(u64::MAX).max(1);
+                let (from, end) = (next / MS, end / MS);
+                let back = now.wall.as_ms().saturating_sub(from) / length;
+                let span = |to| Page::Span { from, to };
+                let (endpoint, _) = venue.past(market, stream, span(end), u32::MAX, back)?;
+                let missing = end.saturating_sub(from).div_ceil(length);
+                let rows = missing.min(u64::from(endpoint.past?.rows));
+                let to = from.saturating_add(rows.saturating_mul(length)).min(end).saturating_sub(1);
+                let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+                let (endpoint, params) = venue.past(market, stream, span(to), rows, back)?;
+                Some((endpoint, params, to))
+            }
+            Gap::Ids { next, end } => {
+                let rows = u32::try_from(end.saturating_sub(*next)).unwrap_or(u32::MAX);
+                let by_id = venue.past(market, stream, Page::From(*next), rows, 0);
+                by_id.or_else(|| venue.past(market, stream, Page::Last, u32::MAX, 0)).map(whole)
+            }
+            Gap::Between { .. } => venue.past(market, stream, Page::Last, u32::MAX, 0).map(whole),
+        }
+    }
+
+    /// A call failed; false when that was the last try.
+    pub(super) fn failed(&mut self, now: Mono) -> bool {
+        self.at = now.after(FIRST_RETRY * 3_u32.pow(self.tries.min(TRIES)));
+        self.tries += 1;
+        self.tries < TRIES
+    }
+
+    fn not_yet(&mut self, now: Mono) -> Next {
+        self.at = now.after(NOT_YET);
+        self.tries += 1;
+        if self.tries < TRIES { Next::More } else { Next::Lost }
+    }
+
+    /// The rows of an answer up to this time were taken; `newest` is the newest ended candle that is known before the end.
+    pub(super) fn candles_taken(&mut self, asked_to: u64, newest: Option<u64>, now: Mono) -> Next {
+        let Gap::Candles { next, end, interval } = &mut self.gap else { return Next::Lost };
+        let asked_to = asked_to.saturating_add(1).saturating_mul(MS);
+        let length = u64::try_from(shortest(*interval).as_nanos()).unwrap_or(u64::MAX);
+        if asked_to < *end {
+            *next = asked_to;
+            self.tries = 0;
+            return Next::More;
+        }
+        // The newest one may not be there yet.
+        match newest {
+            Some(newest) if newest.saturating_add(length) >= *end => Next::Done,
+            newest => {
+                *next = newest.map_or(*next, |newest| newest.saturating_add(1).max(*next));
+                self.not_yet(now)
+            }
+        }
+    }
+
+    /// Which rows of an answer belong into it, by their places, and what follows. `ids` are those of all rows.
+    pub(super) fn trades_of(&mut self, ids: &[Box<str>], now: Mono) -> (std::ops::Range<usize>, Next) {
+        match &mut self.gap {
+            Gap::Candles { .. } => (0..0, Next::Lost),
+            Gap::Between { last, first } => {
+                let after = ids.iter().rposition(|id| id == last).map(|at| at + 1);
+                let before = ids.iter().position(|id| id == first);
+                match (after, before) {
+                    (Some(after), Some(before)) => (after.min(before)..before, Next::Done),
+                    // All that is known of it.
+                    (None, Some(before)) => (0..before, Next::Lost),
+                    // The newest rows are not there yet.
+                    (after, None) => match self.not_yet(now) {
+                        Next::Lost => (after.unwrap_or(0)..after.map_or(0, |_| ids.len()), Next::Lost),
+                        next => (0..0, next),
+                    },
+                }
+            }
+            Gap::Ids { next, end } => {
+                let number = |id: &str| id.parse::<u64>().unwrap_or(u64::MAX);
+                let from = ids.partition_point(|id| number(id) < *next);
+                let to = ids.partition_point(|id| number(id) < *end);
+                if from == to {
+                    return (from..from, self.not_yet(now));
+                }
+                let (wished, first, last) = (*next, number(&ids[from]), number(&ids[to - 1]));
+                *next = last.saturating_add(1);
+                let left = *next < *end;
+                let next = match (first > wished, left) {
+                    // Older ones are not to be had any more.
+                    (true, false) => Next::Lost,
+                    (false, false) => Next::Done,
+                    (_, true) => {
+                        self.beyond |= first > wished;
+                        self.tries = 0;
+                        Next::More
+                    }
+                };
+                (from..to, next)
+            }
+        }
+    }
+
+    /// What is still missing, in words.
+    pub(super) fn words(&self) -> String {
+        match &self.gap {
+            Gap::Candles { next, end, .. } => {
+                format!("candles that began from {} to {} ms", next / MS, (end / MS).saturating_sub(1))
+            }
+            Gap::Ids { next, end } => format!("trades {next} to {}", end.saturating_sub(1)),
+            Gap::Between { last, first } => format!("trades between {last} and {first}"),
+        }
+    }
+}
