@@ -23,7 +23,6 @@ pub const VENUE: VenueDef = VenueDef {
     open: |spec| Box::new(RawSession::new(&VENUE, spec)),
     market_of: |_, _| None,
     rest_limit: |_| RestLimit::calls("other", 1),
-    row_keys: usual_row_keys,
     server_time: None,
     is_mixed: false,
     silence: None,
