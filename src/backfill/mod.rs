@@ -177,7 +177,8 @@ impl Backfill {
         let lines = self.fetch(&ask).await?;
         let keep = self.walk.take(&ask, &lines.iter().map(|(record, _)| record).collect::<Vec<_>>());
         for (record, line) in &lines {
-            if keep.contains(&record.at()) && record.closed != Some(false) {
+            let is_kept = keep.as_ref().is_some_and(|keep| keep.contains(&record.at()));
+            if is_kept && record.closed != Some(false) {
                 self.file.write(line)?;
                 self.seq = record.seq;
                 self.written += 1;

@@ -104,17 +104,16 @@ impl Walk {
         }
     }
 
-    /// Takes the records of a page, the oldest first; says of which times they are kept.
-    pub fn take(&mut self, ask: &Ask, records: &[&Record]) -> RangeInclusive<u64> {
-        const NONE: RangeInclusive<u64> = 1..=0;
+    /// Takes the records of a page, the oldest first; says of which times they are kept; `None`: of none.
+    pub fn take(&mut self, ask: &Ask, records: &[&Record]) -> Option<RangeInclusive<u64>> {
         if ask.seeks {
             self.sought(records);
-            return NONE;
+            return None;
         }
         if let At::Candle(interval, _) = self.at {
             self.at = At::Candle(interval, ask.to.saturating_add(1));
             self.reached = ask.to.saturating_add(1).saturating_mul(MS);
-            return self.keep.clone();
+            return Some(self.keep.clone());
         }
         let last = records.last().and_then(|last| Some((last.id.as_ref()?.parse::<u64>().ok()?, last.at())));
         match last {
@@ -127,7 +126,7 @@ impl Walk {
                 self.reached = *self.keep.end();
             }
         }
-        self.keep.clone()
+        Some(self.keep.clone())
     }
 
     /// Halves what is left of the ids.
@@ -235,7 +234,11 @@ mod tests {
             let rows: Vec<Record> =
                 (first..10_000).take(of("limit").unwrap() as usize).map(|id| record(id, id * 10, None)).collect();
             let keep = walk.take(&ask, &rows.iter().collect::<Vec<_>>());
-            kept.extend(rows.iter().filter(|row| keep.contains(&row.at())).map(|row| row.id.clone().unwrap()));
+            kept.extend(
+                rows.iter()
+                    .filter(|row| keep.as_ref().is_some_and(|keep| keep.contains(&row.at())))
+                    .map(|row| row.id.clone().unwrap()),
+            );
         }
         (kept.iter().map(|id| id.parse().unwrap()).collect(), calls)
     }

@@ -39,6 +39,8 @@ pub(in crate::feed) enum Gap {
         last: Box<str>,
         /// The first one after.
         first: Box<str>,
+        /// How many of them are wished: the newest.
+        most: u32,
     },
 }
 
@@ -78,6 +80,15 @@ impl Hole {
     /// The first call is made then at the earliest.
     pub(super) fn not_before(self, at: Mono) -> Self {
         Self { at, ..self }
+    }
+
+    /// The same by number, where ids count by one; `None` when nothing is missing.
+    pub(super) fn by_number(self) -> Option<Self> {
+        let Gap::Between { last, first, most } = &self.gap else { return Some(self) };
+        let (Ok(last), Ok(end)) = (last.parse::<u64>(), first.parse::<u64>()) else { return Some(self) };
+        let (next, oldest) = (last.saturating_add(1), end.saturating_sub(u64::from(*most)));
+        let gap = Gap::Ids { next: next.max(oldest), end };
+        (next < end).then_some(Self { gap, beyond: oldest > next, ..self })
     }
 
     /// The next call, and for candles the last millisecond that it asks for; `None` where the venue does not give it.
@@ -149,13 +160,18 @@ impl Hole {
     pub(super) fn trades_of(&mut self, ids: &[Box<str>], now: Mono) -> (std::ops::Range<usize>, Next) {
         match &mut self.gap {
             Gap::Candles { .. } => (0..0, Next::Lost),
-            Gap::Between { last, first } => {
+            Gap::Between { last, first, most } => {
+                let most = usize::try_from(*most).unwrap_or(usize::MAX);
                 let after = ids.iter().rposition(|id| id == last).map(|at| at + 1);
                 let before = ids.iter().position(|id| id == first);
                 match (after, before) {
-                    (Some(after), Some(before)) => (after.min(before)..before, Next::Done),
+                    (Some(after), Some(before)) => {
+                        let wished = before.saturating_sub(most);
+                        self.beyond |= wished > after;
+                        (after.max(wished).min(before)..before, Next::Done)
+                    }
                     // All that is known of it.
-                    (None, Some(before)) => (0..before, Next::Lost),
+                    (None, Some(before)) => (before.saturating_sub(most)..before, Next::Lost),
                     // The newest rows are not there yet.
                     (after, None) => match self.not_yet(now) {
                         Next::Lost => (after.unwrap_or(0)..after.map_or(0, |_| ids.len()), Next::Lost),
@@ -195,7 +211,45 @@ impl Hole {
                 format!("candles that began from {} to {} ms", next / MS, (end / MS).saturating_sub(1))
             }
             Gap::Ids { next, end } => format!("trades {next} to {}", end.saturating_sub(1)),
-            Gap::Between { last, first } => format!("trades between {last} and {first}"),
+            Gap::Between { last, first, .. } => format!("trades between {last} and {first}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn between(last: &str, first: &str, most: u32) -> Hole {
+        let gap = Gap::Between { last: last.into(), first: first.into(), most };
+        Hole::new(StreamId(1), gap, Mono(0))
+    }
+
+    fn ids(all: &[&str]) -> Vec<Box<str>> {
+        all.iter().map(|id| (*id).into()).collect()
+    }
+
+    #[test]
+    fn numbers_tell_what_is_missing() {
+        let gap = |last, first, most| between(last, first, most).by_number().map(|hole| (hole.gap, hole.beyond));
+        assert_eq!(gap("61", "70", 100), Some((Gap::Ids { next: 62, end: 70 }, false)));
+        assert_eq!(gap("61", "1000", 100), Some((Gap::Ids { next: 900, end: 1000 }, true)), "the newest hundred");
+        assert_eq!((gap("61", "62", 100), gap("70", "61", 100)), (None, None), "nothing");
+        assert!(matches!(gap("x", "61", 100), Some((Gap::Between { .. }, false))));
+    }
+
+    #[test]
+    fn trades_without_an_order_are_found_by_their_places() {
+        let all = ids(&["a", "b", "c", "d", "e"]);
+        let take = |mut hole: Hole| (hole.trades_of(&all, Mono(0)), hole.beyond);
+        assert_eq!(take(between("b", "e", 9)), ((2..4, Next::Done), false));
+        assert_eq!(take(between("a", "e", 2)), ((2..4, Next::Done), true), "the newest two");
+        assert_eq!(take(between("a", "b", 9)), ((1..1, Next::Done), false));
+        assert_eq!(take(between("-", "c", 9)), ((0..2, Next::Lost), false), "older ones are not given");
+        let mut late = between("b", "f", 9);
+        for _ in 1..TRIES {
+            assert_eq!(late.trades_of(&all, Mono(0)), (0..0, Next::More), "not there yet");
+        }
+        assert_eq!(late.trades_of(&all, Mono(0)), (2..5, Next::Lost), "what there is");
     }
 }

@@ -16,7 +16,7 @@ use super::core::Core;
 use super::event::{Event, FeedOutput};
 use super::{Feed, LinkId};
 use crate::model::{Stamp, Stream, StreamId};
-use crate::venue::{CandleUpdate, Endpoint, HttpRequest, Output, Params, RpcRequest, Told, TradeUpdate, Update};
+use crate::venue::{CandleUpdate, Endpoint, HttpRequest, Output, Page, Params, RpcRequest, Told, TradeUpdate, Update};
 
 /// Ids of the feed's own calls begin here; those of sessions count from 1.
 const OWN: u64 = 1 << 63;
@@ -71,6 +71,7 @@ impl Feed {
     /// Makes the calls whose time has come.
     pub(super) fn fetch_past(&mut self, now: Stamp, out: &mut dyn FeedOutput) {
         for hole in std::mem::take(&mut self.core.holes) {
+            let Some(hole) = self.numbered(hole) else { continue };
             if self.past.holes.len() < HOLES {
                 self.past.holes.push_back(hole);
             } else {
@@ -83,6 +84,14 @@ impl Feed {
         {
             self.ask_past(at, link, now, out);
         }
+    }
+
+    /// A hole in trades by number, where the venue gives trades from an id on: there ids count by one. Elsewhere numbers may
+    /// have holes of their own.
+    fn numbered(&self, hole: Hole) -> Option<Hole> {
+        let state = self.core.streams.get(hole.stream.0 as usize)?;
+        let by_id = self.venue.past(&self.spec.market, &state.stream, Page::From(0), 1, 0).is_some();
+        if by_id { hole.by_number() } else { Some(hole) }
     }
 
     /// Asks for the next part of a hole; one of a stream that was left, or whose past is not to be had, is forgotten.
