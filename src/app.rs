@@ -105,12 +105,7 @@ impl Gateway {
         // Before any feed publishes.
         let redis = start_redis(config, &running)?;
         let state_path = config.control.state_file.as_ref().map(PathBuf::from);
-        for plan in &config.feeds {
-            let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
-            // The config has been checked, and nobody else has opened anything yet.
-            let added = running.feeds.add(plan.clone(), true, &wishes);
-            added.map_err(anyhow::Error::msg)?.map_err(|known| anyhow::anyhow!("two feeds {}", known.name()))?;
-        }
+        add_feeds(config, &running.feeds)?;
         let state_file = match state_path {
             Some(path) => {
                 control::restore(&running.feeds, &path).await;
@@ -277,6 +272,17 @@ async fn open_doors(config: &Config, running: &Running, guard: &Arc<Guard>) -> R
         doors.push(RequestSocket { name: "control", server });
     }
     Ok(doors)
+}
+
+/// Starts the feeds of the config.
+fn add_feeds(config: &Config, feeds: &Registry) -> anyhow::Result<()> {
+    for plan in &config.feeds {
+        let wishes: Vec<_> = plan.streams.iter().map(|stream| (stream.clone(), Owner::Config)).collect();
+        // The config has been checked, and nobody else has opened anything yet.
+        let added = feeds.add(plan.clone(), true, &wishes);
+        added.map_err(anyhow::Error::msg)?.map_err(|known| anyhow::anyhow!("two feeds {}", known.name()))?;
+    }
+    Ok(())
 }
 
 /// What makes REST calls for clients, and the jobs, none of which runs yet.

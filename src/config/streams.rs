@@ -40,7 +40,7 @@ pub(super) fn resolve(
         None => (None, (venue.endpoints)(market, feed.url.as_deref(), feed.rest_url.as_deref())),
     };
     table.notes.extend(endpoints.note.clone());
-    if endpoints.urls.iter().any(String::is_empty) {
+    if venue.transport == Transport::WebSocket && endpoints.urls.iter().any(String::is_empty) {
         findings.add(format!("{path}.url"), format!("is missing; venue {} has no address of its own", venue.id));
     }
     let given_path = format!("{path}.credentials");

@@ -185,7 +185,7 @@ fn a_problem_names_the_layer_it_comes_from() {
         ("TICKBUS__FEEDS__A__CHANNELS".into(), "trade,tiker".into()),
     ];
     layers.set = vec!["bus.encoding=jsn".into()];
-    let unknown = "unknown channel \"tiker\"; allowed: book:1, book:50, trade, ticker, bbo, candle:1m";
+    let unknown = "unknown channel \"tiker\"; allowed: book:1, book:50, trade, ticker, bbo, candle:1m, raw:TEXT";
     let found = problems_of(layers);
     assert_eq!(
         found[0],

@@ -41,7 +41,7 @@ impl Table {
         self.log.after(after)
     }
 
-    fn row_at(&self, (group, place): (usize, u64)) -> Option<&Arc<Row>> {
+    pub(super) fn row_at(&self, (group, place): (usize, u64)) -> Option<&Arc<Row>> {
         self.groups.get(group)?.rows.get(&place).map(|held| &held.row)
     }
 

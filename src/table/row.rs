@@ -114,6 +114,19 @@ impl Row {
         key
     }
 
+    /// This row with what only the one before it said.
+    pub(super) fn after(self, before: &Self, shape: &Shape) -> Self {
+        let adds = |at: &usize| !PASSING.contains(&before.name(*at)) && self.place_of(before.name(*at)).is_none();
+        let more: Vec<usize> = (0..before.fields.len()).filter(adds).collect();
+        if more.is_empty() {
+            return self;
+        }
+        let mut writer = RowWriter::default();
+        (0..self.fields.len()).for_each(|at| writer.put(self.name(at), self.value(at)));
+        more.into_iter().for_each(|at| writer.put(before.name(at), before.value(at)));
+        writer.finish(shape)
+    }
+
     /// The JSON texts of the key's fields, with commas between.
     pub fn key(&self) -> &Arc<str> {
         &self.key

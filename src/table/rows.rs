@@ -230,6 +230,7 @@ impl Table {
             let of = &mut self.groups[held_in];
             let held = of.rows.get_mut(&place)?;
             (held.feed, held.told) = (feed, self.now);
+            let row = if self.kind == TableKind::Order { row.after(&held.row, &self.shape) } else { row };
             if let Some(difference) = row.difference(&held.row) {
                 let (before, after) = (size_of_row(&held.row), size_of_row(&row));
                 of.bytes = of.bytes - before + after;
@@ -267,6 +268,11 @@ impl Table {
     /// A row that is over is told once more as it ended, also if it was never there.
     fn end(&mut self, feed: FeedId, group: usize, row: Row) {
         let key = Arc::clone(row.key());
+        let before = self.places.get(&key).and_then(|place| self.row_at(*place));
+        let row = match before {
+            Some(before) if self.kind == TableKind::Order => row.after(before, &self.shape),
+            _ => row,
+        };
         if !self.places.contains_key(&key) {
             if self.kind == TableKind::Balance {
                 return;

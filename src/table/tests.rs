@@ -174,6 +174,18 @@ fn an_order_that_is_over_is_told_once_more_and_goes() {
 }
 
 #[test]
+fn what_an_orders_frame_does_not_say_holds() {
+    let mut table = table(TableKind::Order);
+    told(&mut table, "order", "A", json!({"account": "main", "id": "1", "state": "open", "price": "5", "ts_event": 1}));
+    told(&mut table, "order", "A", json!({"account": "main", "id": "1", "state": "partially_filled", "filled": "1"}));
+    told(&mut table, "order", "A", json!({"account": "main", "id": "1", "state": "filled", "filled": "2"}));
+    let all = changes(&table, 0).unwrap();
+    assert_eq!(all[1]["changed"], json!({"state": "partially_filled", "filled": "1"}));
+    let last = json!({"market": "m", "symbol": "A", "account": "main", "id": "1", "state": "filled", "filled": "2", "price": "5"});
+    assert_eq!((&all[2]["op"], &all[2]["row"]), (&json!("delete"), &last), "but the clocks are the frame's own");
+}
+
+#[test]
 fn a_balance_that_is_removed_goes() {
     let mut table = table(TableKind::Balance);
     let balance = |kind: &str| json!({"account": "main", "kind": kind, "total": "1"});

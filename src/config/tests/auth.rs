@@ -137,12 +137,15 @@ fn a_state_file_needs_a_folder() {
 #[test]
 fn credentials_name_where_they_come_from_and_never_what_they_are() {
     let feed = |credentials: serde_json::Value| {
-        let mut layers = feeds(json!({"a": {"symbols": ["X"], "channels": ["trade"], "credentials": credentials}}));
+        let feed = json!({"symbols": ["BTC-USDT"], "channels": ["trade"], "credentials": credentials});
+        let mut layers = feeds(json!({"a": feed}));
+        layers.set.extend(["feeds.a.venue=okx".into(), "feeds.a.market=spot".into()]);
         layers.env.push(("KEY".into(), "swordfish".into()));
         layers
     };
     let all = json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "passphrase": {"env": "KEY"}});
-    let config = check(feed(all)).unwrap();
+    let of_okx = |layers: Layers| layers.check_with(&[&crate::venue::okx::VENUE]);
+    let config = of_okx(feed(all)).unwrap();
     let credentials = &config.feeds[0].signer.as_ref().unwrap().credentials;
     assert_eq!(credentials.passphrase.as_ref().map(|text| text.reveal()), Some("swordfish"));
     assert!(!format!("{config:?}").contains("swordfish"));
@@ -152,7 +155,7 @@ fn credentials_name_where_they_come_from_and_never_what_they_are() {
         (json!({"key": {"env": "KEY"}, "secret": {"env": "NONE"}}), "credentials.secret"),
         (json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "pin": {"env": "KEY"}}), "credentials.pin"),
     ] {
-        let problems = problems_of(feed(wrong));
-        assert!(problems.len() == 1 && problems[0].contains(wanted), "{problems:#?}");
+        let problems = of_okx(feed(wrong)).unwrap_err().0;
+        assert!(problems.len() == 1 && problems[0].to_string().contains(wanted), "{problems:#?}");
     }
 }
