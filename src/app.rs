@@ -73,32 +73,7 @@ impl Gateway {
         let epoch = clock::wall().as_ms();
         let publisher = Publisher::bind(publisher_options(config, epoch)).await?;
         let (shutdown, stop_requested) = watch::channel(false);
-        let (rest, rest_budget) = (RestClient::default(), Arc::<RestBudget>::default());
-        let starter = Arc::new(Starter::new(
-            epoch,
-            encoding(config.bus.encoding),
-            publisher.clone(),
-            Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
-            rest.clone(),
-            Arc::clone(&rest_budget),
-            tap,
-        ));
-        let feeds = Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone()));
-        let frames = job_frames(config, &publisher, &feeds, epoch);
-        let calls = calls(config, &rest, &rest_budget, publisher.clone(), frames, epoch);
-        let running = Running {
-            epoch,
-            publisher,
-            feeds,
-            applied: Arc::new(tokio::sync::Mutex::new(Applied {
-                settings: config.settings.clone(),
-                source: config.source.clone(),
-            })),
-            calls: Arc::new(calls),
-            key_lists: config.security.lists.clone().into(),
-            redis: config.redis.as_ref().map(|_| Arc::default()),
-            shutdown: Arc::new(shutdown),
-        };
+        let running = running(config, publisher, shutdown, tap, epoch);
         let token = config.security.token.clone();
         let guard = Arc::new(Guard::new(token, config.control.max_per_second, clock::mono()));
         let doors: Arc<[RequestSocket]> = open_doors(config, &running, &guard).await?.into();
@@ -283,6 +258,42 @@ fn add_feeds(config: &Config, feeds: &Registry) -> anyhow::Result<()> {
         added.map_err(anyhow::Error::msg)?.map_err(|known| anyhow::anyhow!("two feeds {}", known.name()))?;
     }
     Ok(())
+}
+
+/// What everything works on, none of which runs yet.
+fn running(
+    config: &Config,
+    publisher: Publisher,
+    shutdown: watch::Sender<bool>,
+    tap: Option<Tap>,
+    epoch: u64,
+) -> Running {
+    let (rest, rest_budget) = (RestClient::default(), Arc::<RestBudget>::default());
+    let starter = Arc::new(Starter::new(
+        epoch,
+        encoding(config.bus.encoding),
+        publisher.clone(),
+        Arc::new(ConnectBudget::new(Rate::per_five_minutes(config.connect.budget_per_5m))),
+        rest.clone(),
+        Arc::clone(&rest_budget),
+        tap,
+    ));
+    let feeds = Arc::new(Registry::new(Arc::new(starter), store_limits(config), config.accounts.clone()));
+    let frames = job_frames(config, &publisher, &feeds, epoch);
+    let calls = calls(config, &rest, &rest_budget, publisher.clone(), frames, epoch);
+    Running {
+        epoch,
+        publisher,
+        feeds,
+        applied: Arc::new(tokio::sync::Mutex::new(Applied {
+            settings: config.settings.clone(),
+            source: config.source.clone(),
+        })),
+        calls: Arc::new(calls),
+        key_lists: config.security.lists.clone().into(),
+        redis: config.redis.as_ref().map(|_| Arc::default()),
+        shutdown: Arc::new(shutdown),
+    }
 }
 
 /// What makes REST calls for clients, and the jobs, none of which runs yet.

@@ -44,7 +44,7 @@ fn check_says_which_accounts_are_usable_for_what_and_why_not() {
     let secret = write("secret", CANARY, 0o644);
     let config = json!({
         "feeds": {"a": {"venue": "bybit", "market": "linear", "symbols": ["BTCUSDT"], "channels": ["trade"],
-                        "account": "mine"}},
+                        "account": "mine", "rest_url": "https://api-demo.bybit.com"}},
         "accounts": {"mine": {"api": "bybit_demo", "key": {"env": "K"}, "secret": {"file": secret}}},
     });
     let config = write("config.json", &config.to_string(), 0o600);

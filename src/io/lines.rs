@@ -69,7 +69,7 @@ impl Dialer {
             sleep_until(clock::instant_of(at)).await;
             connects.acquire(&feed, &host, pause).await;
             let Some(signer) = opener else { return dial(url.reveal(), &[], &limits).await };
-            let opening = sign::opening(url.reveal(), None, Some(&signer), clock::wall())
+            let opening = sign::opening(url.reveal(), None, Some(&signer), clock::wall().as_ms())
                 .map_err(|error| ConnectError::Url(error.to_string()))?;
             dial(opening.url.reveal(), &opening.headers, &limits).await
         }))

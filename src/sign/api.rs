@@ -337,20 +337,6 @@ pub fn unsigned(request: &Request, now_ms: u64, compat: Compat) -> Result<Signed
     Ok(call.finish())
 }
 
-/// How a socket is opened without an account.
-///
-/// # Errors
-/// The address is none, or the nonce.
-pub(super) fn open_unsigned(url: &str, as_host: Option<&str>, now_ms: u64, nonce: &str) -> Result<Opening, SignError> {
-    let nothing = || Secret::new(String::new());
-    let credentials = Credentials { key: nothing(), secret: nothing(), passphrase: None };
-    let request = Request { url: url.to_owned(), as_host: as_host.map(str::to_owned), ..Request::default() };
-    let call = Call::new(&request, &credentials, now_ms, Compat::Documented)?;
-    let heartbeat = heartbeat::of(&call, nonce)?;
-    let Signed { url, headers, .. } = call.finish();
-    Ok(Opening { url, headers, login: None, heartbeat, proofs: Vec::new() })
-}
-
 /// Whether the caller says that it is for the demo account.
 fn is_simulated(request: &Request) -> bool {
     let said = request.headers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("x-simulated-trading"));

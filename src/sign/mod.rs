@@ -20,6 +20,7 @@ pub mod kucoin;
 mod mexc;
 mod okj;
 pub mod okx;
+mod opening;
 mod phemex;
 mod python;
 mod request;
@@ -31,8 +32,9 @@ use call::Call;
 
 pub use api::{APIS, Api, Needs, find, for_host, for_messages, for_request, for_socket, for_venue, unsigned};
 pub use json::{Json, JsonError, Style};
+pub use opening::{host_of, knows_socket, opening};
 pub use request::{Beat, Body, Heartbeat, Method, Opening, Proof, Request, Signed, Typed};
-pub use signer::{Signer, host_of, knows_socket, opening};
+pub use signer::Signer;
 
 use crate::secret::Secret;
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::json::{Json, Style};
-use super::{Api, Compat, Credentials, Opening, Request, SignError, Signed, api, heartbeat, url::Url};
-use crate::model::UnixNanos;
+use super::{Api, Compat, Credentials, Request, SignError, Signed, api, url::Url};
 use crate::secret::Secret;
 
 /// Shorter parts of a key are words that answers have anyway, and no secrets.
@@ -85,7 +84,7 @@ impl Signer {
         url: &str,
         as_host: Option<&str>,
         text: &str,
-        now: UnixNanos,
+        now_ms: u64,
     ) -> Result<Option<Secret>, SignError> {
         let host = match as_host {
             Some(host) => host.to_owned(),
@@ -95,7 +94,6 @@ impl Signer {
             return Ok(None);
         }
         let mut message = Json::parse(text).map_err(|_| SignError::Body("must be JSON, as each message is signed"))?;
-        let now_ms = now.0 / 1_000_000;
         self.api.sign_message(url, as_host, &mut message, &self.credentials, now_ms, Compat::Documented)?;
         Ok(Some(Secret::new(message.write(Style::Compact))))
     }
@@ -123,40 +121,6 @@ impl Signer {
         }
         hidden
     }
-}
-
-/// How a socket is opened, by an account or by nobody. `as_host` is as in [`Request`].
-///
-/// # Errors
-/// Those of [`Api::open`].
-pub fn opening(
-    url: &str,
-    as_host: Option<&str>,
-    signer: Option<&Signer>,
-    now: UnixNanos,
-) -> Result<Opening, SignError> {
-    // A number that is used once, with the digits that bitFlyer wants.
-    let nonce = format!("{:032x}", now.0);
-    let now_ms = now.0 / 1_000_000;
-    match signer {
-        Some(Signer { api, credentials, .. }) => {
-            api.open(url, as_host, credentials, now_ms, &nonce, Compat::Documented)
-        }
-        None => api::open_unsigned(url, as_host, now_ms, &nonce),
-    }
-}
-
-/// The host of an address.
-pub fn host_of(url: &str) -> Option<String> {
-    Url::new(url, &[], Compat::Documented).ok().map(|url| url.host)
-}
-
-/// Whether the address leads to a host of some API, for logins, signed messages or heartbeats.
-pub fn knows_socket(url: &str) -> bool {
-    host_of(url).is_some_and(|host| {
-        let signed = api::for_socket(&host, Compat::Documented).or(api::for_messages(&host, Compat::Documented));
-        signed.or(api::for_host(&host)).is_some() || heartbeat::is_known(&host)
-    })
 }
 
 #[cfg(test)]

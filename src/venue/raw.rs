@@ -55,7 +55,7 @@ impl RawSession {
     }
 
     fn opening(&self, now: Stamp) -> Result<sign::Opening, sign::SignError> {
-        sign::opening(&self.url, self.as_host.as_deref(), self.signer.as_ref(), now.wall)
+        sign::opening(&self.url, self.as_host.as_deref(), self.signer.as_ref(), now.wall.0 / 1_000_000)
     }
 
     fn connected(&mut self, now: Stamp, out: &mut dyn Output) {
@@ -92,7 +92,7 @@ impl RawSession {
             match self
                 .signer
                 .as_ref()
-                .map(|signer| signer.raw_message(&self.url, self.as_host.as_deref(), text, now.wall))
+                .map(|signer| signer.raw_message(&self.url, self.as_host.as_deref(), text, now.wall.0 / 1_000_000))
             {
                 None | Some(Ok(None)) => out.send(text.clone()),
                 Some(Ok(Some(signed))) => out.sign_in(signed),
