@@ -15,7 +15,7 @@ mod wire;
 use std::time::Duration;
 
 use crate::model::{Channel, Stream};
-use crate::venue::{Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
+use crate::venue::{AccountKind, Market, RestLimit, Route, Transport, VenueDef, usual_row_keys};
 
 /// bitFlyer.
 pub const VENUE: VenueDef = VenueDef {
@@ -36,7 +36,10 @@ pub const VENUE: VenueDef = VenueDef {
     silence: Some(SILENCE),
     rest_limit: |_| REST_LIMIT,
     server_time: None,
-    row_keys: usual_row_keys,
+    row_keys: |kind| match kind {
+        AccountKind::Position => &["side"],
+        _ => usual_row_keys(kind),
+    },
 };
 
 const MARKETS: &[Market] = &[
