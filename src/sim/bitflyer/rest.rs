@@ -44,7 +44,7 @@ pub(super) fn answer(venue: &Venue, asked: &Asked<'_>, now: Stamp) -> Answer {
         "markets" => Ok(markets(venue)),
         // The other exchanges list nothing here.
         "markets/usa" | "markets/eu" => Ok("[]".to_owned()),
-        "board" => of_product(venue, &params).map(|listed| board(listed)),
+        "board" => of_product(venue, &params).map(board),
         "ticker" => of_product(venue, &params).map(|listed| listed.ticker(now.wall, false)),
         "executions" => of_product(venue, &params).map(|listed| executions(listed, &params)),
         "boardstate" => {
