@@ -302,16 +302,6 @@ pub fn for_request(request: &Request, compat: Compat) -> Option<&'static Api> {
     APIS.iter().find(|api| api.signs_rest(&host, compat) && api.takes_simulated(is_demo))
 }
 
-/// The API whose keys fit a venue at these addresses: by their hosts, or else the venue's own. Without a venue, any API's
-/// hosts will do.
-pub fn for_venue(venue: Option<&str>, url: &str, rest_url: &str) -> Option<&'static Api> {
-    let host = |address: &str| super::url::Url::new(address, &[], Compat::Documented).map(|url| url.host);
-    let by_socket = host(url).ok().and_then(|host| for_socket(&host, Compat::Documented));
-    let by_rest = || host(rest_url).ok().and_then(|host| for_host(&host));
-    let of_venue = |api: &&Api| venue.is_none_or(|venue| api.venue == venue);
-    by_socket.filter(of_venue).or_else(|| by_rest().filter(of_venue)).or_else(|| find(venue?))
-}
-
 /// The API that opens sockets of this host with a login.
 pub fn for_socket(host: &str, compat: Compat) -> Option<&'static Api> {
     APIS.iter().find(|api| api.has(host, compat, |hosts| hosts.login))

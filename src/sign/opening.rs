@@ -1,7 +1,7 @@
 //! How sockets are opened, by whoever's account or by nobody's: with which login, and what keeps them.
 
 use super::call::Call;
-use super::{Compat, Credentials, Opening, Request, SignError, Signed, Signer, api, heartbeat, url::Url};
+use super::{Api, Compat, Credentials, Opening, Request, SignError, Signed, Signer, api, heartbeat, url::Url};
 use crate::secret::Secret;
 
 /// How a socket is opened, by an account or by nobody. `as_host` is as in [`Request`].
@@ -17,6 +17,15 @@ pub fn opening(url: &str, as_host: Option<&str>, signer: Option<&Signer>, now_ms
         }
         None => unsigned(url, as_host, now_ms, &nonce),
     }
+}
+
+/// The API whose keys fit a venue at these addresses: by their hosts, or else the venue's own. Without a venue, any API's
+/// hosts will do.
+pub fn for_venue(venue: Option<&str>, url: &str, rest_url: &str) -> Option<&'static Api> {
+    let by_socket = host_of(url).and_then(|host| api::for_socket(&host, Compat::Documented));
+    let by_rest = || host_of(rest_url).and_then(|host| api::for_host(&host));
+    let of_venue = |api: &&Api| venue.is_none_or(|venue| api.venue == venue);
+    by_socket.filter(of_venue).or_else(|| by_rest().filter(of_venue)).or_else(|| api::find(venue?))
 }
 
 /// The host of an address.

@@ -213,9 +213,10 @@ async fn too_many_requests_are_not_answered_with_more() {
     assert!(stats["spot"]["too_many"].as_u64().unwrap() <= 6, "{stats}");
     assert_eq!(stats["spot"]["banned"], 0, "{stats}");
     // The venue's own words of what is used are known, and nobody asks before its minute is over.
-    let before = stats["spot"]["requests"].clone();
+    // Those that had left before are six images and the list of instruments.
+    let asked = || venue.truth().stats()["spot"]["requests"].as_u64().unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(venue.truth().stats()["spot"]["requests"], before);
+    assert!(asked() <= 7, "{} requests", asked());
     let (_, status) = gateway.ctl(&["status"]).await;
     assert!(status.to_string().contains("its image waits for the REST budget"), "{status}");
 }

@@ -153,7 +153,10 @@ fn credentials_name_where_they_come_from_and_never_what_they_are() {
         (json!({"key": {"env": "KEY"}}), "credentials.secret"),
         (json!({"key": "swordfish", "secret": {"env": "KEY"}}), "credentials.key"),
         (json!({"key": {"env": "KEY"}, "secret": {"env": "NONE"}}), "credentials.secret"),
-        (json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "pin": {"env": "KEY"}}), "credentials.pin"),
+        (
+            json!({"key": {"env": "KEY"}, "secret": {"env": "KEY"}, "passphrase": {"env": "KEY"}, "pin": {"env": "KEY"}}),
+            "credentials.pin",
+        ),
     ] {
         let problems = of_okx(feed(wrong)).unwrap_err().0;
         assert!(problems.len() == 1 && problems[0].to_string().contains(wanted), "{problems:#?}");
