@@ -205,7 +205,23 @@ impl<'a> Session<'a> {
         self.notes.say(now.mono, format_args!("cannot decode frame {topic:?}: {error}"));
     }
 
+    /// A venue's message as it was: whatever it says is not for us.
+    fn untouched(&mut self, frame: &ReceivedFrame, now: Stamp) {
+        if wanted(&self.args.topics, &frame.topic) {
+            if !self.args.no_print {
+                self.printer.untouched(&frame.topic, &frame.payload, &mut self.lines);
+            }
+            self.frames += 1;
+            let bytes = frame.topic.len() + frame.payload.len();
+            self.stats.frame(&View::default(), Observation::InOrder, bytes, now.wall);
+        }
+    }
+
     fn frame(&mut self, frame: &ReceivedFrame, now: Stamp) -> Result<(), DecodeError> {
+        if frame.topic.starts_with("raw.") {
+            self.untouched(frame, now);
+            return Ok(());
+        }
         let json = as_json(&frame.payload)?;
         let view = View::read(&json)?;
         let is_notice = frame.topic.starts_with("notice.");

@@ -9,7 +9,8 @@ use super::problem::Findings;
 use super::schema::Feed;
 use super::{Accounts, FeedPlan, accounts, shape, streams, validate};
 use crate::model::Stream;
-use crate::venue::VENUES;
+use crate::sign;
+use crate::venue::{Market, VENUES};
 
 /// What is wrong, by the place in the request (`symbols[0]`; empty for the whole).
 pub type Problem = (String, String);
@@ -71,6 +72,11 @@ pub fn feed(
         texts.resolve(rest.as_ref(), "credentials", &environment, &mut findings)
     });
     let given = given.flatten();
+    let strange = plan.as_ref().filter(|_| feed.account.is_some()).and_then(strange_host);
+    if let Some(host) = strange {
+        let what = format!("its key leaves for hosts of its API only, and for this machine; {host} is neither");
+        findings.add("feeds.x.account", what);
+    }
     let problems = without(path, findings);
     match plan {
         Some(plan) if problems.is_empty() => {
@@ -81,6 +87,24 @@ pub fn feed(
         }
         _ => Err(problems),
     }
+}
+
+/// A host that the account's key would leave for, though it is none of its API's: whoever opens a feed says where it is,
+/// and need not be trusted with keys of the config.
+fn strange_host(plan: &FeedPlan) -> Option<String> {
+    let signer = plan.signer.as_ref()?;
+    let addresses = plan.endpoints.urls.iter().chain([&plan.endpoints.rest_url]).filter(|address| !address.is_empty());
+    let hosts = addresses.filter_map(|address| sign::host_of(address));
+    let is_own = |host: &str| {
+        let of_venue =
+            |market: &Market| [market.url, market.rest_url].map(sign::host_of).contains(&Some(host.to_owned()));
+        signer.api.hosts().contains(&host) || plan.venue.markets.iter().any(of_venue)
+    };
+    let is_here = |host: &str| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    };
+    hosts.into_iter().find(|host| !is_own(host) && !is_here(host))
 }
 
 /// The streams that symbols and channels make for a feed, each once, and notes on what was translated.

@@ -118,7 +118,8 @@ impl FeedPlan {
 
     /// How many symbols it has streams of.
     pub fn symbol_count(&self) -> usize {
-        let mut symbols: Vec<&str> = self.streams.iter().map(|s| s.symbol.as_str()).filter(|s| !s.is_empty()).collect();
+        let with_symbol = self.streams.iter().filter(|stream| stream.channel.has_symbol());
+        let mut symbols: Vec<&str> = with_symbol.map(|stream| stream.symbol.as_str()).collect();
         symbols.sort_unstable();
         symbols.dedup();
         symbols.len()

@@ -116,6 +116,10 @@ impl Steps for Pipeline {
         self.resync(symbol, now)
     }
 
+    fn initialize(&mut self, now: Stamp) -> bool {
+        self.initialize(now)
+    }
+
     fn shut_down(&mut self, now: Stamp) {
         self.shut_down(now);
     }

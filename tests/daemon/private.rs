@@ -187,6 +187,8 @@ async fn an_account_is_read_at_once_and_followed() {
             assert!(fill[field].is_string(), "{case:?}: {fill}");
         }
         assert_eq!(venue.truth().connections(), 1, "{case:?}");
+        let again = gateway.ask(json!({"op": "initialize", "feed": "a"})).await;
+        assert_eq!((&again["ok"], &again["feeds"]), (&json!(true), &json!(["a"])), "{case:?} {again}");
     }
 }
 

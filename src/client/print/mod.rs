@@ -4,6 +4,8 @@ mod pretty;
 
 pub(super) use pretty::{clock_time, plain, spread};
 
+use serde_json::value::RawValue;
+
 use super::args::Format;
 use super::msgpack::push_json_string;
 use super::payload::DecodeError;
@@ -48,6 +50,31 @@ impl Printer {
     }
 }
 
+impl Printer {
+    /// Appends one line for a venue's message that was published as it was.
+    pub fn untouched(&self, topic: &str, message: &[u8], out: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(message);
+        let line = match self.format {
+            Format::Pretty => format!("{topic} {}", plain(&text)),
+            Format::Raw => one_line(&format!("{topic} {text}")),
+            Format::Json => {
+                let mut line = String::with_capacity(topic.len() + text.len() + 32);
+                line.push_str(r#"{"topic":"#);
+                push_json_string(&mut line, topic);
+                line.push_str(r#","message":"#);
+                match serde_json::from_str::<&RawValue>(&text) {
+                    Ok(json) => line.push_str(&one_line(json.get())),
+                    Err(_) => push_json_string(&mut line, &text),
+                }
+                line.push('}');
+                line
+            }
+        };
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    }
+}
+
 /// The object with `topic` put before its fields.
 fn with_topic(topic: &str, json: &str) -> String {
     let mut line = String::with_capacity(topic.len() + json.len() + 16);
@@ -79,6 +106,19 @@ mod tests {
 
     fn pretty(topic: &str, json: &str) -> String {
         printed(Format::Pretty, false, topic, json)
+    }
+
+    #[test]
+    fn a_venues_own_messages_are_shown_as_they_are() {
+        let shown = |format: Format, message: &[u8]| {
+            let mut out = Vec::new();
+            Printer { format, color: false }.untouched("raw.v.m.", message, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(shown(Format::Pretty, b"{\"type\":\"delta\"}"), "raw.v.m. {\"type\":\"delta\"}\n");
+        assert_eq!(shown(Format::Json, b"{\"seq\": 1}"), "{\"topic\":\"raw.v.m.\",\"message\":{\"seq\": 1}}\n");
+        assert_eq!(shown(Format::Json, b"no \"JSON\""), "{\"topic\":\"raw.v.m.\",\"message\":\"no \\\"JSON\\\"\"}\n");
+        assert_eq!(shown(Format::Raw, b"a\nb"), "raw.v.m. a b\n");
     }
 
     #[test]

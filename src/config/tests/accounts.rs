@@ -175,3 +175,26 @@ fn feeds_name_accounts_that_exist_and_fit() {
         assert!(found.iter().any(|found| found == wanted), "{wanted}\n{found:#?}");
     }
 }
+
+#[test]
+fn whoever_opens_a_feed_at_run_time_cannot_have_a_key_sent_elsewhere() {
+    let accounts = json!({"mine": {"api": "bybit", "key": {"env": "K"}, "secret": {"env": "K"}}});
+    let accounts = load(with_accounts(accounts), &[("K", "x")]).accounts;
+    let problems = |addresses: Value| {
+        let mut settings = json!({"venue": "bybit", "market": "linear", "account": "mine"});
+        settings.as_object_mut().unwrap().extend(addresses.as_object().unwrap().clone());
+        let settings = settings.as_object().unwrap().clone();
+        at_run_time::feed("a", settings, credentials::GivenTexts::default(), &accounts).err().unwrap_or_default()
+    };
+    assert_eq!(problems(json!({})), []);
+    let here = json!({"url": "ws://127.0.0.1:9001/v5/public/linear", "rest_url": "http://localhost:9001"});
+    assert_eq!(problems(here), []);
+    for elsewhere in [
+        json!({"url": "wss://elsewhere.example/v5/public/linear"}),
+        json!({"rest_url": "https://elsewhere.example"}),
+        json!({"url": "ws://127.0.0.1:9001", "rest_url": "https://elsewhere.example"}),
+    ] {
+        let found = problems(elsewhere);
+        assert!(found.iter().any(|(path, what)| path == "account" && what.contains("elsewhere.example")), "{found:?}");
+    }
+}
