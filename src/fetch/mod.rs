@@ -27,7 +27,7 @@ const UNKNOWN_HOST: RestLimit = RestLimit::calls("host", 5);
 pub struct Fetch {
     /// Its method.
     pub method: Method,
-    /// Its whole address, as [`url`] reads it.
+    /// Its whole address, as [`url()`] reads it.
     pub url: Url,
     /// Parameters that are appended to the query.
     pub params: Vec<(String, String)>,
