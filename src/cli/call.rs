@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::job::run_plan;
 use super::{AccountsArgs, Usage};
@@ -124,9 +124,4 @@ fn usage(endpoint: &Endpoint) -> String {
     let required: Vec<String> = endpoint.required.iter().map(|name| format!("{name}=")).collect();
     let words: Vec<String> = [endpoint.name.to_owned()].into_iter().chain(required).chain(optional).collect();
     words.join(" ")
-}
-
-/// A body as JSON, where it is JSON.
-pub(super) fn value_of(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }

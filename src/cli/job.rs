@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::AccountsArgs;
-use super::call::value_of;
 use crate::config::jobs;
 use crate::io::http::RestClient;
 use crate::jobs::{Boxed, JobPlan, RestCaller, Runner, Sink, TaskResult, Turns, show};
@@ -136,4 +135,9 @@ pub(super) async fn run_plan(
         }
     }
     Ok(job.await.context("the job failed inside: this is a bug")?.failed)
+}
+
+/// A body as JSON, where it is JSON.
+fn value_of(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }

@@ -53,6 +53,15 @@ impl Pace {
     }
 }
 
+/// Which of `listed` symbols moves: one of those watched, or any while nobody watches; none where there are none.
+pub(super) fn mover(watched: &[usize], listed: usize, rng: &mut fastrand::Rng) -> Option<usize> {
+    match watched {
+        [] if listed == 0 => None,
+        [] => Some(rng.usize(0..listed)),
+        some => some.get(rng.usize(0..some.len())).copied(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

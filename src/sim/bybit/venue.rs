@@ -7,7 +7,7 @@ use fastrand::Rng;
 use crate::model::{self, Mono, Stamp};
 use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
-use crate::sim::pace::Pace;
+use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
 use crate::sim::venue::{self, Answer, Asked, Depth, Published, TrueBook};
 
@@ -150,11 +150,7 @@ impl venue::Venue for Venue {
     /// Moves are among the symbols somebody listens to (any symbol when nobody does).
     fn step(&mut self, moves: usize, now: Stamp, out: &mut Vec<Published>) {
         for _ in 0..moves {
-            let at = match self.watched.len() {
-                0 if self.symbols.is_empty() => return,
-                0 => self.rng.usize(0..self.symbols.len()),
-                n => self.watched[self.rng.usize(0..n)],
-            };
+            let Some(at) = mover(&self.watched, self.symbols.len(), &mut self.rng) else { return };
             let from = out.len();
             self.symbols[at].step(&mut self.rng, now, out);
             self.number(&mut out[from..]);

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use crate::model::{self, Mono, Stamp};
 use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
-use crate::sim::pace::Pace;
+use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
 use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Published, TrueBook};
 
@@ -264,11 +264,7 @@ impl venue::Venue for Venue {
     /// Moves are among the instruments somebody listens to (any instrument when nobody does).
     fn step(&mut self, moves: usize, now: Stamp, out: &mut Vec<Published>) {
         for _ in 0..moves {
-            let at = match self.watched.len() {
-                0 if self.listed.is_empty() => return,
-                0 => self.rng.usize(0..self.listed.len()),
-                n => self.watched[self.rng.usize(0..n)],
-            };
+            let Some(at) = mover(&self.watched, self.listed.len(), &mut self.rng) else { return };
             let from = out.len();
             self.listed[at].step(&mut self.rng, now, out);
             self.number(&mut out[from..]);

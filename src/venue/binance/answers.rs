@@ -8,8 +8,9 @@ use super::market::Segment;
 use super::wire::{self, DepthData};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Interval, Stream, decimal_text};
-use crate::venue::kit::answers::{self, CandleRow, member, rows};
+use crate::venue::kit::answers::{self, CandleRow, rows};
 use crate::venue::kit::fields::{Members, Number, Object, number, time_of_ms};
+use crate::venue::kit::rows::member;
 use crate::venue::{BookUpdate, Output, TickerField, Told, TradeUpdate, Update};
 
 /// `timeZone` of the day of UTC+8.

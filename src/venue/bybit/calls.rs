@@ -7,10 +7,11 @@ use super::rest;
 use super::wire::{self, BookData};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Stream};
-use crate::venue::kit::answers::{CandleRow, candles, member};
+use crate::venue::kit::answers::{CandleRow, candles};
 use crate::venue::kit::fields::{Members, Number, Object, Text, number};
 use crate::venue::kit::fields::{read_levels, time_of_ms};
 use crate::venue::kit::interval::last_moment;
+use crate::venue::kit::rows::member;
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, Endpoint, Output, Page, Params, Past, TickerUpdate, Told, TradeUpdate, Update};
 

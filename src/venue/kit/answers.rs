@@ -42,11 +42,6 @@ pub fn ticker(symbol: &str, row: &Members<'_>, names: &[(&str, TickerField)], cl
     }
 }
 
-/// A member's text.
-pub fn member<'a>(row: &Members<'a>, name: &str) -> Option<&'a str> {
-    row.0.iter().find(|(key, _)| key == name).map(|(_, value)| bare(value))
-}
-
 /// One row of candles, as texts.
 #[derive(Clone, Copy, Debug)]
 pub struct CandleRow<'a> {

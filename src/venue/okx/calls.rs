@@ -8,9 +8,10 @@ use super::instruments::Reply;
 use super::wire::{self, BookRow, TradeRow};
 use crate::book::SyncRule;
 use crate::model::{BookDepth, Channel, Clocks, Stream, decimal_text};
-use crate::venue::kit::answers::{CandleRow, candles, member};
+use crate::venue::kit::answers::{CandleRow, candles};
 use crate::venue::kit::fields::{Members, Number, Object, number};
 use crate::venue::kit::fields::{read_levels, time_of_ms};
+use crate::venue::kit::rows::member;
 use crate::venue::kit::ticker::MergedTicker;
 use crate::venue::{BookUpdate, Endpoint, Output, Page, Params, Past, TickerUpdate, Told, TradeUpdate, Update};
 
