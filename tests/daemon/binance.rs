@@ -11,17 +11,11 @@ use tickbus::sim::{Depth, Options, Running, Server};
 use tokio::time::timeout;
 
 use crate::gateway::{DEADLINE, Gateway, config, until};
+use crate::scene::Scene;
 use crate::watcher::Watcher;
 
 const SYMBOLS: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
 const DEPTH: Depth = Depth::Full;
-
-struct Scene {
-    venue: Running,
-    /// Ends with the scene.
-    _gateway: Gateway,
-    watcher: Watcher,
-}
 
 /// Depth goes out with each move.
 fn quick() -> Settings {
@@ -44,15 +38,8 @@ fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> V
 /// Two live books, seen by a watcher, before the fault: markets move as the watcher walks.
 async fn scene(market: &str, fault: &str, silence_ms: u64) -> Scene {
     let venue = serve(0, &[fault], quick()).await;
-    let mut feed = feed(&venue, market, &SYMBOLS, &["book"]);
-    feed["silence_ms"] = json!(silence_ms);
-    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
-    let mut watcher = Watcher::new(&gateway, &venue, market, DEPTH, &["book.", "delta.", "status."]);
-    watcher.walk(1);
-    let live =
-        |watcher: &Watcher| SYMBOLS.iter().all(|symbol| watcher.is_live(symbol) && watcher.true_books(symbol) > 0);
-    watcher.until("all live", |watcher| live(watcher) && watcher.is_live("")).await;
-    Scene { venue, _gateway: gateway, watcher }
+    let feed = feed(&venue, market, &SYMBOLS, &["book"]);
+    Scene::live(venue, feed, (SYMBOLS, DEPTH), silence_ms, 1).await
 }
 
 #[tokio::test]
@@ -111,11 +98,7 @@ async fn partial_depth_is_live_and_true() {
 #[tokio::test]
 async fn harmless_oddities_go_unnoticed() {
     for fault in ["dup@60", "fragmented@60+2", "newfield@60+2", "unknown-topic@60+2"] {
-        let Scene { venue, watcher, .. } = &mut scene("usdm", fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.until_true(&SYMBOLS, 100).await;
-        assert_eq!(watcher.told[from..], [], "{fault}");
-        assert_eq!(venue.truth().connections(), 1, "{fault}");
+        scene("usdm", fault, 600_000).await.goes_unnoticed(fault, 100).await;
     }
 }
 
@@ -128,34 +111,14 @@ async fn a_bad_message_costs_its_symbol_and_no_other() {
         ("spot", "crossed@200", "crossed"),
         ("spot", "truncated@200", "invalid"),
     ] {
-        let Scene { venue, watcher, .. } = &mut scene(market, fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.until("trouble", |watcher| watcher.told.iter().skip(from).any(|told| !told.symbol.is_empty())).await;
-        let hit = watcher.told[from..].iter().find(|told| !told.symbol.is_empty()).unwrap().symbol.clone();
-        watcher
-            .until("live again", |watcher| watcher.told_of(&hit, from).last().is_some_and(|told| told == "live"))
-            .await;
-        watcher.until_true(&SYMBOLS, 50).await;
-        let expected = [format!("stale {reason}"), format!("syncing {reason}"), "live".to_owned()];
-        assert_eq!(watcher.told_of(&hit, from), expected, "{market} {fault}");
-        let other = SYMBOLS.iter().find(|symbol| **symbol != hit).unwrap();
-        assert_eq!(watcher.told_of(other, from), [""; 0], "{market} {fault}");
-        assert_eq!(venue.truth().connections(), 1, "{market} {fault}");
+        scene(market, fault, 600_000).await.costs_one_symbol(&format!("{market} {fault}"), reason).await;
     }
 }
 
 #[tokio::test]
 async fn a_lost_connection_is_opened_again() {
     for fault in ["close:1012@200", "reset@200", "eof@200"] {
-        let Scene { venue, watcher, .. } = &mut scene("spot", fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-        watcher.until_true(&SYMBOLS, 5).await;
-        for symbol in SYMBOLS {
-            let told = watcher.told_of(symbol, from);
-            assert_eq!(told[..3], ["stale disconnected", "syncing disconnected", "live"], "{fault} {symbol}");
-        }
-        assert!(venue.truth().connections() >= 2, "{fault}");
+        scene("spot", fault, 600_000).await.costs_the_connection(fault).await;
     }
 }
 

@@ -8,16 +8,11 @@ use tickbus::sim::bitflyer::Settings;
 use tickbus::sim::{Depth, Options, Running, Server};
 
 use crate::gateway::{Gateway, config};
+use crate::scene::Scene;
 use crate::watcher::Watcher;
 
 const SYMBOLS: [&str; 2] = ["BTC_JPY", "ETH_JPY"];
 const DEPTH: Depth = Depth::Full;
-
-struct Scene {
-    venue: Running,
-    gateway: Gateway,
-    watcher: Watcher,
-}
 
 /// Whole books come every second instead of every five.
 fn quick() -> Settings {
@@ -41,14 +36,8 @@ fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> V
 /// Two live books, seen by a watcher, before the fault: markets stand still until the watcher walks.
 async fn scene(fault: &str, silence_ms: u64) -> Scene {
     let venue = serve(0, &[fault], quick()).await;
-    let mut feed = feed(&venue, "spot", &SYMBOLS, &["book"]);
-    feed["silence_ms"] = json!(silence_ms);
-    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
-    let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["book.", "delta.", "status."]);
-    let live =
-        |watcher: &Watcher| SYMBOLS.iter().all(|symbol| watcher.is_live(symbol) && watcher.true_books(symbol) > 0);
-    watcher.until("all live", |watcher| live(watcher) && watcher.is_live("")).await;
-    Scene { venue, gateway, watcher }
+    let feed = feed(&venue, "spot", &SYMBOLS, &["book"]);
+    Scene::live(venue, feed, (SYMBOLS, DEPTH), silence_ms, 0).await
 }
 
 async fn counters(gateway: &Gateway) -> Value {
@@ -58,13 +47,10 @@ async fn counters(gateway: &Gateway) -> Value {
 #[tokio::test]
 async fn harmless_oddities_go_unnoticed() {
     for fault in ["dup@20", "fragmented@20+2", "newfield@20+2", "unknown-topic@20+2", "crossed@20+9"] {
-        let Scene { venue, gateway, watcher } = &mut scene(fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.walk(1);
-        watcher.until_true(&SYMBOLS, 200).await;
-        assert_eq!(watcher.told[from..], [], "{fault}");
-        assert_eq!((venue.truth().connections(), watcher.unproved), (1, 0), "{fault}");
-        let pruned = counters(gateway).await["pruned"].as_u64().unwrap();
+        let mut scene = scene(fault, 600_000).await;
+        scene.goes_unnoticed(fault, 200).await;
+        assert_eq!(scene.watcher.unproved, 0, "{fault}");
+        let pruned = counters(&scene.gateway).await["pruned"].as_u64().unwrap();
         assert!(pruned > 0, "{fault}: the venue leaves out removals, and the middle price tells");
     }
 }
@@ -87,7 +73,7 @@ async fn what_is_odd_and_not_wrong_is_told_while_books_stay_live() {
 #[tokio::test]
 async fn a_lost_update_heals_with_the_next_whole_book() {
     for fault in ["drop@20+10", "swap@20+10"] {
-        let Scene { venue, gateway, watcher } = &mut scene(fault, 600_000).await;
+        let Scene { venue, gateway, watcher, .. } = &mut scene(fault, 600_000).await;
         watcher.walk(1);
         watcher.until_true(&SYMBOLS, 300).await;
         let counters = counters(gateway).await;
@@ -99,33 +85,17 @@ async fn a_lost_update_heals_with_the_next_whole_book() {
 
 #[tokio::test]
 async fn a_bad_message_costs_its_symbol_and_no_other() {
-    let Scene { venue, watcher, .. } = &mut scene("truncated@20", 600_000).await;
-    let from = watcher.told.len();
-    watcher.walk(1);
-    watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-    let hit = watcher.told[from..].iter().find(|told| !told.symbol.is_empty());
-    let hit = hit.map_or_else(|| SYMBOLS[0].to_owned(), |told| told.symbol.clone());
-    watcher.until("live again", |watcher| watcher.told_of(&hit, from).last().is_some_and(|told| told == "live")).await;
-    watcher.until_true(&SYMBOLS, 50).await;
-    assert_eq!(watcher.told_of(&hit, from), ["stale invalid", "syncing invalid", "live"]);
-    let other = SYMBOLS.iter().find(|symbol| **symbol != hit).unwrap();
-    assert_eq!(watcher.told_of(other, from), [""; 0]);
-    assert_eq!((venue.truth().connections(), watcher.unproved), (1, 0));
+    let mut scene = scene("truncated@20", 600_000).await;
+    scene.costs_one_symbol("truncated@20", "invalid").await;
+    assert_eq!(scene.watcher.unproved, 0);
 }
 
 #[tokio::test]
 async fn a_lost_connection_is_opened_again() {
     for fault in ["close:1012@600", "reset@600", "eof@600", "badutf8@600"] {
-        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.walk(1);
-        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-        watcher.until_true(&SYMBOLS, 5).await;
-        for symbol in SYMBOLS {
-            let told = watcher.told_of(symbol, from);
-            assert_eq!(told[..3], ["stale disconnected", "syncing disconnected", "live"], "{fault} {symbol}");
-        }
-        assert!(venue.truth().connections() >= 2 && watcher.unproved == 0, "{fault}");
+        let mut scene = scene(fault, 600_000).await;
+        scene.costs_the_connection(fault).await;
+        assert_eq!(scene.watcher.unproved, 0, "{fault}");
     }
 }
 
@@ -144,7 +114,7 @@ async fn changes_that_do_not_come_are_missed() {
 
 #[tokio::test]
 async fn random_faults_never_end_in_a_wrong_book() {
-    let Scene { venue, gateway, watcher } = &mut scene("random:2", 3_000).await;
+    let Scene { venue, gateway, watcher, .. } = &mut scene("random:2", 3_000).await;
     watcher.walk(1);
     watcher.until("500 true books", |watcher| watcher.proved.values().sum::<u64>() >= 500).await;
     let counters = counters(gateway).await;

@@ -4,76 +4,38 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tickbus::sim::{Depth, Running};
+use tickbus::sim::Depth;
 
 use crate::gateway::{Gateway, config, feed, venue};
+use crate::scene::Scene;
 use crate::watcher::Watcher;
 
 const SYMBOLS: [&str; 2] = ["BTCUSDT", "ETHUSDT"];
 const DEPTH: Depth = Depth::Levels(50);
 
-struct Scene {
-    venue: Running,
-    gateway: Gateway,
-    watcher: Watcher,
-}
-
 /// Two live books, seen by a watcher, before the fault: markets stand still until the watcher walks.
 async fn scene(fault: &str, silence_ms: u64) -> Scene {
     let venue = venue(0, &[fault]).await;
-    let mut feed = feed(&venue, "linear", &SYMBOLS, &["book:50"]);
-    feed["silence_ms"] = json!(silence_ms);
-    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
-    let mut watcher = Watcher::new(&gateway, &venue, "linear", DEPTH, &["book.", "delta.", "status."]);
-    let live =
-        |watcher: &Watcher| SYMBOLS.iter().all(|symbol| watcher.is_live(symbol) && watcher.true_books(symbol) > 0);
-    watcher.until("all live", |watcher| live(watcher) && watcher.is_live("")).await;
-    Scene { venue, gateway, watcher }
+    let feed = feed(&venue, "linear", &SYMBOLS, &["book:50"]);
+    Scene::live(venue, feed, (SYMBOLS, DEPTH), silence_ms, 0).await
 }
 
 /// A fault that a client must not even notice.
 async fn unnoticed(fault: &str) {
-    let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-    let from = watcher.told.len();
-    watcher.walk(1);
-    watcher.until_true(&SYMBOLS, 100).await;
-    assert_eq!(watcher.told[from..], [], "{fault}");
-    assert_eq!(venue.truth().connections(), 1, "{fault}");
+    scene(fault, 600_000).await.goes_unnoticed(fault, 100).await;
 }
 
 /// A fault of one message: its symbol goes stale for this reason and comes back; the other one never stops.
 async fn costs_one_symbol(fault: &str, reason: &str) {
-    let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-    let from = watcher.told.len();
-    watcher.walk(1);
-    watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-    let hit = watcher.told[from..].iter().find(|told| !told.symbol.is_empty());
-    let hit = hit.map_or_else(|| SYMBOLS[0].to_owned(), |told| told.symbol.clone());
-    watcher
-        .until("the symbol is live again", |watcher| watcher.told_of(&hit, from).last().is_some_and(|s| s == "live"))
-        .await;
-    watcher.until_true(&SYMBOLS, 50).await;
-    let expected = [format!("stale {reason}"), format!("syncing {reason}"), "live".to_owned()];
-    assert_eq!(watcher.told_of(&hit, from), expected, "{fault}");
-    let other = SYMBOLS.iter().find(|symbol| **symbol != hit).unwrap();
-    assert_eq!(watcher.told_of(other, from), [""; 0], "{fault}");
-    assert_eq!(venue.truth().connections(), 1, "{fault}");
+    scene(fault, 600_000).await.costs_one_symbol(fault, reason).await;
 }
 
 /// A fault of the connection: both symbols go stale, are told why, and come back on another connection.
 async fn costs_the_connection(fault: &str) {
-    let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-    let from = watcher.told.len();
-    watcher.walk(1);
-    watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-    watcher.until_true(&SYMBOLS, 5).await;
-    for symbol in SYMBOLS {
-        let told = watcher.told_of(symbol, from);
-        assert_eq!(told[..3], ["stale disconnected", "syncing disconnected", "live"], "{fault} {symbol}");
-    }
-    let feed = watcher.told_of("", from);
+    let mut scene = scene(fault, 600_000).await;
+    let from = scene.costs_the_connection(fault).await;
+    let feed = scene.watcher.told_of("", from);
     assert_eq!(feed[..2], ["down disconnected", "syncing disconnected"], "{fault}");
-    assert!(venue.truth().connections() >= 2, "{fault}");
 }
 
 /// A fault that silence tells of. The reasons told are exactly these.
@@ -238,7 +200,7 @@ async fn a_rejected_symbol_is_told_and_the_others_are_live() {
 
 #[tokio::test]
 async fn random_faults_never_publish_a_wrong_book() {
-    let Scene { venue, gateway, watcher } = &mut scene("random:2", 2_000).await;
+    let Scene { venue, gateway, watcher, .. } = &mut scene("random:2", 2_000).await;
     watcher.walk(1);
     // In sum, because resyncs of a symbol that is hit again and again are further and further apart.
     watcher.until("300 true books", |watcher| watcher.proved.values().sum::<u64>() >= 300).await;

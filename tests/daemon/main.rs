@@ -28,6 +28,7 @@ mod python;
 mod raw;
 mod recording;
 mod relay;
+mod scene;
 #[path = "../script/mod.rs"]
 mod script;
 mod security;

@@ -5,16 +5,11 @@ use tickbus::sim::okx::{Checksum, Settings};
 use tickbus::sim::{Depth, Options, Running, Server};
 
 use crate::gateway::{Gateway, config, until};
+use crate::scene::Scene;
 use crate::watcher::Watcher;
 
 const SYMBOLS: [&str; 2] = ["BTC-USDT-SWAP", "ETH-USDT-SWAP"];
 const DEPTH: Depth = Depth::Levels(400);
-
-struct Scene {
-    venue: Running,
-    gateway: Gateway,
-    watcher: Watcher,
-}
 
 async fn serve(venue: &str, rate: u32, faults: &[&str], okx: Settings) -> Running {
     let faults = faults.iter().map(|fault| fault.parse().unwrap()).collect();
@@ -33,14 +28,8 @@ fn feed(venue: &Running, market: &str, symbols: &[&str], channels: &[&str]) -> V
 async fn scene(fault: &str, silence_ms: u64) -> Scene {
     let live = Settings { checksum: Some(Checksum::Live), ..Settings::default() };
     let venue = serve("okx", 0, &[fault], live).await;
-    let mut feed = feed(&venue, "swap", &SYMBOLS, &["book:400"]);
-    feed["silence_ms"] = json!(silence_ms);
-    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
-    let mut watcher = Watcher::new(&gateway, &venue, "swap", DEPTH, &["book.", "delta.", "status."]);
-    let live =
-        |watcher: &Watcher| SYMBOLS.iter().all(|symbol| watcher.is_live(symbol) && watcher.true_books(symbol) > 0);
-    watcher.until("all live", |watcher| live(watcher) && watcher.is_live("")).await;
-    Scene { venue, gateway, watcher }
+    let feed = feed(&venue, "swap", &SYMBOLS, &["book:400"]);
+    Scene::live(venue, feed, (SYMBOLS, DEPTH), silence_ms, 0).await
 }
 
 #[tokio::test]
@@ -54,12 +43,7 @@ async fn harmless_oddities_go_unnoticed() {
         "restart@20",
         "restart@20+30",
     ] {
-        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.walk(1);
-        watcher.until_true(&SYMBOLS, 100).await;
-        assert_eq!(watcher.told[from..], [], "{fault}");
-        assert_eq!(venue.truth().connections(), 1, "{fault}");
+        scene(fault, 600_000).await.goes_unnoticed(fault, 100).await;
     }
 }
 
@@ -72,37 +56,14 @@ async fn a_bad_message_costs_its_symbol_and_no_other() {
         ("checksum@20", "checksum"),
         ("truncated@20", "invalid"),
     ] {
-        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.walk(1);
-        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-        let hit = watcher.told[from..].iter().find(|told| !told.symbol.is_empty());
-        let hit = hit.map_or_else(|| SYMBOLS[0].to_owned(), |told| told.symbol.clone());
-        watcher
-            .until("live again", |watcher| watcher.told_of(&hit, from).last().is_some_and(|told| told == "live"))
-            .await;
-        watcher.until_true(&SYMBOLS, 50).await;
-        let expected = [format!("stale {reason}"), format!("syncing {reason}"), "live".to_owned()];
-        assert_eq!(watcher.told_of(&hit, from), expected, "{fault}");
-        let other = SYMBOLS.iter().find(|symbol| **symbol != hit).unwrap();
-        assert_eq!(watcher.told_of(other, from), [""; 0], "{fault}");
-        assert_eq!(venue.truth().connections(), 1, "{fault}");
+        scene(fault, 600_000).await.costs_one_symbol(fault, reason).await;
     }
 }
 
 #[tokio::test]
 async fn a_lost_connection_is_opened_again() {
     for fault in ["close:1012@30", "close:4004@30", "reset@30", "eof@30", "badutf8@30"] {
-        let Scene { venue, watcher, .. } = &mut scene(fault, 600_000).await;
-        let from = watcher.told.len();
-        watcher.walk(1);
-        watcher.until("trouble", |watcher| watcher.told.len() > from).await;
-        watcher.until_true(&SYMBOLS, 5).await;
-        for symbol in SYMBOLS {
-            let told = watcher.told_of(symbol, from);
-            assert_eq!(told[..3], ["stale disconnected", "syncing disconnected", "live"], "{fault} {symbol}");
-        }
-        assert!(venue.truth().connections() >= 2, "{fault}");
+        scene(fault, 600_000).await.costs_the_connection(fault).await;
     }
 }
 
@@ -180,7 +141,7 @@ async fn japan_is_the_same_with_checksums() {
 
 #[tokio::test]
 async fn random_faults_never_publish_a_wrong_book() {
-    let Scene { venue, gateway, watcher } = &mut scene("random:2", 2_000).await;
+    let Scene { venue, gateway, watcher, .. } = &mut scene("random:2", 2_000).await;
     watcher.walk(1);
     watcher.until("300 true books", |watcher| watcher.proved.values().sum::<u64>() >= 300).await;
     let status = gateway.ctl(&["status"]).await.1;
