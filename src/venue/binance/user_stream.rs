@@ -89,9 +89,7 @@ impl UserSession {
         let request = || Json::map([("id", Json::text("1")), ("method", Json::text(method))]);
         let signed = match &self.signer {
             None => Err(NO_ACCOUNT.to_owned()),
-            Some(signer) => {
-                signer.message(API, request(), login.time(now).as_ms()).map_err(|error| error.to_string())
-            }
+            Some(signer) => signer.message(API, request(), login.time(now).as_ms()).map_err(|error| error.to_string()),
         };
         match signed {
             Ok(request) => out.sign_in(request),

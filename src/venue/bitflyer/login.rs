@@ -2,8 +2,8 @@
 
 use super::session::FlyerSession;
 use crate::model::Stamp;
-use crate::venue::kit::login::Next;
 use crate::venue::Output;
+use crate::venue::kit::login::Next;
 
 /// The id of the request that signs in; those of subscriptions are numbers.
 pub(super) const ID: &str = "auth";
