@@ -254,8 +254,8 @@ impl Login {
     /// What there is to tell of the clock that logins are signed by, if it is the venue's.
     fn by_clock_of_venue(&self) -> Option<String> {
         let ahead_ms = self.ahead_ms?;
-        let (off, word) = (ahead_ms.unsigned_abs(), if ahead_ms > 0 { "ahead of" } else { "behind" });
-        Some(format!("signed by the venue's clock, {}.{} s {word} ours", off / 1_000, off % 1_000 / 100))
+        let (tenths, word) = ((ahead_ms.unsigned_abs() + 50) / 100, if ahead_ms > 0 { "ahead of" } else { "behind" });
+        Some(format!("signed by the venue's clock, {}.{} s {word} ours", tenths / 10, tenths % 10))
     }
 }
 
