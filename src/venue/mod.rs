@@ -372,6 +372,11 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
+
+    /// Milliseconds that the venue's clock is ahead of ours, if logins are signed by it.
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Where a session's outputs go.
