@@ -154,6 +154,7 @@ trait Host: Send + Sync {
     fn step(&self, moves: usize);
     fn connections(&self) -> u64;
     fn stats(&self) -> serde_json::Value;
+    fn fills(&self, market: &str) -> Vec<String>;
 }
 
 impl<V: Venue> Host for Shared<V> {
@@ -184,6 +185,10 @@ impl<V: Venue> Host for Shared<V> {
 
     fn stats(&self) -> serde_json::Value {
         lock(&self.venue).stats(clock::now())
+    }
+
+    fn fills(&self, market: &str) -> Vec<String> {
+        lock(&self.venue).fills(market)
     }
 }
 
@@ -223,6 +228,12 @@ impl Truth {
     /// Websocket connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.0.connections()
+    }
+
+    /// The account's fills of a market, whether a client was there or not: symbol, id and order of each, oldest first; the last
+    /// 5,000. Of venues with one stream for all markets, those of all.
+    pub fn fills(&self, market: &str) -> Vec<String> {
+        self.0.fills(market)
     }
 
     /// What the venue counted of its clients, as `GET /sim/stats` shows it; null where it counts nothing.

@@ -221,6 +221,9 @@ pub trait Venue: Send + Sized + 'static {
     fn stats(&self, _now: Stamp) -> serde_json::Value {
         serde_json::Value::Null
     }
+    /// What the account's stream of a market told, or would have told, of its fills: symbol, id and order of each, oldest
+    /// first.
+    fn fills(&self, market: &str) -> Vec<String>;
     /// The order book service of a topic starts anew, for all its subscribers.
     fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>);
     /// A book change with one more bid, above the best ask.
