@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tickbus::secret::Secret;
 use tickbus::sim::{Depth, Options, Running, Server, binance, bitflyer, bybit, okx};
+use tokio::time::Instant;
 
-use crate::gateway::{Gateway, config, file_of, tickbus, until};
+use crate::gateway::{DEADLINE, Gateway, config, file_of, tickbus, until};
 use crate::watcher::Watcher;
 
 /// A venue's market with an account.
@@ -76,7 +77,8 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// It has no listen key and no book that a test here needs: only its fills are looked at.
+/// Only its fills are looked at: its open orders alone take nine calls of the ninety a minute, too many for connections that
+/// end again and again.
 const FLYER: Case = Case {
     venue: "bitflyer",
     market: "spot",
@@ -84,7 +86,7 @@ const FLYER: Case = Case {
     place: "",
     book: "book",
     depth: Depth::Full,
-    channels: ALL,
+    channels: &["fill"],
 };
 
 /// Key, secret and passphrase.
@@ -225,8 +227,9 @@ async fn fills(
     told: &mut BTreeMap<String, bool>,
     enough: impl Fn(&BTreeMap<String, bool>) -> bool,
 ) {
-    let mut last = 0;
+    let (mut last, start) = (0, Instant::now());
     while !enough(told) {
+        assert!(start.elapsed() < DEADLINE, "not enough fills within {DEADLINE:?}: {told:?}");
         let (topic, frame) = watcher.next().await;
         if !topic.starts_with("fill.") {
             continue;
@@ -252,7 +255,7 @@ async fn no_fill_is_missed(case: Case) {
     let mut told = BTreeMap::new();
     let are_both = |told: &BTreeMap<String, bool>| {
         let fetched = told.values().filter(|fetched| **fetched).count();
-        fetched >= 2 && told.len() - fetched >= 2
+        fetched >= 1 && told.len() - fetched >= 2
     };
     fills(&mut watcher, &mut told, are_both).await;
     let truth = venue.truth().fills(case.market);
