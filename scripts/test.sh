@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Every check and test of the project, as CI runs them: scripts/test.sh
 #
-# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, node, shellcheck, redis-server and
-# cargo-nextest where they are there, and says so where they are not. Downloads only crates, for the Python clients pyzmq,
+# Needs a Rust toolchain with rustfmt and clippy, and a C compiler. Uses python3, node, shellcheck, redis-server,
+# cargo-deny and cargo-nextest where they are there, and says so where they are not. Downloads only crates, for the Python clients pyzmq,
 # pybit and redis, and for the Node clients zeromq; as root also the Debian packages of node, shellcheck and redis-server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -116,6 +116,15 @@ check_scripts() {
     fi
 }
 
+# Advisories change without us: `cargo deny check advisories`, where GitHub can be reached.
+check_dependencies() {
+    if cargo deny --version >/dev/null 2>&1; then
+        cargo deny --locked --offline check bans licenses sources
+    else
+        skip "licences, duplicates and sources of dependencies: no cargo-deny (cargo install --locked cargo-deny)"
+    fi
+}
+
 run_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
         cargo nextest run --locked --no-fail-fast
@@ -138,6 +147,9 @@ cargo clippy --locked --all-targets -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+step "dependencies"
+check_dependencies
 
 step "tests"
 prepare_python

@@ -30,6 +30,11 @@ fn bybit_session() {
 }
 
 #[test]
+fn binance_session() {
+    replay("binance_session", targets::binance_session);
+}
+
+#[test]
 fn bitflyer_session() {
     replay("bitflyer_session", targets::bitflyer_session);
 }

@@ -9,7 +9,9 @@ use tickbus::feed::{Event, Feed, FeedOutput, FeedSpec, Outcome, State, Symbol};
 use tickbus::model::{BookDepth, Channel, Decimal, Interval, Level, Mono, Stamp, Stream, StreamId, UnixNanos};
 use tickbus::secret::Secret;
 use tickbus::sign::Json;
-use tickbus::venue::{HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, bitflyer, bybit, okx, quik};
+use tickbus::venue::{
+    HttpRequest, Input, LinkId, RpcRequest, TerminalSpec, VenueDef, binance, bitflyer, bybit, okx, quik,
+};
 use tickbus::zmtp::{
     AllowList, ClientSecurity, Clients, Decoder, Encoder, Entropy, Handshake, KeyPair, Role, SecretKey, ServerSecurity,
     Users, parse_command, parse_subscription,
@@ -85,6 +87,21 @@ pub fn okx_session(data: &[u8]) {
         [depth(400), Channel::Bbo, Channel::Trade, Channel::Ticker, Channel::Liquidation].into_iter().map(of).collect();
     streams.push(Stream::new("C-B-SWAP", depth(5)));
     session(&okx::VENUE, "swap", streams, data);
+}
+
+/// The first line names the market: `u` for usdm, `i` for coinm, anything else for spot. Of usdm, the streams are those of
+/// the connection that books come over.
+pub fn binance_session(data: &[u8]) {
+    let (market, more) = match data.first() {
+        Some(b'u') => ("usdm", &[][..]),
+        Some(b'i') => ("coinm", &[Channel::Trade, Channel::Ticker, Channel::Liquidation][..]),
+        _ => ("spot", &[Channel::Trade, Channel::Ticker, Channel::Candle(Interval { count: 1, unit: 'm' })][..]),
+    };
+    let of = |channel| Stream::new("A", channel);
+    let depth = |levels| Channel::Book(BookDepth::Levels(levels));
+    let mut streams: Vec<_> = [depth(100), Channel::Bbo].iter().chain(more).copied().map(of).collect();
+    streams.push(Stream::new("B", depth(5)));
+    session(&binance::VENUE, market, streams, data);
 }
 
 /// The first stream's book is the one that its best is of.
