@@ -25,6 +25,7 @@ use crate::io::terminal::{EventsSocket, Pool, PoolLimits, TerminalDriver, Termin
 use crate::model::Stream;
 use crate::pipeline::Pipeline;
 use crate::store::Keeping;
+use crate::venue::{Input, Route};
 
 /// Silence after which a book is doubted, where the config does not say.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -81,7 +82,7 @@ impl Starter {
             silence: plan.silence.unwrap_or(SILENCE),
             terminal: plan.terminal.as_ref().map(|terminal| terminal.spec.clone()).unwrap_or_default(),
             signer: plan.signer.clone(),
-            raw_url: plan.endpoints.urls.first().cloned().unwrap_or_default(),
+            raw_url: plan.endpoints.url(Route::RAW).to_owned(),
             backfill: Backfill { candles: plan.settings.backfill.candles, trades: plan.settings.backfill.trades },
         };
         let publisher = self.publisher.clone();
@@ -156,8 +157,7 @@ impl Starter {
     ) -> Driver<Pipeline> {
         Driver::new(DriverParts {
             feed: Arc::clone(&feed.handle.name),
-            urls: feed.plan.endpoints.urls.clone(),
-            rest_url: feed.plan.endpoints.rest_url.clone(),
+            endpoints: feed.plan.endpoints.clone(),
             pipeline,
             sink: self.sink(feed),
             connects: Arc::clone(&self.connects),
@@ -184,7 +184,7 @@ impl Starter {
         }
         for starts in 0_u64.. {
             let mut pipeline = self.pipeline(&feed.plan, streams, starts == 0);
-            pipeline.step(crate::venue::Input::Disconnected, clock::now());
+            pipeline.step(Input::Disconnected, clock::now());
             // It ends with this task.
             let mut driver = JoinSet::new();
             match (&feed.plan.terminal, &pool) {

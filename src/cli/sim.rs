@@ -21,6 +21,8 @@ use crate::zmtp::{AllowList, Clients, KeyPair, PublicKey, ServerSecurity, Users}
 const QUIK: &str = "quik";
 /// Most market moves a second.
 const MOST_RATE: i64 = 1_000_000;
+/// A year.
+const MOST_AHEAD_MS: i64 = 365 * 86_400_000;
 
 /// Arguments of `tickbus sim`.
 #[derive(Args, Clone, Debug)]
@@ -91,6 +93,10 @@ pub struct AccountArgs {
     #[arg(long, value_name = "TEXT", value_parser = secret)]
     pub secret: Option<Secret>,
 
+    /// How many milliseconds the venue's clock is ahead of this machine's (default: 0); below zero, behind it.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(-MOST_AHEAD_MS..=MOST_AHEAD_MS))]
+    pub clock_ahead: Option<i64>,
+
     /// Accept more new connections from one address than the venue does: three a second on OKX, 300 in five minutes on
     /// Binance; not for Bybit.
     #[arg(long)]
@@ -100,7 +106,11 @@ pub struct AccountArgs {
 impl AccountArgs {
     /// The first argument that was given, of those that all of them have.
     fn given(&self) -> Option<&'static str> {
-        first(&[("--key", self.key.is_some()), ("--secret", self.secret.is_some())])
+        first(&[
+            ("--key", self.key.is_some()),
+            ("--secret", self.secret.is_some()),
+            ("--clock-ahead", self.clock_ahead.is_some()),
+        ])
     }
 
     /// For Bybit.
@@ -306,11 +316,23 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     let faults = faults(&args.faults)?;
     server::check(&args.venue, &faults).map_err(|error| Usage(error.to_string()))?;
     let SimArgs { venue, listen, seed, rate, symbols, account, okx, binance, deal_ms, .. } = args;
+    let clock_ahead_ms = account.clock_ahead.unwrap_or_default();
     let (bybit, bitflyer) = (account.clone().bybit(deal_ms), account.clone().bitflyer(deal_ms));
     let (okx, binance) = (okx.settings(account.clone(), deal_ms), binance.settings(account, deal_ms));
     let listen = listen.unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let options =
-        server::Options { venue, listen: listen.clone(), seed, rate, faults, symbols, bybit, okx, binance, bitflyer };
+    let options = server::Options {
+        venue,
+        listen: listen.clone(),
+        seed,
+        rate,
+        faults,
+        symbols,
+        clock_ahead_ms,
+        bybit,
+        okx,
+        binance,
+        bitflyer,
+    };
     let refused = |source| BindError::Refused { endpoint: listen, source };
     let server = server::Server::bind(options).await.map_err(refused)?;
     let address = server.local_addr();

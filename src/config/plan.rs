@@ -112,8 +112,7 @@ impl FeedPlan {
         let mut routes: Vec<_> = self.streams.iter().map(|stream| self.venue.route(&self.market, stream)).collect();
         routes.sort_unstable();
         routes.dedup();
-        let urls = &self.endpoints.urls;
-        routes.iter().filter_map(|route| urls.get(usize::from(route.0)).or(urls.first())).map(String::as_str).collect()
+        routes.into_iter().map(|route| self.endpoints.url(route)).collect()
     }
 
     /// The account that its rows are published under; `None` where the venue names accounts by itself, or it has none.

@@ -118,7 +118,7 @@ pub(super) fn resolve(
         }
     }
     let endpoints =
-        Endpoints { urls: vec![feed.events.clone().unwrap_or_default()], rest_url: rpc.clone(), note: None };
+        Endpoints { urls: vec![feed.events.clone().unwrap_or_default()], raw: None, rest_url: rpc.clone(), note: None };
     let plan = TerminalPlan {
         rpc,
         data: feed.data.clone(),

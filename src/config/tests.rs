@@ -33,6 +33,7 @@ static ACME: VenueDef = VenueDef {
     },
     endpoints: |_, url, rest_url| Endpoints {
         urls: vec![url.unwrap_or("wss://acme.test/ws").to_owned()],
+        raw: None,
         rest_url: rest_url.unwrap_or("https://acme.test").to_owned(),
         note: url.filter(|url| url.contains("old")).map(|url| format!("{url} is retired")),
     },

@@ -246,6 +246,9 @@ pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols
     if let Some(failure) = &report.link.last_failure {
         fields["last_failure"] = json!(failure);
     }
+    if let Some(ahead_ms) = report.feed.clock_ahead_ms {
+        fields["clock_ahead_ms"] = json!(ahead_ms);
+    }
     if let Some(of_terminal) = &report.link.terminal {
         fields["terminal"] = terminal(of_terminal);
     }

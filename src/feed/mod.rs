@@ -415,7 +415,8 @@ impl Feed {
 
     /// State and counters, for operators.
     pub fn report(&self) -> FeedReport {
-        FeedReport { backfilling: self.past.waiting(), ..self.core.report() }
+        let clock_ahead_ms = self.links.iter().find_map(|link| link.session.clock_ahead_ms());
+        FeedReport { backfilling: self.past.waiting(), clock_ahead_ms, ..self.core.report() }
     }
 
     /// What became of every book, for replays.

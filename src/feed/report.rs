@@ -74,6 +74,8 @@ pub struct FeedReport {
     pub symbols: Vec<SymbolReport>,
     /// Parts of the past that are missing and being fetched.
     pub backfilling: usize,
+    /// Milliseconds that the venue's clock is ahead of ours, if logins are signed by it.
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// What became of one symbol's book in a replay.
@@ -125,7 +127,7 @@ impl Core {
             Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
-        FeedReport { counters: self.counters, symbols, backfilling: 0 }
+        FeedReport { counters: self.counters, symbols, backfilling: 0, clock_ahead_ms: None }
     }
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {

@@ -30,7 +30,7 @@ use crate::bus::Outgoing;
 use crate::clock;
 use crate::model::{Mono, Stamp, StreamId};
 use crate::sign::{Request, Signer};
-use crate::venue::{HttpRequest, Input, LinkId, Route};
+use crate::venue::{Endpoints, HttpRequest, Input, LinkId, Route};
 
 /// All limits of one feed's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,10 +49,8 @@ pub struct DriverLimits {
 pub struct DriverParts<P> {
     /// The feed's name in the config.
     pub feed: Arc<str>,
-    /// Websocket addresses, by route.
-    pub urls: Vec<String>,
-    /// REST base address without a trailing slash.
-    pub rest_url: String,
+    /// Where it connects to.
+    pub endpoints: Endpoints,
     /// What is stepped.
     pub pipeline: P,
     /// Where frames go.
@@ -133,27 +131,14 @@ impl WaitingCall {
 impl<P: Steps> Driver<P> {
     /// A driver that has not connected yet.
     pub fn new(parts: DriverParts<P>) -> Self {
-        let DriverParts {
-            feed,
-            urls,
-            rest_url,
-            pipeline,
-            sink,
-            connects,
-            rest,
-            account,
-            signer,
-            commands,
-            tap,
-            limits,
-        } = parts;
-        let urls = urls.into_iter().map(Arc::from).collect();
+        let DriverParts { feed, endpoints, pipeline, sink, connects, rest, account, signer, commands, tap, limits } =
+            parts;
         let signer = signer.map(Arc::new);
         Self {
-            dialer: Dialer { feed: Arc::clone(&feed), urls, connects, limits, signer: signer.clone() },
+            rest_url: endpoints.rest_url.clone(),
+            dialer: Dialer { feed: Arc::clone(&feed), endpoints, connects, limits, signer: signer.clone() },
             engine: Engine::new(feed, pipeline, sink, commands, tap),
             lines: Vec::new(),
-            rest_url,
             rest,
             account,
             signer,

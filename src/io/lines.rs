@@ -20,7 +20,7 @@ use crate::clock;
 use crate::model::{Mono, Stamp};
 use crate::secret::Secret;
 use crate::sign;
-use crate::venue::{KEY_PLACE, LinkId, Route, Signer};
+use crate::venue::{Endpoints, KEY_PLACE, LinkId, Route, Signer};
 
 /// What became of dialing.
 pub(super) type Dialed = Result<Socket, ConnectError>;
@@ -28,8 +28,7 @@ pub(super) type Dialed = Result<Socket, ConnectError>;
 /// What dialing takes.
 pub(super) struct Dialer {
     pub(super) feed: Arc<str>,
-    /// By route.
-    pub(super) urls: Vec<Arc<str>>,
+    pub(super) endpoints: Endpoints,
     pub(super) connects: Arc<ConnectBudget>,
     pub(super) limits: DriverLimits,
     /// Who signs the opening of a [`Route::RAW`], where its host wants that.
@@ -39,7 +38,7 @@ pub(super) struct Dialer {
 impl Dialer {
     /// A connection that is dialled at once.
     pub(super) fn line(&self, id: LinkId, route: Route) -> Line {
-        let url = self.urls.get(usize::from(route.0)).or(self.urls.first()).cloned().unwrap_or_default();
+        let url = Arc::from(self.endpoints.url(route));
         let opener = self.signer.clone().filter(|_| route == Route::RAW);
         Line {
             id,

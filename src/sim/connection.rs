@@ -98,7 +98,7 @@ impl<V: Venue> Connection<V> {
                     Err(RecvError::Closed) => Err(End::Eof),
                 },
                 () = tokio::time::sleep_until(clock::instant_of(alarm)), if alarm < Mono(u64::MAX) => {
-                    let replies = self.session.on_alarm(clock::now());
+                    let replies = self.session.on_alarm(self.shared.now());
                     self.reply(replies).await
                 }
                 () = tokio::time::sleep_until(clock::instant_of(idle)) => Err(End::Close(code, reason)),
@@ -114,7 +114,7 @@ impl<V: Venue> Connection<V> {
     }
 
     async fn answer(&mut self, text: &str) -> Result<(), End> {
-        let now = clock::now();
+        let now = self.shared.now();
         let (session, injector) = (&mut self.session, &mut self.injector);
         let replies =
             self.shared.with_venue(|venue, _| session.on_text(text, now, venue, &mut |topic| injector.refuses(topic)));
@@ -122,7 +122,7 @@ impl<V: Venue> Connection<V> {
     }
 
     async fn beat(&mut self, beat: Beat<'_>) -> Result<(), End> {
-        let replies = self.session.on_beat(beat, clock::now());
+        let replies = self.session.on_beat(beat, self.shared.now());
         self.reply(replies).await
     }
 
@@ -144,7 +144,7 @@ impl<V: Venue> Connection<V> {
     }
 
     async fn pass(&mut self, message: Published) -> Result<(), End> {
-        let now = clock::now();
+        let now = self.shared.now();
         let mut effects = Vec::with_capacity(1);
         self.injector.pass(self.session.framed(message), now.mono, &mut effects);
         for effect in effects {
@@ -155,7 +155,7 @@ impl<V: Venue> Connection<V> {
     }
 
     async fn apply(&mut self, effect: Effect) -> Result<(), End> {
-        let now = clock::now();
+        let now = self.shared.now();
         let session = &mut self.session;
         match effect {
             Effect::Send(text) => return self.write(text_message(text)).await,

@@ -27,7 +27,6 @@ use super::fault::FaultKind;
 use super::injector::Injector;
 use super::server::{Shared, lock};
 use super::venue::{Answer, Asked, Venue};
-use crate::clock;
 
 /// How long a client may take to send a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,7 +87,7 @@ async fn respond<V: Venue>(
     };
     let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
     if parts.uri.path() == STATS {
-        let stats = shared.with_venue(|venue, _| venue.stats(clock::now()));
+        let stats = shared.with_venue(|venue, _| venue.stats(shared.now()));
         return plain(StatusCode::OK.as_u16(), &stats.to_string());
     }
     let fault = lock(&shared.doorman).spoils(V::is_image(parts.uri.path()));
@@ -105,7 +104,7 @@ async fn respond<V: Venue>(
         fault: fault.as_ref(),
         ..Asked::get(parts.uri.path(), parts.uri.query().unwrap_or(""), peer)
     };
-    let answer = shared.with_venue(|venue, _| venue.answer(&asked, clock::now()));
+    let answer = shared.with_venue(|venue, _| venue.answer(&asked, shared.now()));
     // It is as old as it is late.
     if let Some(FaultKind::RestSlow(ms)) = fault {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -129,7 +128,7 @@ fn handshake<V: Venue>(
     // Behind everything that may refuse: a session that is never run would never be closed.
     let session = shared.with_venue(|venue, _| {
         let number = shared.connections.load(Ordering::Relaxed) + 1;
-        let session = venue.connect(&asked, number, clock::now())?;
+        let session = venue.connect(&asked, number, shared.now())?;
         shared.connections.store(number, Ordering::Relaxed);
         Ok((number, session))
     });

@@ -18,6 +18,7 @@ use super::http::serve;
 use super::venue::{Depth, Published, TrueBook, Venue};
 use super::{binance, bitflyer, bybit, okx};
 use crate::clock;
+use crate::model::{Stamp, UnixNanos};
 
 /// Open connections at most: what the venue allows one address.
 const MOST_CONNECTIONS: usize = 1_000;
@@ -89,6 +90,8 @@ pub struct Options {
     pub faults: Vec<FaultSpec>,
     /// Symbols to list; empty for the whole catalogue, unknown ones are made up.
     pub symbols: Vec<String>,
+    /// Milliseconds that the venue's clock is ahead of this machine's; below zero, behind it.
+    pub clock_ahead_ms: i64,
     /// What only Bybit has.
     pub bybit: bybit::Settings,
     /// What only OKX has.
@@ -108,6 +111,7 @@ impl Default for Options {
             rate: 50,
             faults: Vec::new(),
             symbols: Vec::new(),
+            clock_ahead_ms: 0,
             bybit: bybit::Settings::default(),
             okx: okx::Settings::default(),
             binance: binance::Settings::default(),
@@ -124,9 +128,15 @@ pub(super) struct Shared<V> {
     pub(super) faults: Vec<FaultSpec>,
     pub(super) seed: u64,
     pub(super) connections: AtomicU64,
+    clock_ahead_ms: i64,
 }
 
 impl<V: Venue> Shared<V> {
+    /// What the venue's clock shows, and the time for its timers.
+    pub(super) fn now(&self) -> Stamp {
+        ahead(clock::now(), self.clock_ahead_ms)
+    }
+
     /// Works with the venue; what that publishes goes out before anybody else works with it, so that every
     /// connection sees one order.
     pub(super) fn with_venue<R>(&self, work: impl FnOnce(&mut V, &mut Vec<Published>) -> R) -> R {
@@ -139,6 +149,11 @@ impl<V: Venue> Shared<V> {
         }
         result
     }
+}
+
+/// The same moment by a clock that is so many milliseconds ahead.
+const fn ahead(now: Stamp, ms: i64) -> Stamp {
+    Stamp { wall: UnixNanos(now.wall.0.saturating_add_signed(ms.saturating_mul(1_000_000))), ..now }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,7 +182,7 @@ impl<V: Venue> Host for Shared<V> {
     }
 
     fn book(&self, market: &str, symbol: &str, depth: Depth) -> Option<TrueBook> {
-        self.with_venue(|venue, _| venue.truth(market, symbol, depth, clock::now()))
+        self.with_venue(|venue, _| venue.truth(market, symbol, depth, self.now()))
     }
 
     fn digest(&self, market: &str, symbol: &str, depth: Depth, id: u64) -> Option<u32> {
@@ -175,7 +190,7 @@ impl<V: Venue> Host for Shared<V> {
     }
 
     fn step(&self, moves: usize) {
-        self.with_venue(|venue, out| venue.step(moves, clock::now(), out));
+        self.with_venue(|venue, out| venue.step(moves, self.now(), out));
     }
 
     fn connections(&self) -> u64 {
@@ -183,18 +198,19 @@ impl<V: Venue> Host for Shared<V> {
     }
 
     fn stats(&self) -> serde_json::Value {
-        lock(&self.venue).stats(clock::now())
+        lock(&self.venue).stats(self.now())
     }
 }
 
 fn open<V: Venue>(options: Options) -> Arc<dyn Host> {
     Arc::new(Shared {
-        venue: Mutex::new(V::open(&options, clock::now())),
+        venue: Mutex::new(V::open(&options, ahead(clock::now(), options.clock_ahead_ms))),
         doorman: Mutex::new(Doorman::new(&options.faults)),
         feed: broadcast::Sender::new(LAG),
         faults: options.faults,
         seed: options.seed,
         connections: AtomicU64::new(0),
+        clock_ahead_ms: options.clock_ahead_ms,
     })
 }
 
@@ -225,7 +241,7 @@ impl Truth {
         self.0.connections()
     }
 
-    /// What the venue counted of its clients, as `GET /sim/stats` shows it; null where it counts nothing.
+    /// What the venue counted of its clients, as `GET /sim/stats` shows it.
     pub fn stats(&self) -> serde_json::Value {
         self.0.stats()
     }
@@ -317,7 +333,7 @@ impl Running {
 async fn move_markets<V: Venue>(shared: &Shared<V>) {
     loop {
         let due = shared.with_venue(|venue, out| {
-            venue.tick(clock::now(), out);
+            venue.tick(shared.now(), out);
             venue.next_due()
         });
         let soonest = clock::now().mono.after(BATCH);

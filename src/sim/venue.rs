@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use super::fault::FaultKind;
 use super::server::Options;
@@ -161,6 +162,24 @@ impl<'a> Asked<'a> {
     }
 }
 
+/// How often clients signed in over a websocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Logins {
+    /// How often they tried.
+    pub tried: u64,
+    /// How often they were refused.
+    pub refused: u64,
+}
+
+impl Logins {
+    /// Counts one more, which had this result.
+    pub fn count<T, E>(&mut self, result: Result<T, E>) -> Result<T, E> {
+        self.tried += 1;
+        self.refused += u64::from(result.is_err());
+        result
+    }
+}
+
 /// What an HTTP request is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -218,9 +237,7 @@ pub trait Venue: Send + Sized + 'static {
         String::new()
     }
     /// What it counted of its clients, for those who check them.
-    fn stats(&self, _now: Stamp) -> serde_json::Value {
-        serde_json::Value::Null
-    }
+    fn stats(&self, now: Stamp) -> serde_json::Value;
     /// The order book service of a topic starts anew, for all its subscribers.
     fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>);
     /// A book change with one more bid, above the best ask.

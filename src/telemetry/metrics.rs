@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, One, Redis, Request, RequestRefused, Rest, Store, Table,
-    Terminal, TerminalHost, Version,
+    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, LoginClock, One, Redis, Request, RequestRefused, Rest,
+    Store, Table, Terminal, TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -113,6 +113,8 @@ enum Source {
     Table(fn(&TableReport) -> u64),
     /// One value a feed that answers.
     Feed(fn(&DriverReport) -> u64),
+    /// How far each feed's venue is ahead, where logins are signed by its clock.
+    LoginClock,
     /// One value a feed with an events socket.
     Events(fn(&EventsReport) -> u64),
     /// One value a budget of REST calls, shared by feeds.
@@ -139,7 +141,7 @@ impl Source {
             Request(_) => &["socket"],
             RequestRefused => &["socket", "reason"],
             Redis(_) => &["sink"],
-            Answers | Store(_) | Feed(_) | Events(_) => &["feed", "venue", "market"],
+            Answers | Store(_) | Feed(_) | LoginClock | Events(_) => &["feed", "venue", "market"],
             Table(_) => &["venue", "table"],
             Rest(_) => &["budget"],
             Clock => &["host"],
@@ -192,6 +194,7 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_feed_backfill_lost_total", Counter, Feed(|r| r.feed.counters.backfill_lost), "Parts of the past that were given up."),
     metric("tickbus_feed_backfill_waiting", Gauge, Feed(|r| r.feed.backfilling as u64), "Parts of the past that are missing and being fetched."),
     metric("tickbus_feed_late_polls_total", Counter, Feed(|r| r.feed.counters.late), "Polls left out because the venue or its call budget did not keep up."),
+    metric("tickbus_feed_login_clock_offset_seconds", Gauge, LoginClock, "How far the venue's clock is ahead of ours, where it has refused a login for its time."),
     metric("tickbus_feed_snapshots_total", Counter, Feed(|r| r.feed.counters.snapshots), "Snapshots applied to books."),
     metric("tickbus_feed_deltas_total", Counter, Feed(|r| r.feed.counters.deltas), "Deltas applied to books."),
     metric("tickbus_feed_trades_total", Counter, Feed(|r| r.feed.counters.trades), "Trades seen."),
@@ -322,7 +325,7 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Store(_) | Feed(_) | Events(_) | Book => {
+            Answers | Store(_) | Feed(_) | LoginClock | Events(_) | Book => {
                 readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
             }
             Table(read) => readings.tables.iter().for_each(|table| {
@@ -349,6 +352,11 @@ impl Metric {
             (Answers, report) => self.sample(&[feed, venue, market], f64::from(u8::from(report.is_some())), out),
             (Store(read), _) => self.sample(&[feed, venue, market], read(store) as f64, out),
             (Feed(read), Some(report)) => self.sample(&[feed, venue, market], read(report) as f64, out),
+            (LoginClock, Some(report)) => {
+                if let Some(ms) = report.feed.clock_ahead_ms {
+                    self.sample(&[feed, venue, market], ms as f64 / 1e3, out);
+                }
+            }
             (Events(read), Some(report)) => {
                 if let Some(events) = report.link.terminal.as_ref().and_then(|terminal| terminal.events.as_ref()) {
                     self.sample(&[feed, venue, market], read(events) as f64, out);

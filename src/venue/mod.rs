@@ -208,6 +208,17 @@ impl VenueDef {
     }
 }
 
+impl Endpoints {
+    /// The address of a route; the first one where it has none of its own.
+    pub fn url(&self, route: Route) -> &str {
+        let own = match route {
+            Route::RAW => self.raw.as_ref(),
+            route => self.urls.get(usize::from(route.0)),
+        };
+        own.or(self.urls.first()).map_or("", String::as_str)
+    }
+}
+
 /// A venue's segment with its own symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Market {
@@ -226,6 +237,9 @@ pub struct Market {
 pub struct Endpoints {
     /// Websocket addresses, path included, by [`Route`]; at least one.
     pub urls: Vec<String>,
+    /// Where a [`Route::RAW`] leads, if not to the first of them: the config's own text, when it names one of the venue's
+    /// paths.
+    pub raw: Option<String>,
     /// REST base address without a trailing slash.
     pub rest_url: String,
     /// What was changed from the config's text and why, for one log line.
@@ -358,6 +372,11 @@ pub trait Session: Send {
 
     /// When to call [`Session::handle`] with [`Input::Timeout`], if nothing else happens first.
     fn next_timeout(&self) -> Option<Timer>;
+
+    /// Milliseconds that the venue's clock is ahead of ours, if logins are signed by it.
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Where a session's outputs go.

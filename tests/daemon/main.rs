@@ -8,6 +8,7 @@ mod backfill;
 mod binance;
 mod bitflyer;
 mod churn;
+mod clock;
 mod control;
 mod control_load;
 mod control_state;

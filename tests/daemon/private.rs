@@ -16,19 +16,19 @@ use crate::watcher::Watcher;
 
 /// A venue's market with an account.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    venue: &'static str,
-    market: &'static str,
-    symbol: &'static str,
+pub(crate) struct Case {
+    pub(crate) venue: &'static str,
+    pub(crate) market: &'static str,
+    pub(crate) symbol: &'static str,
     /// What the simulated venue calls the address.
-    place: &'static str,
-    book: &'static str,
-    depth: Depth,
-    channels: &'static [&'static str],
+    pub(crate) place: &'static str,
+    pub(crate) book: &'static str,
+    pub(crate) depth: Depth,
+    pub(crate) channels: &'static [&'static str],
 }
 
 const ALL: &[&str] = &["order", "fill", "position", "balance"];
-const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 5] = [
     Case {
         venue: "bybit",
         market: "linear",
@@ -77,15 +77,19 @@ const CASES: [Case; 5] = [
 ];
 
 /// Key, secret and passphrase.
-type Keys = [&'static str; 3];
-const KEYS: Keys = ["key", "secret", "phrase"];
+pub(crate) type Keys = [&'static str; 3];
+pub(crate) const KEYS: Keys = ["key", "secret", "phrase"];
 
 impl Case {
-    async fn serve(&self, faults: &[&str], [key, secret, passphrase]: Keys, key_life: Duration) -> Running {
+    async fn serve(&self, faults: &[&str], keys: Keys, key_life: Duration) -> Running {
+        Server::bind(self.options(faults, keys, key_life)).await.unwrap().start()
+    }
+
+    pub(crate) fn options(&self, faults: &[&str], [key, secret, passphrase]: Keys, key_life: Duration) -> Options {
         let deal_every = Duration::from_millis(300);
         let secret = || Secret::new(secret.to_owned());
         let key = || key.to_owned();
-        let options = Options {
+        Options {
             venue: self.venue.to_owned(),
             rate: 0,
             seed: 7,
@@ -108,18 +112,17 @@ impl Case {
                 ..binance::Settings::default()
             },
             ..Options::default()
-        };
-        Server::bind(options).await.unwrap().start()
+        }
     }
 
     /// A config with the account `desk`, whose key is in files that live as long as the folder.
-    fn config(&self, venue: &Running, channels: &[&str], keys: Keys) -> (TempDir, Value) {
+    pub(crate) fn config(&self, venue: &Running, channels: &[&str], keys: Keys) -> (TempDir, Value) {
         let folder = tempfile::tempdir().unwrap();
         let mut account = json!({"api": self.venue});
         for (part, text) in ["key", "secret", "passphrase"].into_iter().zip(keys) {
             let path = folder.path().join(part);
             std::fs::write(&path, text).unwrap();
-            if part != "passphrase" || self.venue == "okx" {
+            if part != "passphrase" || self.venue.starts_with("ok") {
                 account[part] = json!({"file": path});
             }
         }
@@ -133,7 +136,7 @@ impl Case {
         (folder, config)
     }
 
-    fn watcher(&self, gateway: &Gateway, venue: &Running) -> Watcher {
+    pub(crate) fn watcher(&self, gateway: &Gateway, venue: &Running) -> Watcher {
         let prefixes = ["book.", "status.", "order.", "fill.", "position.", "balance."];
         Watcher::new(gateway, venue, self.market, self.depth, &prefixes)
     }
@@ -144,21 +147,21 @@ impl Case {
         watcher.last.iter().find(|(topic, _)| topic.starts_with(&prefix)).map(|(_, row)| row)
     }
 
-    async fn rows(&self, watcher: &mut Watcher) {
+    pub(crate) async fn rows(&self, watcher: &mut Watcher) {
         let all = |watcher: &Watcher| self.channels.iter().all(|channel| self.row(watcher, channel).is_some());
         watcher.until(&format!("rows of {self:?}"), all).await;
     }
 }
 
-const HOUR: Duration = Duration::from_secs(3_600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The states of the account's streams, told of the feed as a whole.
-fn states(watcher: &Watcher) -> Vec<String> {
+pub(crate) fn states(watcher: &Watcher) -> Vec<String> {
     watcher.told_of("", 0)
 }
 
 /// Waits until the log tells that the account's orders were refused.
-async fn refusal(gateway: &mut Gateway) {
+pub(crate) async fn refusal(gateway: &mut Gateway) {
     gateway.logged_where(|line| line["state"] == "rejected" && line["channel"] == "order").await;
 }
 
@@ -235,7 +238,7 @@ async fn an_expired_listen_key_is_made_anew() {
 }
 
 /// What the page of metrics says.
-fn metrics(address: &str) -> String {
+pub(crate) fn metrics(address: &str) -> String {
     let mut stream = TcpStream::connect(address.trim_start_matches("http://").trim_end_matches('/')).unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

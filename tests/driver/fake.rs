@@ -17,7 +17,7 @@ use tickbus::io::ws::ConnectionLimits;
 use tickbus::io::{FrameSink, Steps};
 use tickbus::model::{Mono, Stamp, StreamId};
 use tickbus::pipeline::{FeedReport, Outbox};
-use tickbus::venue::{HttpRequest, Input, LinkId, RestLimit, Route, Timer};
+use tickbus::venue::{Endpoints, HttpRequest, Input, LinkId, RestLimit, Route, Timer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -212,8 +212,7 @@ impl Setup {
         let (commands, command_receiver) = mpsc::channel(16);
         let driver = Driver::new(DriverParts {
             feed: "test".into(),
-            urls,
-            rest_url: self.rest_url,
+            endpoints: Endpoints { urls, raw: None, rest_url: self.rest_url, note: None },
             pipeline: Fake {
                 outbox: Outbox::default(),
                 links: vec![(LinkId(0), Route(0))],

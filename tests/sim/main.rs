@@ -6,5 +6,6 @@
 mod binance;
 mod bybit;
 mod client;
+mod clock;
 mod okx;
 mod signed;

@@ -20,7 +20,7 @@ static ACME: VenueDef = VenueDef {
     parse_channel: |_, _| Ok(ChannelSpec::of(Channel::Trade)),
     route_of: |_, stream| Route(u8::from(!matches!(stream.channel, Channel::Book(_)))),
     check_symbol: |_, _| Ok(()),
-    endpoints: |_, _, _| Endpoints { urls: Vec::new(), rest_url: String::new(), note: None },
+    endpoints: |_, _, _| Endpoints { urls: Vec::new(), raw: None, rest_url: String::new(), note: None },
     connect_pause: Duration::ZERO,
     rest: |_| &[],
     open: |spec| Box::new(Acme(spec.streams)),

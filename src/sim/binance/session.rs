@@ -144,7 +144,7 @@ impl Session {
         refuses: &mut dyn FnMut(&str) -> bool,
     ) -> Vec<Reply> {
         if let Kind::Api = self.kind {
-            let (text, step) = ws_api::answer(&venue.settings, text, now);
+            let (text, step) = ws_api::answer(&venue.settings, &mut venue.logins, text, now);
             self.step(step, venue);
             return vec![Reply::Control(text)];
         }

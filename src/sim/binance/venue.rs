@@ -12,7 +12,7 @@ use crate::sim::fault::FaultKind;
 use crate::sim::market::Level;
 use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Logins, Published, TrueBook};
 
 use super::account::{self, Account};
 use super::catalog::{Market, instruments};
@@ -65,6 +65,7 @@ struct WatchedAll {
 #[derive(Debug)]
 pub struct Venue {
     pub(super) settings: Settings,
+    pub(super) logins: Logins,
     pub(super) listed: Vec<Listed>,
     places: BTreeMap<(Market, String), usize>,
     watched: Vec<usize>,
@@ -247,6 +248,7 @@ impl venue::Venue for Venue {
             account: Account::new(settings.deal_every, settings.key_life, &listed, now),
             weights: Weights::pools(settings.weight_limit),
             settings,
+            logins: Logins::default(),
             listed,
             watched: Vec::new(),
             all: BTreeMap::new(),
@@ -331,7 +333,10 @@ impl venue::Venue for Venue {
 
     fn stats(&self, now: Stamp) -> Value {
         let [spot, futures] = &self.weights;
-        json!({"spot": spot.stats(now), "futures": futures.stats(now), "refused_connects": self.refused_connects})
+        json!({
+            "spot": spot.stats(now), "futures": futures.stats(now), "refused_connects": self.refused_connects,
+            "logins": self.logins,
+        })
     }
 
     /// Not a thing that happens: see `can`.

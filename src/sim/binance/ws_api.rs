@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::Stamp;
+use crate::sim::venue::Logins;
 
 use super::Settings;
 use super::message::json_text;
@@ -30,8 +31,8 @@ struct Request {
     params: BTreeMap<String, Value>,
 }
 
-/// Answers a request.
-pub(super) fn answer(settings: &Settings, text: &str, now: Stamp) -> (String, Step) {
+/// Answers a request. What is signed is counted.
+pub(super) fn answer(settings: &Settings, logins: &mut Logins, text: &str, now: Stamp) -> (String, Step) {
     let Ok(request) = serde_json::from_str::<Request>(text) else {
         let refusal = (400, -1_000, "Malformed request.".to_owned());
         return (refused("null", &refusal), Step::None);
@@ -41,8 +42,8 @@ pub(super) fn answer(settings: &Settings, text: &str, now: Stamp) -> (String, St
         "ping" => (Ok("{}".to_owned()), Step::None),
         "time" => (Ok(format!(r#"{{"serverTime":{}}}"#, now.wall.as_ms())), Step::None),
         "userDataStream.subscribe.signature" => {
-            let subscribed = check(settings, &request.params, now).map(|()| r#"{"subscriptionId":0}"#.to_owned());
-            (subscribed, Step::Subscribe)
+            let checked = logins.count(check(settings, &request.params, now));
+            (checked.map(|()| r#"{"subscriptionId":0}"#.to_owned()), Step::Subscribe)
         }
         "userDataStream.unsubscribe" => (Ok("{}".to_owned()), Step::Unsubscribe),
         other => (Err((400, -1_000, format!("Unknown method {other}."))), Step::None),
@@ -92,7 +93,7 @@ mod tests {
     fn asked(params: &Value) -> (Value, Step) {
         let now = Stamp { wall: UnixNanos::from_ms(1_700_000_000_000), ..Stamp::default() };
         let request = json!({"id": "7", "method": "userDataStream.subscribe.signature", "params": params});
-        let (text, step) = answer(&Settings::default(), &request.to_string(), now);
+        let (text, step) = answer(&Settings::default(), &mut Logins::default(), &request.to_string(), now);
         (serde_json::from_str(&text).unwrap(), step)
     }
 

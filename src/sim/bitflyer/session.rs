@@ -53,7 +53,7 @@ impl Session {
         let outcome = match request["method"].as_str() {
             Some("subscribe") => self.subscribe(params, now, venue, refuses),
             Some("unsubscribe") => self.unsubscribe(params, venue),
-            Some("auth") => sign::check(&venue.settings, params).map(|()| self.signed_in = true),
+            Some("auth") => venue.logins.count(sign::check(&venue.settings, params)).map(|()| self.signed_in = true),
             Some(_) => Err((-32601, "Method not found", "")),
             None => Err((-32600, "Invalid Request", "")),
         };

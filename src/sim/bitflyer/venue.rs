@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use serde_json::{Value, json};
 
 use crate::model::{self, Mono, Stamp};
 use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
 use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Answer, Asked, Depth, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Logins, Published, TrueBook};
 
 use super::account::Account;
 use super::catalog::products;
@@ -25,6 +26,7 @@ const PATH: &str = "/json-rpc";
 #[derive(Debug)]
 pub struct Venue {
     pub(super) settings: Settings,
+    pub(super) logins: Logins,
     pub(super) listed: Vec<Listed>,
     places: BTreeMap<String, usize>,
     watched: Vec<usize>,
@@ -108,6 +110,7 @@ impl venue::Venue for Venue {
         Self {
             account: Account::new(settings.deal_every, &listed, now.mono),
             settings,
+            logins: Logins::default(),
             listed,
             places,
             watched: Vec::new(),
@@ -161,6 +164,10 @@ impl venue::Venue for Venue {
 
     fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
         rest::answer(self, asked, now)
+    }
+
+    fn stats(&self, _now: Stamp) -> Value {
+        json!({"logins": self.logins})
     }
 
     /// An auction breaks in; nothing happens when it is no channel of a book.

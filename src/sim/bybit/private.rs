@@ -69,7 +69,7 @@ impl Private {
                     json!({"req_id": id, "op": "pong", "args": args, "conn_id": self.conn_id}).to_string(),
                 )]
             }
-            "auth" => match login::check(&venue.settings, &request.args, now.wall.as_ms()) {
+            "auth" => match venue.logins.count(login::check(&venue.settings, &request.args, now.wall.as_ms())) {
                 Ok(()) => {
                     self.is_signed_in = true;
                     vec![self.reply(true, "", &request)]

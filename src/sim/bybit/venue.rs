@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use serde_json::{Value, json};
 
 use crate::model::{self, Mono, Stamp};
 use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
 use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Answer, Asked, Depth, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Logins, Published, TrueBook};
 
 use super::account::{self, Account};
 use super::catalog::{Category, instruments};
@@ -28,6 +29,7 @@ const PRIVATE: &str = "/v5/private";
 #[derive(Clone, Debug)]
 pub struct Venue {
     pub(super) settings: Settings,
+    pub(super) logins: Logins,
     pub(super) account: Account,
     pub(super) symbols: Vec<Listed>,
     places: BTreeMap<(Category, String), usize>,
@@ -48,7 +50,17 @@ impl Venue {
         let places = symbols.iter().enumerate().map(place).collect();
         let account = Account::new(settings.deal_every, &symbols, now);
         let pace = Pace::new(rate, now.mono);
-        Self { settings, account, symbols, places, watched: Vec::new(), rng, events: 0, pace }
+        Self {
+            settings,
+            logins: Logins::default(),
+            account,
+            symbols,
+            places,
+            watched: Vec::new(),
+            rng,
+            events: 0,
+            pace,
+        }
     }
 
     /// How many messages were published so far.
@@ -167,6 +179,10 @@ impl venue::Venue for Venue {
 
     fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
         rest::answer(self, asked, now).into()
+    }
+
+    fn stats(&self, _now: Stamp) -> Value {
+        json!({"logins": self.logins})
     }
 
     /// Nothing happens when it is no book topic.

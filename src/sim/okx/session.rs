@@ -113,7 +113,7 @@ impl Session {
         if request.op.is_none() { Err(invalid()) } else { Ok((request, id)) }
     }
 
-    fn log_in(&mut self, args: &[Value], id: Option<&str>, now: Stamp, venue: &Venue) -> Vec<Reply> {
+    fn log_in(&mut self, args: &[Value], id: Option<&str>, now: Stamp, venue: &mut Venue) -> Vec<Reply> {
         if self.logged_in {
             let text = "The WebSocket endpoint does not allow multiple or repeated logins.".to_owned();
             return vec![self.refusal(id, &(60_031, text))];
@@ -123,7 +123,8 @@ impl Session {
             _ => Err((60_009, "Login failed.".to_owned())),
         };
         let now_s = now.wall.as_ms() / 1_000;
-        match shown.and_then(|shown| login::check(&venue.settings, &shown, now_s)) {
+        let checked = shown.and_then(|shown| login::check(&venue.settings, &shown, now_s));
+        match venue.logins.count(checked) {
             Ok(()) => {
                 self.logged_in = true;
                 let text = format!(r#"{{"event":"login","msg":"","code":"0","connId":"{}"}}"#, self.conn_id);

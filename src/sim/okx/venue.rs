@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
+use serde_json::{Value, json};
 
 use crate::model::{self, Mono, Stamp};
 use crate::sim::fault::FaultKind;
 use crate::sim::market::{Level, Side};
 use crate::sim::pace::{Pace, mover};
 use crate::sim::server::Options;
-use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Published, TrueBook};
+use crate::sim::venue::{self, Answer, Asked, Depth, Kind, Logins, Published, TrueBook};
 
 use super::account::Account;
 use super::book::Channel;
@@ -44,6 +45,7 @@ pub(super) enum Feed {
 #[derive(Debug)]
 pub struct Venue {
     pub(super) settings: Settings,
+    pub(super) logins: Logins,
     /// It is OKX Japan.
     pub(super) japan: bool,
     pub(super) listed: Vec<Listed>,
@@ -219,6 +221,7 @@ impl venue::Venue for Venue {
         let account = Account::new(settings.deal_every, &listed, now);
         Self {
             settings,
+            logins: Logins::default(),
             japan,
             listed,
             places,
@@ -282,6 +285,10 @@ impl venue::Venue for Venue {
 
     fn answer(&mut self, asked: &Asked<'_>, now: Stamp) -> Answer {
         rest::answer(self, asked, now).into()
+    }
+
+    fn stats(&self, _now: Stamp) -> Value {
+        json!({"logins": self.logins})
     }
 
     /// Nothing happens when it is no book topic.

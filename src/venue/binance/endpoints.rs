@@ -57,6 +57,7 @@ pub(super) fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>)
         },
     });
     let unrouted = segment == Segment::Usdm && matches!(path.split('?').next(), Some("ws" | "stream"));
+    let raw = (!unrouted && path.split(['/', '?']).any(is_own)).then(|| given.clone());
     let note = unrouted.then(|| format!("the unrouted address {given} sends order books only: using {public}"));
     let rest_url = rest_url.map(trimmed).unwrap_or_else(|| {
         let known = REST_HOSTS.iter().find(|(stream, _)| *stream == name).map(|(_, rest)| *rest);
@@ -66,13 +67,17 @@ pub(super) fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>)
             (None, _) => format!("https://{host}{prefix}"),
         }
     });
-    Endpoints { urls, rest_url, note }
+    Endpoints { urls, raw, rest_url, note }
 }
 
 /// What stands before the venue's own part of a path, with a slash in front.
 fn prefix_of(path: &str) -> String {
-    let own = |segment: &str| matches!(segment, "ws" | "stream" | "public" | "market" | "private");
     let plain = path.split('?').next().unwrap_or(path);
-    let kept = plain.split('/').take_while(|segment| !own(segment)).filter(|segment| !segment.is_empty());
+    let kept = plain.split('/').take_while(|segment| !is_own(segment)).filter(|segment| !segment.is_empty());
     kept.map(|segment| format!("/{segment}")).collect()
+}
+
+/// Whether the venue's own paths have this part.
+fn is_own(segment: &str) -> bool {
+    matches!(segment, "ws" | "stream" | "public" | "market" | "private")
 }

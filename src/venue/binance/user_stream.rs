@@ -8,18 +8,21 @@ use serde_json::value::RawValue;
 use super::account::{self, Event};
 use super::listen_key::{Answer, ListenKey};
 use super::market::Segment;
+use super::server_time::SERVER_TIME;
 use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks, Stamp, Stream, StreamId};
 use crate::sign::Json;
 use crate::venue::kit::account::{Account, NAMELESS, received};
 use crate::venue::kit::fields::{Number, Object, time_of_ms};
-use crate::venue::kit::login::{Due, Login};
+use crate::venue::kit::login::{Login, Next};
 use crate::venue::kit::rows::Row;
 use crate::venue::kit::streams::Streams;
 use crate::venue::{Ignored, Input, Output, Session, SessionSpec, Signer, Timer, Update};
 
 /// The path of the WebSocket API.
 const API: &str = "/ws-api/v3";
+/// Calls beside which the venue tells its time.
+const REST: &str = "/api/";
 const NO_ACCOUNT: &str = "it needs an account: give the feed one (account, or credentials)";
 
 /// What lets the account's events come.
@@ -54,7 +57,7 @@ impl UserSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
         let segment = Segment::of(&spec.market);
         let access = match segment {
-            Segment::Spot => Access::Request(Login::new()),
+            Segment::Spot => Access::Request(Login::by_clock(SERVER_TIME, REST)),
             _ => Access::Key(ListenKey::new(segment)),
         };
         let account = Account::new(&spec.market, spec.signer.as_ref(), account::READER);
@@ -68,34 +71,29 @@ impl UserSession {
         self.account.connected();
         match &mut self.access {
             Access::Key(_) => self.admitted(out),
-            Access::Request(login) => match login.connected(now.mono) {
-                Ok(()) => self.ask(now, out),
-                Err(detail) => {
-                    let detail = detail.to_owned();
-                    self.refuse_all(&detail, out);
-                }
-            },
+            Access::Request(login) => {
+                let next = login.connected(now.mono);
+                self.go_on(next, now, out);
+            }
         }
     }
 
-    /// Asks for the account's events; on spot only.
-    fn ask(&mut self, now: Stamp, out: &mut dyn Output) {
+    /// What is to be done about the request for the account's events; on spot only.
+    fn go_on(&mut self, next: Next, now: Stamp, out: &mut dyn Output) {
+        let sign_in = next.follow(&self.streams, out);
+        let Access::Request(login) = &mut self.access else { return };
+        if !sign_in {
+            return;
+        }
         let method = "userDataStream.subscribe.signature";
         let request = || Json::map([("id", Json::text("1")), ("method", Json::text(method))]);
         let signed = match &self.signer {
             None => Err(NO_ACCOUNT.to_owned()),
-            Some(signer) => signer.message(API, request(), now.wall.as_ms()).map_err(|error| error.to_string()),
+            Some(signer) => signer.message(API, request(), login.time(now).as_ms()).map_err(|error| error.to_string()),
         };
         match signed {
             Ok(request) => out.sign_in(request),
-            Err(detail) => self.request_refused(&detail, now, out),
-        }
-    }
-
-    fn request_refused(&mut self, detail: &str, now: Stamp, out: &mut dyn Output) {
-        let Access::Request(login) = &mut self.access else { return };
-        if login.refused(detail, now.mono) {
-            self.refuse_all(detail, out);
+            Err(detail) => login.unable(&detail, now.mono, &self.streams, out),
         }
     }
 
@@ -171,8 +169,11 @@ impl UserSession {
         out.update(Update::Ignored(Ignored::Control));
         let Access::Request(login) = &mut self.access else { return };
         match answer.refusal() {
-            Some(detail) => self.request_refused(&detail, now, out),
-            None if login.accepted() => self.admitted(out),
+            Some(detail) => {
+                let next = login.refused(&detail, now.mono);
+                self.go_on(next, now, out);
+            }
+            None if login.accepted(out) => self.admitted(out),
             None => {}
         }
     }
@@ -181,7 +182,13 @@ impl UserSession {
         if self.account.http(id, status, body, now, out) {
             return;
         }
-        let Access::Key(key) = &mut self.access else { return };
+        let key = match &mut self.access {
+            Access::Key(key) => key,
+            Access::Request(login) => {
+                let next = login.http(id, status, body, now).unwrap_or(Next::Nothing);
+                return self.go_on(next, now, out);
+            }
+        };
         match key.answered(id, status, body, now.mono) {
             Answer::NotOurs | Answer::Renewed => {}
             Answer::Key(key) => {
@@ -210,11 +217,10 @@ impl UserSession {
                     out.http(request);
                 }
             }
-            Access::Request(login) => match login.due(now.mono) {
-                Due::Nothing => {}
-                Due::Ask => self.ask(now, out),
-                Due::NoAnswer => out.reconnect("no answer to subscribing to the account in 10 s".to_owned()),
-            },
+            Access::Request(login) => {
+                let next = login.due(now.mono);
+                self.go_on(next, now, out);
+            }
         }
     }
 
@@ -269,5 +275,12 @@ impl Session for UserSession {
             Access::Request(login) => login.next_timeout().map(timer("login")),
         };
         access.into_iter().chain(self.account.next_timeout().map(timer("images"))).min()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        match &self.access {
+            Access::Key(_) => None,
+            Access::Request(login) => login.ahead_ms(),
+        }
     }
 }

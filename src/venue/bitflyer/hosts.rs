@@ -30,5 +30,5 @@ pub(super) fn endpoints(url: Option<&str>, rest_url: Option<&str>) -> Endpoints 
         None => format!("{}://{host}", if scheme == "ws" { "http" } else { "https" }),
     };
     let private = format!("{public}{PRIVATE}");
-    Endpoints { urls: vec![public, private], rest_url, note }
+    Endpoints { urls: vec![public, private], raw: None, rest_url, note }
 }

@@ -193,9 +193,7 @@ impl FlyerSession {
     }
 
     fn timeout(&mut self, now: Stamp, out: &mut dyn Output) {
-        if !self.login_due(now, out) {
-            return;
-        }
+        self.login_due(now, out);
         self.account.timeout(now.mono, out);
         if self.read_again.0.is_some_and(|at| at <= now.mono) {
             self.read_again = (None, now.mono);

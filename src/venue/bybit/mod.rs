@@ -124,7 +124,7 @@ fn endpoints(market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoin
         let host = host.strip_prefix("stream").map_or_else(|| host.to_owned(), |rest| format!("api{rest}"));
         format!("{scheme}://{host}")
     });
-    Endpoints { urls: vec![public, private], rest_url, note }
+    Endpoints { urls: vec![public, private], raw: None, rest_url, note }
 }
 
 /// Tells a recording's market from a connect address, else from what only one market's messages have.

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::account;
+use super::server_time::SERVER_TIME;
 use super::wire::Envelope;
 use crate::model::{Channel, Clocks, Stamp, Stream, StreamId};
 use crate::venue::kit::account::{Account, received};
 use crate::venue::kit::fields::time_of_ms;
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
-use crate::venue::kit::login::{Due, Login};
+use crate::venue::kit::login::{Login, Next};
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::{Ignored, Input, Output, Session, SessionSpec, Signer, Timer, Update};
@@ -49,7 +50,7 @@ impl PrivateSession {
             account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
             market: spec.market,
             signer: spec.signer,
-            login: Login::new(),
+            login: Login::by_clock(SERVER_TIME, PATH),
             streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
@@ -64,38 +65,25 @@ impl PrivateSession {
     fn connected(&mut self, now: Stamp, out: &mut dyn Output) {
         self.heartbeat.connected(now.mono);
         self.account.connected();
-        match self.login.connected(now.mono) {
-            Ok(()) => self.sign_in(now, out),
-            Err(detail) => {
-                let detail = detail.to_owned();
-                self.refuse_all(&detail, out);
-            }
-        }
+        let next = self.login.connected(now.mono);
+        self.go_on(next, now, out);
     }
 
-    fn sign_in(&mut self, now: Stamp, out: &mut dyn Output) {
+    /// What is to be done about the login.
+    fn go_on(&mut self, next: Next, now: Stamp, out: &mut dyn Output) {
+        if !next.follow(&self.streams, out) {
+            return;
+        }
         let signed = match &self.signer {
             None => Err(NO_ACCOUNT.to_owned()),
-            Some(signer) => match signer.login(PATH, "", now.wall.as_ms()) {
+            Some(signer) => match signer.login(PATH, "", self.login.time(now).as_ms()) {
                 Ok(login) => login.ok_or_else(|| NO_ACCOUNT.to_owned()),
                 Err(error) => Err(error.to_string()),
             },
         };
         match signed {
             Ok(login) => out.sign_in(login),
-            Err(detail) => self.login_refused(&detail, now, out),
-        }
-    }
-
-    fn login_refused(&mut self, detail: &str, now: Stamp, out: &mut dyn Output) {
-        if self.login.refused(detail, now.mono) {
-            self.refuse_all(detail, out);
-        }
-    }
-
-    fn refuse_all(&self, detail: &str, out: &mut dyn Output) {
-        for (stream, _) in self.streams.iter() {
-            out.update(Update::Rejected { stream, detail });
+            Err(detail) => self.login.unable(&detail, now.mono, &self.streams, out),
         }
     }
 
@@ -167,11 +155,8 @@ impl PrivateSession {
             Beat::Ping => out.send(json!({"req_id": "ping", "op": "ping"}).to_string()),
             Beat::Dead => return out.reconnect("no pong and no data in 10 s".to_owned()),
         }
-        match self.login.due(now.mono) {
-            Due::Nothing => {}
-            Due::Ask => self.sign_in(now, out),
-            Due::NoAnswer => return out.reconnect("no answer to signing in in 10 s".to_owned()),
-        }
+        let next = self.login.due(now.mono);
+        self.go_on(next, now, out);
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
             return out.reconnect(reason);
         }
@@ -218,14 +203,17 @@ impl PrivateSession {
         }));
         let op = match op {
             "auth" if envelope.success == Some(true) => {
-                if self.login.accepted() {
+                if self.login.accepted(out) {
                     for place in self.subscriptions.connected(now.mono) {
                         self.refused(place, "there are too many topics", out);
                     }
                 }
                 return;
             }
-            "auth" => return self.login_refused(if words.is_empty() { "refused" } else { words }, now, out),
+            "auth" => {
+                let next = self.login.refused(if words.is_empty() { "refused" } else { words }, now.mono);
+                return self.go_on(next, now, out);
+            }
             "subscribe" => Some(Op::Subscribe),
             "unsubscribe" => Some(Op::Unsubscribe),
             _ if envelope.success == Some(false) => None,
@@ -265,7 +253,10 @@ impl Session for PrivateSession {
             Input::Connected => self.connected(now, out),
             Input::Text(message) => self.text(message, now, out),
             Input::Binary(_) => out.update(Update::Ignored(Ignored::UnknownKind)),
-            Input::Http { id, status, body, .. } => drop(self.account.http(id, status, body, now, out)),
+            Input::Http { id, status, body, .. } => match self.login.http(id, status, body, now) {
+                Some(next) => self.go_on(next, now, out),
+                None => drop(self.account.http(id, status, body, now, out)),
+            },
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Initialize => self.account.initialize(out),
@@ -286,5 +277,9 @@ impl Session for PrivateSession {
         let subscriptions = self.subscriptions.next_timeout().map(timer("subscriptions"));
         let images = self.account.next_timeout().map(timer("images"));
         heartbeat.into_iter().chain(login).chain(subscriptions).chain(images).min()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.login.ahead_ms()
     }
 }

@@ -57,13 +57,15 @@ pub(super) fn endpoints(own: &Hosts, url: Option<&str>, rest_url: Option<&str>) 
     };
     let urls: Vec<_> = PATHS.iter().chain([&SIGNED]).map(|last| of_path(last)).collect();
     let is_v3 = path.ends_with("ws/v3") && known;
-    let note = (live_host != host || is_v3).then(|| format!("{given} no longer serves data: using {}", urls[0]));
+    let chosen = path.rsplit('/').next().filter(|last| PATHS.contains(last)).map(of_path);
+    let used = chosen.as_ref().unwrap_or(&urls[0]);
+    let note = (live_host != host || is_v3).then(|| format!("{given} is retired: using {used}"));
     let rest_url = rest_url.unwrap_or_else(|| match REST_HOSTS.iter().find(|(host, _)| *host == live_host) {
         _ if url.is_none() => own.rest_url.to_owned(),
         Some((_, rest)) => format!("https://{rest}"),
         None => format!("{}://{live_host}", if scheme == "ws" { "http" } else { "https" }),
     });
-    Endpoints { urls, rest_url, note }
+    Endpoints { urls, raw: chosen, rest_url, note }
 }
 
 /// The host to use for this one, port included, and whether it is the venue's.

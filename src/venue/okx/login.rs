@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
+use super::server_time::SERVER_TIME;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
 use crate::sign;
 use crate::venue::Credentials;
+use crate::venue::kit::login::Login;
 
 /// Codes that refuse a login: time stamp, key, signature, passphrase, rate.
 const REFUSALS: [&str; 11] =
@@ -14,6 +16,11 @@ const REFUSALS: [&str; 11] =
 /// Whether an error refuses a login.
 pub(super) fn is_refusal(code: &str) -> bool {
     REFUSALS.contains(&code)
+}
+
+/// A login whose clock can be told beside any call.
+pub(super) fn by_clock() -> Login {
+    Login::by_clock(SERVER_TIME, "/api/v5/")
 }
 
 /// The message that signs in.

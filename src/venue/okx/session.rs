@@ -9,7 +9,7 @@ use super::{PRIVATE, PUBLIC, SIGNED, account, channels, fast, login, v3};
 use crate::model::{Channel, Instrument, Level, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::kit::account::Account;
 use crate::venue::kit::heartbeat::{Beat, Heartbeat};
-use crate::venue::kit::login::{Due, Login};
+use crate::venue::kit::login::{Login, Next};
 use crate::venue::kit::streams::Streams;
 use crate::venue::kit::subscriptions::{Answer, Change, Limits, Op, Subscriptions, Wish};
 use crate::venue::kit::ticker::MergedTicker;
@@ -73,7 +73,7 @@ impl OkxSession {
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
             account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
-            login: spec.signer.filter(|_| is_signed).map(|signer| (Login::new(), signer)),
+            login: spec.signer.filter(|_| is_signed).map(|signer| (login::by_clock(), signer)),
             market: spec.market,
             leaving: HashMap::new(),
             liquidations: HashMap::new(),
@@ -180,13 +180,21 @@ impl OkxSession {
                 out.http(request);
             }
         }
-        let Some((login, signer)) = &mut self.login else { return self.signed_in(now, out) };
-        match login.connected(now.mono) {
-            Ok(()) => out.sign_in(login::message(&signer.credentials, now.wall)),
-            Err(detail) => {
-                let detail = detail.to_owned();
-                self.refused_all(&detail, out);
+        match &mut self.login {
+            Some((login, _)) => {
+                let next = login.connected(now.mono);
+                self.go_on(next, now, out);
             }
+            None => self.signed_in(now, out),
+        }
+    }
+
+    /// What is to be done about the login.
+    fn go_on(&self, next: Next, now: Stamp, out: &mut dyn Output) {
+        if next.follow(&self.streams, out)
+            && let Some((login, signer)) = &self.login
+        {
+            out.sign_in(login::message(&signer.credentials, login.time(now)));
         }
     }
 
@@ -209,24 +217,15 @@ impl OkxSession {
         }
     }
 
-    fn refused_all(&self, detail: &str, out: &mut dyn Output) {
-        for (stream, _) in self.streams.iter() {
-            out.update(Update::Rejected { stream, detail });
-        }
-    }
-
     fn timeout(&mut self, now: Stamp, out: &mut dyn Output) {
         match self.heartbeat.beat(now.mono) {
             Beat::Rest => {}
             Beat::Ping => out.send("ping".to_owned()),
             Beat::Dead => return out.reconnect("no pong and no data in 10 s".to_owned()),
         }
-        if let Some((login, signer)) = &mut self.login {
-            match login.due(now.mono) {
-                Due::Nothing => {}
-                Due::Ask => out.sign_in(login::message(&signer.credentials, now.wall)),
-                Due::NoAnswer => return out.reconnect("no answer to signing in in 10 s".to_owned()),
-            }
+        if let Some((login, _)) = &mut self.login {
+            let next = login.due(now.mono);
+            self.go_on(next, now, out);
         }
         self.account.timeout(now.mono, out);
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
@@ -333,16 +332,18 @@ impl OkxSession {
             ("unsubscribe", Some(place)) => self.answered(id, Op::Unsubscribe, place, now),
             ("login", _) => {
                 out.update(Update::Ignored(Ignored::Control));
-                if self.login.as_mut().is_some_and(|(login, _)| login.accepted()) {
+                if self.login.as_mut().is_some_and(|(login, _)| login.accepted(out)) {
                     self.signed_in(now, out);
                 }
                 return;
             }
-            ("error", _) if self.login_refused(code, &detail, now) => {
-                out.update(Update::Ignored(Ignored::Control));
-                return self.refused_all(&detail, out);
-            }
-            ("error", _) => self.failed(id, code, words, &detail, now),
+            ("error", _) => match self.login_refused(code, &detail, now) {
+                Next::Nothing => self.failed(id, code, words, &detail, now),
+                next => {
+                    out.update(Update::Ignored(Ignored::Control));
+                    return self.go_on(next, now, out);
+                }
+            },
             ("notice", _) if code == UPGRADE => {
                 out.replace(words);
                 Vec::new()
@@ -359,9 +360,9 @@ impl OkxSession {
         self.send_requests(now, out);
     }
 
-    fn login_refused(&mut self, code: &str, detail: &str, now: Stamp) -> bool {
+    fn login_refused(&mut self, code: &str, detail: &str, now: Stamp) -> Next {
         let login = self.login.as_mut().filter(|_| login::is_refusal(code));
-        login.is_some_and(|(login, _)| login.refused(detail, now.mono))
+        login.map_or(Next::Nothing, |(login, _)| login.refused(detail, now.mono))
     }
 
     fn answered(&mut self, id: Option<u64>, op: Op, place: usize, now: Stamp) -> Vec<Change> {
@@ -394,6 +395,9 @@ impl OkxSession {
     }
 
     fn http(&mut self, id: u64, status: Option<u16>, body: &[u8], now: Stamp, out: &mut dyn Output) {
+        if let Some(next) = self.login.as_mut().and_then(|(login, _)| login.http(id, status, body, now)) {
+            return self.go_on(next, now, out);
+        }
         if self.account.http(id, status, body, now, out) {
             return;
         }
@@ -476,5 +480,9 @@ impl Session for OkxSession {
         let images = self.account.next_timeout().map(timer("images"));
         let instruments = self.rest.next_timeout().map(timer("instruments"));
         heartbeat.into_iter().chain(subscriptions).chain(login).chain(images).chain(instruments).min()
+    }
+
+    fn clock_ahead_ms(&self) -> Option<i64> {
+        self.login.as_ref().and_then(|(login, _)| login.ahead_ms())
     }
 }

@@ -51,6 +51,7 @@ fn parse_channel(_market: &str, text: &str) -> Result<ChannelSpec, String> {
 fn endpoints(_market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
     Endpoints {
         urls: vec![url.unwrap_or_default().to_owned()],
+        raw: None,
         rest_url: rest_url.unwrap_or_default().trim_end_matches('/').to_owned(),
         note: None,
     }

@@ -103,7 +103,7 @@ fn check_symbol(market: &str, symbol: &str) -> Result<(), String> {
 /// The RPC address as it is given; a terminal has no REST.
 fn endpoints(_market: &str, url: Option<&str>, rest_url: Option<&str>) -> Endpoints {
     let url = url.unwrap_or(RPC).to_owned();
-    Endpoints { rest_url: rest_url.map_or_else(|| url.clone(), str::to_owned), urls: vec![url], note: None }
+    Endpoints { rest_url: rest_url.map_or_else(|| url.clone(), str::to_owned), urls: vec![url], raw: None, note: None }
 }
 
 /// A recording's market is the class that its first event of a known one names.

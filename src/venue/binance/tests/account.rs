@@ -261,8 +261,12 @@ fn what_spot_refuses_is_told_and_tried_again_slowly() {
     let mut account = Account::new("spot", &["order"]);
     account.take(Input::Connected, 0.0);
     let refusal = r#"{"id":"1","status":401,"error":{"code":-2015,"msg":"Invalid API-key."}}"#;
-    assert_eq!(account.text(refusal, 1.0), ["ignored Control", "rejected 0: -2015: Invalid API-key."]);
-    assert_eq!(account.wakes_at(), Some(301.0));
+    assert_eq!(account.text(refusal, 1.0), ["ignored Control"]);
+    assert_eq!(account.requests(), [(Method::Get, "/api/v3/time")]);
+    // The clock is not to blame: the refusal stands.
+    let time = format!(r#"{{"serverTime":{}}}"#, at(1.0).wall.as_ms());
+    assert_eq!(account.answer(200, &time, 1.0), ["rejected 0: -2015: Invalid API-key."]);
+    assert_eq!((account.wakes_at(), account.said.logins.len()), (Some(301.0), 0));
     assert_eq!(account.take(Input::Timeout, 301.0).logins.len(), 1);
     let mut silent = Account::new("spot", &["order"]);
     silent.take(Input::Connected, 0.0);
@@ -270,6 +274,20 @@ fn what_spot_refuses_is_told_and_tried_again_slowly() {
     let mut none = Account::of("spot", &["order"], None);
     let said = none.take(Input::Connected, 0.0);
     assert!(said.recorder.updates[0].contains("it needs an account") && said.logins.is_empty());
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_corrected_on_spot() {
+    let mut account = Account::new("spot", &["order"]);
+    account.take(Input::Connected, 0.0);
+    let refusal = r#"{"id":"1","status":400,"error":{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}}"#;
+    account.text(refusal, 1.0);
+    let ahead = at(1.0).wall.as_ms() + 3_600_000;
+    account.answer(200, &format!(r#"{{"serverTime":{ahead}}}"#), 1.0);
+    assert!(account.said.logins[0].contains(&format!(r#""timestamp":{ahead},"#)), "{:?}", account.said.logins);
+    let told = account.text(r#"{"id":"1","status":200,"result":{"subscriptionId":0}}"#, 1.1);
+    assert!(told.iter().any(|told| told.contains("by the venue's clock, 3600.0 s ahead of ours")), "{told:?}");
+    assert_eq!(account.session.clock_ahead_ms(), Some(3_600_000));
 }
 
 #[test]

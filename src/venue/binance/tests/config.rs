@@ -154,6 +154,21 @@ fn addresses_are_completed_by_route() {
 }
 
 #[test]
+fn raw_texts_go_where_the_address_says() {
+    let raw = |market: &str, url: &str| (VENUE.endpoints)(market, Some(url), None).url(Route::RAW).to_owned();
+    for (market, url) in [
+        ("usdm", "wss://fstream.binance.com/market/stream"),
+        ("usdm", "wss://fstream.binance.com/market/ws"),
+        ("spot", "wss://proxy.example/binance/ws"),
+    ] {
+        assert_eq!(raw(market, url), url);
+    }
+    assert_eq!(raw("usdm", "wss://fstream.binance.com"), "wss://fstream.binance.com/public/stream");
+    assert_eq!(raw("usdm", "wss://fstream.binance.com/ws"), "wss://fstream.binance.com/public/stream", "half dead");
+    assert_eq!(raw("spot", "ws://127.0.0.1:9001/x"), "ws://127.0.0.1:9001/x/stream");
+}
+
+#[test]
 fn the_account_has_an_address_of_its_own() {
     let private = |market: &str, url: Option<&str>| {
         let route = (VENUE.route_of)(market, &stream(market, "order "));

@@ -6,6 +6,20 @@ use crate::venue::Input;
 const AUTH: &str = r#"{"success":true,"ret_msg":"","op":"auth","conn_id":"c-p"}"#;
 const ACK: &str = r#"{"success":true,"ret_msg":"","op":"subscribe","conn_id":"c-p"}"#;
 
+const REFUSAL: &str = r#"{"success":false,"ret_msg":"Params Error","op":"auth","conn_id":"c"}"#;
+
+/// The venue's time.
+fn told(ms: u64) -> Vec<u8> {
+    format!(r#"{{"retCode":0,"result":{{"timeSecond":"1","timeNano":"{ms}000000"}}}}"#).into_bytes()
+}
+
+/// Tells the time to the call under way that asks for it.
+fn time(desk: &mut Desk, ms: u64, seconds: f64) -> Vec<String> {
+    let [request] = &desk.said.requests[..] else { panic!("{:?}", desk.said.requests) };
+    let input = Input::Http { id: request.id, status: Some(200), body: &told(ms), url: None };
+    desk.take(input, seconds).updates.clone()
+}
+
 /// Signed in and subscribed to.
 fn asked(desk: &mut Desk, seconds: f64) {
     desk.take(Input::Connected, seconds);
@@ -140,8 +154,10 @@ fn executions_positions_and_the_wallet() {
 fn a_refused_key_is_told_and_tried_again_slowly() {
     let mut desk = Desk::signed("spot", &["order"]);
     desk.take(Input::Connected, 0.0);
-    let refusal = r#"{"success":false,"ret_msg":"Params Error: sign error","op":"auth","conn_id":"c"}"#;
-    assert_eq!(desk.text(refusal, 1.0), ["ignored Control", "rejected 0: Params Error: sign error"]);
+    assert_eq!(desk.text(REFUSAL, 1.0), ["ignored Control"]);
+    // The clock is not to blame: the refusal stands.
+    assert_eq!(time(&mut desk, 1_700_000_001_000, 1.0), ["rejected 0: Params Error"]);
+    assert_eq!(desk.said.sent, [""; 0]);
     desk.take(Input::Disconnected, 1.0);
     let said = desk.take(Input::Connected, 2.0);
     assert_eq!((said.sent.len(), said.updates.len()), (0, 1), "it holds over the next connection");
@@ -150,6 +166,27 @@ fn a_refused_key_is_told_and_tried_again_slowly() {
     let said = desk.take(Input::Timeout, 301.0);
     assert!(said.sent.iter().any(|sent| sent.contains("auth")), "{:?}", said.sent);
     assert!(desk.take(Input::Text(AUTH.as_bytes()), 302.0).sent[0].contains("\"order\""));
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_corrected_over_the_next_connection() {
+    let mut desk = Desk::signed("spot", &["order"]);
+    desk.take(Input::Connected, 0.0);
+    desk.text(REFUSAL, 1.0);
+    let [request] = &desk.said.requests[..] else { panic!("{:?}", desk.said.requests) };
+    assert_eq!((&*request.path, request.signed, request.weight), ("/v5/market/time", false, 1));
+    let input = Input::Http { id: request.id, status: Some(200), body: &told(1_700_003_601_000), url: None };
+    // Bybit closes the connection.
+    desk.take(Input::Disconnected, 1.0);
+    let said = desk.take(input, 1.0);
+    assert_eq!((said.sent.len(), said.updates.len()), (0, 0));
+    let said = desk.take(Input::Connected, 2.0);
+    // At 1,700,003,602 by the venue's clock, and five seconds more.
+    assert!(said.sent[0].starts_with(r#"{"op":"auth","args":["k",1700003607000,""#), "{:?}", said.sent);
+    let told = desk.text(AUTH, 3.0);
+    let notice = "logins are signed by the venue's clock, 3600.0 s ahead of ours";
+    assert!(told.iter().any(|told| told.contains(notice)), "{told:?}");
+    assert_eq!(desk.session.clock_ahead_ms(), Some(3_600_000));
 }
 
 #[test]

@@ -162,7 +162,8 @@ fn a_refused_login_is_told_and_tried_again_slowly() {
     let mut desk = Desk::signed("spot", &["order"]);
     desk.connect();
     let refusal = r#"{"event":"error","code":"60009","msg":"Login failed.","connId":"a"}"#;
-    assert_eq!(desk.text(refusal, 1.0), ["ignored Control", "rejected 0: 60009: Login failed."]);
+    assert_eq!(desk.text(refusal, 1.0), ["ignored Control"]);
+    assert_eq!(time(&mut desk, 1_700_000_001_000, 1.0), ["rejected 0: 60009: Login failed."]);
     // OKX closes the connection; over the next one the refusal still holds.
     desk.take(Input::Disconnected, 1.0);
     let said = desk.take(Input::Connected, 2.0);
@@ -173,6 +174,26 @@ fn a_refused_login_is_told_and_tried_again_slowly() {
     assert!(said.sent.iter().any(|sent| sent.contains("login")), "{:?}", said.sent);
     let said = desk.take(Input::Text(br#"{"event":"login","code":"0","msg":""}"#), 303.0);
     assert!(said.sent[0].contains("\"orders\""), "{:?}", said.sent);
+}
+
+/// Tells the time to the call under way that asks for it.
+fn time(desk: &mut Desk, ms: u64, seconds: f64) -> Vec<String> {
+    let [request] = &desk.said.requests[..] else { panic!("{:?}", desk.said.requests) };
+    assert_eq!((&*request.path, request.signed), ("/api/v5/public/time", false));
+    let (id, body) = (request.id, format!(r#"{{"code":"0","msg":"","data":[{{"ts":"{ms}"}}]}}"#));
+    desk.take(Input::Http { id, status: Some(200), body: body.as_bytes(), url: None }, seconds).updates.clone()
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_corrected() {
+    let mut desk = Desk::signed("spot", &["order"]);
+    desk.connect();
+    desk.text(r#"{"event":"error","code":"60006","msg":"Timestamp request expired","connId":"a"}"#, 1.0);
+    assert_eq!(time(&mut desk, 1_699_996_401_900, 1.0), [""; 0]);
+    assert!(desk.said.sent[0].contains(r#""timestamp":"1699996401""#), "{:?}", desk.said.sent);
+    let told = desk.text(r#"{"event":"login","code":"0","msg":""}"#, 1.1);
+    assert!(told.iter().any(|told| told.contains("by the venue's clock, 3599.1 s behind ours")), "{told:?}");
+    assert_eq!(desk.session.clock_ahead_ms(), Some(-3_599_100));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::super::{BUSINESS, PRIVATE, PUBLIC, SIGNED, VENUE, VENUE_OKJ, channels, market_of, route_of};
 use super::stream;
-use crate::venue::ChannelSpec;
+use crate::venue::{ChannelSpec, Route};
 
 fn parse(market: &str, text: &str) -> Result<ChannelSpec, String> {
     (VENUE.parse_channel)(market, text)
@@ -174,6 +174,12 @@ fn addresses_lead_where_data_are() {
         let again = of(Some(&found.urls[3]));
         assert_eq!(again.urls, found.urls, "an address that was recorded leads to itself");
     }
+    let raw = |url: &str| of(Some(url)).url(Route::RAW).to_owned();
+    assert_eq!(raw("wss://ws.okx.com:8443/ws/v5/private"), "wss://ws.okx.com/ws/v5/private");
+    assert_eq!(raw("ws://127.0.0.1:9001/ws/v5/business/"), "ws://127.0.0.1:9001/ws/v5/business");
+    assert_eq!(raw("wss://ws.okx.com"), "wss://ws.okx.com/ws/v5/public");
+    let note = of(Some("wss://ws.okx.com:8443/ws/v5/private")).note.expect("the port has ended");
+    assert!(note.ends_with("using wss://ws.okx.com/ws/v5/private"), "{note}");
     let okj = (VENUE_OKJ.endpoints)("spot", None, None);
     assert_eq!(
         (okj.urls[1].as_str(), okj.rest_url.as_str()),
