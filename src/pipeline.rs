@@ -9,7 +9,7 @@ use crate::model::{Channel, Stamp, Stream, StreamId};
 use crate::secret::Secret;
 use crate::venue::{HttpRequest, Input, LinkId, Reader, Route, RpcRequest, Timer, Told, VenueDef};
 
-pub use crate::feed::{Counters, FeedReport, SymbolReport};
+pub use crate::feed::{AccountReport, Counters, FeedReport, SymbolReport};
 
 /// What a step left to do. The driver empties it after each burst of steps.
 #[derive(Debug, Default)]

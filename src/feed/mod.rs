@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
 pub use past::Backfill;
-pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
+pub use report::{AccountReport, BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};

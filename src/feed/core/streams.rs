@@ -1,6 +1,6 @@
 //! The streams of a feed, which may come and go at run time, and which of them speaks for its symbol.
 
-use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, StreamState};
+use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, Status, StreamState, SymbolState};
 use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
 use crate::venue::Route;
 
@@ -102,6 +102,29 @@ impl Core {
             let channel = Some(stream.stream.channel);
             out.event(&state.symbol, Event::Status { main: true, channel, status: &stream.status });
         }
+    }
+
+    /// The worst state of the feed's parts, and how many of them are live.
+    pub(in crate::feed) fn parts(&self) -> (State, Option<Reason>, String) {
+        let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
+        let symbols: Vec<&Status> = self.symbols.iter().filter_map(main).collect();
+        let others = self.streams.iter().filter(|stream| stream.wanted && stream.symbol == 0);
+        let others: Vec<&Status> = others.map(|stream| &stream.status).collect();
+        let all = || symbols.iter().chain(&others);
+        // Of several that are as bad, the first says why.
+        let worst = all().rev().filter(|status| status.state != State::Rejected).max_by_key(|status| status.state);
+        let (state, reason) = match worst {
+            Some(worst) => (worst.state, worst.reason),
+            None if all().next().is_some() => (State::Rejected, Some(Reason::Rejected)),
+            None => (State::Live, None),
+        };
+        let live = |of: &[&Status]| of.iter().filter(|status| status.state == State::Live).count();
+        let mut detail = format!("{} of {} symbols live", live(&symbols), symbols.len());
+        if !others.is_empty() {
+            let of_others = format!("{} of {} channels without symbols live", live(&others), others.len());
+            detail = if symbols.is_empty() { of_others } else { format!("{detail}, {of_others}") };
+        }
+        (state, reason, detail)
     }
 
     /// Whether streams of an account are wanted.
