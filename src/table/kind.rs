@@ -130,8 +130,15 @@ impl TableKind {
             // A trade with oneself has one id and two orders.
             Self::Fill => &["market", "account", "symbol", "id", "order_id"],
             Self::Position | Self::Balance => &["market", "account", "symbol"],
-            Self::Status => &["market", "symbol", "feed"],
+            Self::Status => &["market", "symbol", "feed", "account", "channel"],
         }
+    }
+
+    /// Whether a field of the key counts with this value, given as JSON text: of a status, the channel does where it is an
+    /// account's. A symbol has one status, whichever of its channels told it.
+    pub(super) fn counts(self, name: &str, json: &str) -> bool {
+        let of_account = || Self::parse(json.trim_matches('"')).is_some_and(Self::is_of_account);
+        self != Self::Status || name != "channel" || of_account()
     }
 
     /// Whether its rows are of an account.
