@@ -28,7 +28,7 @@ pub(super) enum Code {
     Rejected,
     /// There is nothing of that kind now.
     NotFound,
-    /// The book is there, but not live.
+    /// The book, or the channel of the account, is there, but not live.
     NotLive,
     /// What happened since is not known any more.
     Reread,
