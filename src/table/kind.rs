@@ -1,6 +1,6 @@
 //! Which tables there are: what makes two rows one, and what ends a row.
 
-use crate::venue::{AccountKind, ORDER_OVER, VenueDef, usual_row_keys};
+use crate::venue::{AccountKind, VenueDef, is_order_over, usual_row_keys};
 
 /// A kind of table. Each venue has one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,7 +156,7 @@ impl TableKind {
     /// Whether such a row says that it is over; `field` reads it as JSON text.
     pub(super) fn is_over<'a>(self, field: impl Fn(&str) -> Option<&'a str>) -> bool {
         match self {
-            Self::Order => field("state").is_some_and(|state| ORDER_OVER.contains(&state.trim_matches('"'))),
+            Self::Order => field("state").is_some_and(|state| is_order_over(state.trim_matches('"'))),
             Self::Balance => field("removed") == Some("true"),
             _ => false,
         }

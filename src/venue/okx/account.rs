@@ -9,11 +9,11 @@ use super::instruments::Reply;
 use super::session::OkxSession;
 use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks};
-use crate::venue::Output;
 use crate::venue::kit::account::{Page, Reader};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, Row, Version, Words, member};
+use crate::venue::{FieldValue, Output, is_order_over};
 
 /// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to.
 pub(super) const READER: Reader = Reader { calls, read };
@@ -41,7 +41,6 @@ const ORDER: Fields = &[
     ("position_side", "posSide", As::Text),
     ("margin_mode", "tdMode", As::Text),
     ("leverage", "lever", As::Text),
-    ("fee", "fee", As::Text),
     ("fee_currency", "feeCcy", As::Text),
     ("pnl", "pnl", As::Text),
     ("reduce_only", "reduceOnly", As::Text),
@@ -57,7 +56,6 @@ const FILL: Fields = &[
     ("side", "side", As::Text),
     ("price", "fillPx", As::Text),
     ("size", "fillSz", As::Text),
-    ("fee", "fillFee", As::Text),
     ("fee_currency", "fillFeeCcy", As::Text),
     ("client_id", "clOrdId", As::Text),
     ("position_side", "posSide", As::Text),
@@ -172,16 +170,19 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
     Ok(last.filter(|_| rows.len() >= PAGE).map(more))
 }
 
+/// What it cost is negative at OKX, and a rebate positive ("Order channel", `fee` and `fillFee`): it is turned.
 fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     // What is open of an order is known where it has a price: the size of others may be in the quote currency.
     let sizes = member(members, "px").and_then(|_| Some((member(members, "sz")?, member(members, "accFillSz")?)));
     let remaining = sizes.and_then(|(size, filled)| rows::less(size, filled));
     let mut row = row(AccountKind::Order, members, ORDER, &["id"]);
     row.event = rows::time(members, "uTime");
-    row.is_open = matches!(member(members, "state"), None | Some("live" | "partially_filled"));
+    row.is_open = member(members, "state").is_none_or(|state| !is_order_over(rows::word(STATES, state)));
     let filled = member(members, "accFillSz");
     row.version = row.event.map(|at| Version::of_order(at.0, filled, row.is_open));
-    row.fields.extend(remaining.as_deref().map(|size| ("remaining", crate::venue::FieldValue::Text(size))));
+    row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
+    let fee = member(members, "fee").map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
     tell(&row);
 }
 
@@ -191,7 +192,10 @@ fn is_fill(order: &Members<'_>) -> bool {
 }
 
 fn fill(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
-    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) });
+    let mut row = Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) };
+    let fee = member(members, "fillFee").map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
+    tell(&row);
 }
 
 fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
