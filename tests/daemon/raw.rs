@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tickbus::client::{Incoming, Subscriber, subscribe};
-use tickbus::sim::Depth;
+use tickbus::sim::{Depth, Server};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use tokio_tungstenite::accept_async;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::gateway::{DEADLINE, Gateway, config, feed, refused, venue};
+use crate::private;
 use crate::watcher::Watcher;
 
 /// Messages that no venue of ours sends: what tickbus makes of them shows whether it touched them.
@@ -133,6 +134,29 @@ async fn raw_messages_do_not_touch_the_books_beside_them() {
     };
     timeout(DEADLINE, both).await.expect("both topics in time");
     assert!(watcher.told.iter().all(|told| told.state != "stale"), "{:?}", watcher.told);
+}
+
+#[tokio::test]
+async fn the_address_of_accounts_takes_raw_texts_once_it_is_signed_in() {
+    let case = private::CASES.iter().find(|case| case.venue == "okx").unwrap();
+    let venue = Server::bind(case.options(&[], private::KEYS, private::HOUR)).await.unwrap().start();
+    let text = r#"raw:{"op":"subscribe","args":[{"channel":"orders","instType":"ANY"}]}"#;
+    let (_folder, mut config) = case.config(&venue, &[text], private::KEYS);
+    let public = venue.url(case.place);
+    config["feeds"]["a"]["url"] = json!(public.replace("/public", "/private"));
+    let gateway = Gateway::start(&config).await;
+    let mut raw = subscribe(&gateway.bus, &["raw.okx.".to_owned()]).unwrap();
+    let of_orders = async {
+        loop {
+            let (_, payload) = next_frame(&mut raw).await;
+            let message: Value = serde_json::from_slice(&payload).unwrap();
+            assert_ne!(message["event"], "error", "{message}");
+            if message["arg"]["channel"] == "orders" && message["data"].is_array() {
+                break;
+            }
+        }
+    };
+    timeout(DEADLINE, of_orders).await.expect("orders in time");
 }
 
 #[tokio::test]
