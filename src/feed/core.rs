@@ -59,6 +59,8 @@ pub(super) struct Core {
     pub(super) discover: bool,
     pub(super) silence: Duration,
     pub(super) backfill: Backfill,
+    /// REST calls that sessions have asked for.
+    pub(super) calls: u64,
     /// Missing parts of the past that nobody has taken over yet.
     pub(super) holes: Vec<Hole>,
 }
@@ -94,6 +96,7 @@ impl Core {
             discover,
             silence,
             backfill,
+            calls: 0,
             holes: Vec::new(),
         }
     }

@@ -132,6 +132,18 @@ impl Core {
         self.streams.iter().any(|stream| stream.wanted && matches!(stream.stream.channel, Channel::Account(_)))
     }
 
+    /// Why nothing was asked for when the account was to be read.
+    pub(in crate::feed) fn why_not_read(&self) -> String {
+        let of_account = self.streams.iter().filter(|stream| stream.wanted && stream.is_of_account());
+        let not_live = of_account.filter(|stream| stream.status.state != State::Live);
+        let Some(worst) = not_live.max_by_key(|stream| stream.status.state) else {
+            return "nothing of its channels is read by REST".to_owned();
+        };
+        let (channel, status) = (worst.stream.channel, &worst.status);
+        let why = status.detail.as_deref().or(status.reason.map(Reason::as_str)).unwrap_or_default();
+        format!("it is not signed in: its {channel} channel is {} ({why})", status.state.as_str())
+    }
+
     pub(in crate::feed) fn route_of(&self, id: StreamId) -> Route {
         self.streams.get(id.0 as usize).map_or(Route(0), |stream| stream.route)
     }
