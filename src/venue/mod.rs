@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
+pub use account::{AccountKind, AccountUpdate, FieldValue, is_order_over, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
@@ -282,6 +282,10 @@ pub struct SessionSpec {
     pub streams: Vec<(StreamId, Stream)>,
     /// Who signs in, where the config says so.
     pub signer: Option<Signer>,
+    /// The symbols the feed names for whatever connection: fills of these are read where they are told symbol by symbol.
+    pub symbols: Vec<String>,
+    /// Until when the connection that this one is to replace told everything.
+    pub whole: Option<UnixNanos>,
     /// The address a [`Route::RAW`] leads to.
     pub raw_url: String,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.
