@@ -93,6 +93,48 @@ fn what_can_be_no_account_is_a_problem() {
 }
 
 #[test]
+fn a_secret_that_stands_in_the_config_is_not_shown() {
+    for wrong in
+        [json!(CANARY), json!([CANARY]), json!({"x": CANARY}), json!({"env": {"x": CANARY}}), json!(57_575_757)]
+    {
+        let credentials = json!({"key": wrong, "secret": wrong, "passphrase": wrong});
+        let feed = json!({"venue": "okx", "market": "spot", "symbols": ["BTC-USDT"], "channels": ["trade"], "credentials": credentials});
+        let mut account = credentials.clone();
+        account["api"] = json!("okx");
+        let auth = json!({"mechanism": "PLAIN", "users": {"u": wrong}});
+        let config = json!({
+            "feeds": {"f": feed}, "accounts": {"a": account, "b": wrong}, "control": {"token": wrong, "auth": auth},
+            "bus": {"auth": {"mechanism": "CURVE", "key": wrong, "clients": "any"}},
+            "sinks": {"redis": {"url": "redis://127.0.0.1", "password": wrong}},
+        });
+        let mut layers = layers(config, &[("TICKBUS__ACCOUNTS__C__KEY", &wrong.to_string())]);
+        layers.set.push(format!("accounts.d.key={CANARY}"));
+        let Problems(found) = layers.check().unwrap_err();
+        let told = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(!told.contains(CANARY) && !told.contains("57575757"), "{told}");
+        for place in [
+            "feeds.f.credentials.key",
+            "feeds.f.credentials.secret",
+            "feeds.f.credentials.passphrase",
+            "accounts.a.key",
+            "accounts.a.secret",
+            "accounts.a.passphrase",
+            "accounts.c.key",
+            "accounts.d.key",
+            "control.token",
+            "control.auth.users.u",
+            "bus.auth.key",
+            "sinks.redis.password",
+        ] {
+            assert!(
+                told.contains(&format!("{place}: expected {{\"env\": \"NAME\"}} or {{\"file\": \"PATH\"}}, got")),
+                "{place}\n{told}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_file_of_keys_makes_an_account_of_each_api() {
     let keys = json!({
         "bybit": ["K", CANARY], "okx": ["K", CANARY, "P"], "kucoin": ["K", CANARY], "binance": [CANARY, 7], "phemex": [],
