@@ -18,7 +18,7 @@ macro_rules! row {
             pub venue: String,
             /// The market the symbol is of; the feed's where the venue does not say.
             pub market: String,
-            /// The account, as the venue spells it.
+            /// The account: its name in the config; of QUIK the trading account.
             pub account: String,
             /// The venue's own spelling; a balance's currency. May be empty.
             pub symbol: String,
