@@ -350,8 +350,17 @@ struct SpotAccount<'a> {
     balances: Vec<Members<'a>>,
 }
 
+/// Whether trades were asked for of a symbol that is not listed: a feed may name one.
+fn is_unlisted(page: &Page<'_>) -> bool {
+    let code = |members: &Members<'_>| member(members, "code") == Some("-1121");
+    page.kind == AccountKind::Fill && page.status == 400 && serde_json::from_slice(page.body).is_ok_and(|m| code(&m))
+}
+
 /// Reads an answer of REST, which is one page but for trades.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
+    if is_unlisted(page) {
+        return Ok(None);
+    }
     refusal(page.status, page.body)?;
     let words = |error: serde_json::Error| error.to_string();
     if page.kind == AccountKind::Balance && Segment::of(page.market).is_spot() {

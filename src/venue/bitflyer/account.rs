@@ -251,6 +251,8 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
         200 => {}
         // An account may be without the CFD.
         400..500 if page.path.starts_with(COLLATERAL) => return Ok(None),
+        // A feed may name a product that is not listed.
+        400..500 if page.path.starts_with(EXECUTIONS) && is_invalid_product(page.body) => return Ok(None),
         _ => return Err(refusal(page)),
     }
     let wrong = |error: serde_json::Error| error.to_string();
@@ -283,6 +285,10 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
         }
     }
     Ok(None)
+}
+
+fn is_invalid_product(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|members: Members<'_>| member(&members, "status") == Some("-100"))
 }
 
 /// The venue's words: `{"status":-500,"error_message":"Key not found","data":null}`.

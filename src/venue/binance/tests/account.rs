@@ -381,7 +381,7 @@ fn trades_that_were_missed_are_read_of_the_symbols_that_are_known() {
     // The second time the other symbol is read too, and from as early.
     account.take(Input::Timeout, 122.0);
     assert_eq!(account.requests(), [(Method::Get, path)]);
-    account.answer(200, "[]", 122.0);
+    assert!(account.answer(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, 122.0).is_empty(), "its own trouble");
     assert_eq!(account.requests(), [(Method::Get, &*path.replace("BTC", "ETH"))]);
     let refused = account.answer(429, r#"{"code":-1003,"msg":"Too many requests"}"#, 122.0);
     assert!(refused[0].contains("the fill image could not be read: HTTP 429: -1003"), "{refused:?}");
