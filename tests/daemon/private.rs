@@ -235,13 +235,8 @@ async fn a_refused_account_is_told_to_everyone_who_asks() {
     let mut gateway = Gateway::start(&config).await;
     let mut first = case.watcher(&gateway, &venue);
     refusal(&mut gateway).await;
-    first
-        .until("both refused", |watcher| {
-            ["order", "fill"]
-                .iter()
-                .all(|channel| watcher.states.get(*channel).is_some_and(|state| state == "rejected"))
-        })
-        .await;
+    let refused = |watcher: &Watcher, channel| watcher.told_of(channel, 0).contains(&"rejected rejected".to_owned());
+    first.until("both refused", |watcher| refused(watcher, "order") && refused(watcher, "fill")).await;
     let mut late = case.watcher(&gateway, &venue);
     let topic = "status.bybit.desk.order.";
     late.until("the late one is told", |watcher| watcher.last.contains_key(topic)).await;

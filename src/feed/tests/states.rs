@@ -271,7 +271,7 @@ fn channels_of_an_account_speak_for_themselves() {
         desk.feed.handle_on(*link, Input::Disconnected, desk.now, &mut desk.said);
     }
     let said = desk.lines();
-    let began = |channel: &str| format!("feed account:{channel} down starting");
+    let began = |channel: &str| format!("feed {channel} down starting");
     assert!(said.contains(&began("order")) && said.contains(&began("fill")), "{said:?}");
     for link in &links {
         desk.feed.handle_on(*link, Input::Connected, desk.now, &mut desk.said);
