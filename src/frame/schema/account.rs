@@ -102,6 +102,8 @@ row! {
         fee_currency: String,
         /// `maker` or `taker`.
         liquidity: String,
+        /// True when the stream did not tell it, as it was gone, and it was read by REST afterwards.
+        backfill: bool,
     }
 }
 row! {
