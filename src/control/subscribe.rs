@@ -265,10 +265,14 @@ mod tests {
         let mut count = 0;
         for venue in VENUES.iter().filter(|venue| venue.transport == Transport::WebSocket) {
             for market in venue.markets {
-                let feed =
-                    json!({"venue": venue.id, "market": market.id, "symbols": [market.example], "channels": ["trade"]});
-                let text = json!({"feeds": {"a": feed}}).to_string();
-                let config = Layers { text, ..Layers::default() }.check().unwrap();
+                let (symbols, key) = ([market.example], json!({"env": "K"}));
+                let credentials = json!({"key": key, "secret": key, "passphrase": key});
+                let feed = json!({
+                    "venue": venue.id, "market": market.id, "symbols": symbols, "channels": ["trade"],
+                    "credentials": credentials,
+                });
+                let (text, env) = (json!({"feeds": {"a": feed}}).to_string(), vec![("K".into(), "x".into())]);
+                let config = Layers { text, env, ..Layers::default() }.check().unwrap();
                 let read = |channel: &str, stream: Option<&Stream>| {
                     let symbol = stream.map_or(market.example, |stream| spelled(stream).0);
                     let symbols = if symbol.is_empty() { vec![] } else { vec![symbol.to_owned()] };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::listen_key;
 use super::market::Segment;
 use super::rest::percent_encoded;
 use super::wire::Envelope;
@@ -20,7 +21,8 @@ use crate::venue::{FieldValue, is_order_over};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How the account's images are read. Futures keep trades for six months.
-pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(180), by_symbol: true };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses: listen_key::refuses, reach: DAY.saturating_mul(180), by_symbol: true };
 /// Most trades of a page.
 const PAGE: usize = 1_000;
 

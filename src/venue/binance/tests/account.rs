@@ -417,3 +417,30 @@ fn trades_of_each_market_have_their_path_and_weight() {
                 liquidity=taker backfill=true";
     assert_eq!(said, [told, "subscribed 0"]);
 }
+
+#[test]
+fn an_image_that_refuses_the_key_is_a_refusal_for_five_minutes_over_connections_too() {
+    for (code, words) in [("-1022", "Signature for this request is not valid."), ("-2014", "x"), ("-2015", "x")] {
+        let mut account = opened("usdm", &["order"]);
+        let body = format!(r#"{{"code":{code},"msg":"{words}"}}"#);
+        let told = account.answer(401, &body, 1.0);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].to_lowercase().starts_with("reject") && told[0].contains(&format!("{code}: {words}")),
+            "{told:?}"
+        );
+        // Asking for it makes no difference.
+        account.take(Input::Initialize, 2.0);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Disconnected, 10.0);
+        account.take(Input::Timeout, 10.0);
+        account.answer(200, KEY, 10.0);
+        let again = account.take(Input::Connected, 11.0).recorder.updates.clone();
+        assert_eq!((again, account.requests()), (told, vec![]), "it holds");
+        account.take(Input::Timeout, 300.9);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Timeout, 301.0);
+        assert_eq!(account.requests(), [(Method::Get, "/fapi/v1/openOrders")]);
+        assert_eq!(account.answer(200, "[]", 302.0), ["subscribed 0"]);
+    }
+}

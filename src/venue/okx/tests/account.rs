@@ -124,11 +124,11 @@ fn an_image_that_is_refused_is_told_and_asked_for_again() {
     let mut desk = Desk::signed("swap", &["position"]);
     asked(&mut desk, r#"{"channel":"positions","instType":"ANY"}"#, 0.0);
     assert_eq!(desk.said.requests[0].path, "/api/v5/account/positions");
-    let said = answer(&mut desk, 401, r#"{"code":"50113","msg":"Invalid Sign","data":[]}"#, 1.0);
+    let said = answer(&mut desk, 429, r#"{"code":"50011","msg":"Too Many Requests","data":[]}"#, 1.0);
     assert_eq!(
         said,
         [
-            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50113: Invalid Sign; asked again in 15 s" }"#
+            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50011: Too Many Requests; asked again in 15 s" }"#
         ]
     );
     assert_eq!(desk.wakes_at(), Some(16.0));
