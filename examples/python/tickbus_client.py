@@ -27,7 +27,9 @@ WAIT = 5.0  # seconds of one question that waits; then it is asked again
 MOST = 100_000  # rows of one answer
 
 # operation: insert, update, delete, or reread: changes were lost, and data is the list of all rows as they are now.
-# source: of an update the fields that changed; of a delete whether it only made room for newer rows.
+# source: of an update the fields that are new or have another value, never its clocks and counts (ts_event, ts_venue,
+#   ts_recv, ts_pub, seq, venue_seq), and not those that the row has no more; of a delete whether it only made room for
+#   newer rows. data: the whole row, clocks and counts included.
 Change = namedtuple("Change", "store operation source data key place")
 
 

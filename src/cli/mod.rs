@@ -16,6 +16,7 @@ pub mod check;
 pub mod completions;
 mod config_args;
 pub mod ctl;
+mod ctl_fields;
 mod ctl_tables;
 pub mod demo;
 pub mod fetch;

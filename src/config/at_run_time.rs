@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use serde_json::{Map, Value, json};
 
-use super::credentials::{GivenTexts, SecretSources};
+use super::credentials::GivenTexts;
 use super::problem::Findings;
 use super::schema::Feed;
 use super::{Accounts, FeedPlan, accounts, shape, streams, validate};
@@ -64,12 +64,8 @@ pub fn feed(
         }
     }
     let given = (!texts.is_empty()).then(|| {
-        let rest = given_part.map(serde_json::from_value::<SecretSources>).transpose();
-        let rest = rest.unwrap_or_else(|error| {
-            findings.add("credentials", error.to_string());
-            None
-        });
-        texts.resolve(rest.as_ref(), "credentials", &environment, &mut findings)
+        let sources = given_part.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+        texts.resolve(&sources, "credentials", &environment, &mut findings)
     });
     let given = given.flatten();
     let strange = plan.as_ref().filter(|_| feed.account.is_some()).and_then(strange_host);

@@ -206,7 +206,8 @@ fn wishes(feed: &RunningFeed) -> Value {
     let wished = feed.wished();
     let all = wished.all().map(|(stream, owners)| {
         let by: Vec<Value> = owners.iter().map(name).collect();
-        json!({"symbol": stream.symbol, "channel": subscribe::channel_of(stream), "by": by})
+        let (symbol, channel) = subscribe::spelled(stream);
+        json!({"symbol": symbol, "channel": channel, "by": by})
     });
     all.collect()
 }

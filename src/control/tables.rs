@@ -24,6 +24,8 @@ const CHANGES_MAX: u64 = 10_000;
 /// Bytes of the rows, or the changes, of one answer.
 const ROWS_BYTES: usize = 15 << 20;
 const CHANGES_BYTES: usize = 4 << 20;
+/// What of a table of books matches a question for one.
+const BOOKS: &str = "books";
 
 /// Arguments of every command about a table; which of them there may be depends on it.
 #[derive(Debug, Default, Deserialize)]
@@ -154,7 +156,10 @@ impl Question<'_> {
     }
 
     fn ambiguous(&self, what: &str, count: usize) -> Failure {
-        let missing: Vec<&str> = self.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
+        // A book is told by its market and symbol, and has rows of every side and price.
+        let of_levels = |name: &str| what == BOOKS && matches!(name, "side" | "price");
+        let tells = |name: &&str| self.asked.value(name).is_none() && !of_levels(name);
+        let missing: Vec<&str> = self.keys().iter().copied().filter(tells).collect();
         Failure::bad(format!("{count} {what} match; write also some of: {}", missing.join(", ")))
     }
 
@@ -254,7 +259,7 @@ pub(super) async fn sorted(running: &Running, asked: &Asked) -> Result<Answer, F
             Ok(Answer::Text(text))
         }
         (Ok(None), seq) => Err(not_live(&question, symbol, seq)),
-        (Err(Ambiguous(count)), _) => Err(question.ambiguous("books", count)),
+        (Err(Ambiguous(count)), _) => Err(question.ambiguous(BOOKS, count)),
     }
 }
 

@@ -1,11 +1,12 @@
-//! REST calls within the venue's budget, signed when they leave, with a deadline, a size limit, and no redirect to another
-//! host.
+//! REST calls within the venue's budget, signed when they leave, with a deadline, a size limit, and no redirect but to the
+//! same host for what reads.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
 use tracing::warn;
@@ -13,6 +14,7 @@ use url::{Position, Url};
 
 use super::budget::{Account, Place};
 use super::dial::{host_of, retry_after};
+use super::redirect::moved;
 use super::refusal::Refusal;
 use super::server_time::{ServerClock, ServerTimes};
 use super::tls;
@@ -206,15 +208,39 @@ impl RestClient {
         self.clocks.offsets()
     }
 
-    /// Waits for the turn, signs, sends, and reads the answer; when it left, and when all of it was back.
+    /// Makes the call, and again where a redirect leads to, each time with a turn and a signature of its own; when the
+    /// last left, and when all of its answer was back. What is not to be followed is the answer.
     async fn exchange(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        clock: Option<&ServerClock>,
+        mut limit: Duration,
+        mut place: Place,
+    ) -> Result<(Answer, Stamp, Stamp), HttpError> {
+        let (account, weight) = (Arc::clone(place.account()), place.weight());
+        let mut request = Cow::Borrowed(request);
+        let mut hops = 0;
+        loop {
+            let (answer, left, back, next) = self.exchange_once(&request, signer, clock, limit, place).await?;
+            let Some(next) = next.filter(|_| hops < MAX_REDIRECTS) else { return Ok((answer, left, back)) };
+            request = Cow::Owned(next);
+            hops += 1;
+            limit = limit.saturating_sub(back.mono.since(left.mono));
+            place = account.queue(weight).ok_or_else(|| HttpError::Crowded { account: account.name().to_owned() })?;
+        }
+    }
+
+    /// Waits for the turn, signs, sends, and reads the answer; when it left, when all of it was back, and what call it
+    /// leads on to.
+    async fn exchange_once(
         &self,
         request: &Request,
         signer: Option<&Signer>,
         clock: Option<&ServerClock>,
         limit: Duration,
         place: Place,
-    ) -> Result<(Answer, Stamp, Stamp), HttpError> {
+    ) -> Result<(Answer, Stamp, Stamp, Option<Request>), HttpError> {
         let host = host_of(&request.url);
         let parsed = Url::parse(&request.url).map_err(|error| HttpError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -236,10 +262,13 @@ impl RestClient {
             None => sign::unsigned(request, now_ms, Compat::Documented)?,
         };
         let sent = ask(built(&client, &signed, &parsed)?, &host, &account, left.mono);
-        match tokio::time::timeout(limit, sent).await {
-            Ok(answer) => Ok((answer?, left, clock::now())),
-            Err(_) => Err(HttpError::Deadline { host, limit }),
-        }
+        let Ok(answer) = tokio::time::timeout(limit, sent).await else {
+            return Err(HttpError::Deadline { host, limit });
+        };
+        let answer = answer?;
+        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let next = moved(request, &signed, answer.status, location);
+        Ok((answer, left, clock::now(), next))
     }
 
     /// The client, made at the first call. Without certificate authorities only plain http can be called.
@@ -257,7 +286,7 @@ impl RestClient {
         };
         let client = Client::builder()
             .tls_backend_preconfigured(config)
-            .redirect(redirect::Policy::custom(within_one_origin))
+            .redirect(redirect::Policy::none())
             .user_agent(concat!("tickbus/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .build()
@@ -328,16 +357,6 @@ fn note_used(response: &Response, account: &Account) {
     let used = account.limit().used_header.and_then(|name| header(response, name));
     if let Some(weight) = used.and_then(|text| text.parse().ok()) {
         account.used(weight);
-    }
-}
-
-/// Follows a redirect only to the same scheme, host and port; otherwise the 3xx itself is the answer.
-fn within_one_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let home = attempt.previous().first().map(Url::origin);
-    if home == Some(attempt.url().origin()) && attempt.previous().len() <= MAX_REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
     }
 }
 

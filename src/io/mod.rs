@@ -17,6 +17,7 @@ pub mod http;
 pub mod limits;
 mod lines;
 mod questions;
+mod redirect;
 mod refusal;
 mod repeats;
 mod server_time;

@@ -26,7 +26,9 @@ impl AccountKind {
                 "created",
                 "updated",
             ],
-            Self::Fill => &["id", "order_id", "side", "price", "size", "value", "fee", "fee_currency", "liquidity"],
+            Self::Fill => {
+                &["id", "order_id", "side", "price", "size", "value", "fee", "fee_currency", "liquidity", "backfill"]
+            }
             Self::Position => &[
                 "size",
                 "entry_price",

@@ -282,6 +282,10 @@ pub struct SessionSpec {
     pub streams: Vec<(StreamId, Stream)>,
     /// Who signs in, where the config says so.
     pub signer: Option<Signer>,
+    /// The symbols the feed names for whatever connection: fills of these are read where they are told symbol by symbol.
+    pub symbols: Vec<String>,
+    /// Until when the connection that this one is to replace told everything.
+    pub whole: Option<UnixNanos>,
     /// The address a [`Route::RAW`] leads to.
     pub raw_url: String,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.

@@ -1,7 +1,7 @@
 //! The gateway on the accounts of simulated venues: what they have when it comes, what happens to them, connections that are
 //! lost, keys that are refused, and no secret anywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tickbus::secret::Secret;
-use tickbus::sim::{Depth, Options, Running, Server, binance, bybit, okx};
+use tickbus::sim::{Depth, Options, Running, Server, binance, bitflyer, bybit, okx};
+use tokio::time::Instant;
 
-use crate::gateway::{Gateway, config, file_of, tickbus, until};
+use crate::gateway::{DEADLINE, Gateway, config, file_of, tickbus, until};
 use crate::watcher::Watcher;
 
 /// A venue's market with an account.
@@ -76,6 +77,18 @@ pub(crate) const CASES: [Case; 5] = [
     },
 ];
 
+/// Only its fills are looked at: its open orders alone take nine calls of the ninety a minute, too many for connections that
+/// end again and again.
+const FLYER: Case = Case {
+    venue: "bitflyer",
+    market: "spot",
+    symbol: "BTC_JPY",
+    place: "",
+    book: "book",
+    depth: Depth::Full,
+    channels: &["fill"],
+};
+
 /// Key, secret and passphrase.
 pub(crate) type Keys = [&'static str; 3];
 pub(crate) const KEYS: Keys = ["key", "secret", "phrase"];
@@ -111,6 +124,7 @@ impl Case {
                 key_life,
                 ..binance::Settings::default()
             },
+            bitflyer: bitflyer::Settings { key: key(), secret: secret(), deal_every, ..bitflyer::Settings::default() },
             ..Options::default()
         }
     }
@@ -207,6 +221,78 @@ async fn after_a_lost_connection_it_signs_in_and_reads_the_account_again() {
         assert!(venue.truth().connections() >= 3, "{case:?}");
         assert!(states(&watcher).iter().any(|told| told == "down disconnected"), "{:?}", watcher.told);
     }
+}
+
+/// Receives frames until the fills are enough, each of which comes once, those that were fetched in the order of time: whether
+/// each was fetched, by symbol, id and order.
+async fn fills(
+    watcher: &mut Watcher,
+    told: &mut BTreeMap<String, bool>,
+    enough: impl Fn(&BTreeMap<String, bool>) -> bool,
+) {
+    let (mut last, start) = (0, Instant::now());
+    while !enough(told) {
+        assert!(start.elapsed() < DEADLINE, "not enough fills within {DEADLINE:?}: {told:?}");
+        let (topic, frame) = watcher.next().await;
+        if !topic.starts_with("fill.") {
+            continue;
+        }
+        let text = |name: &str| frame[name].as_str().unwrap_or_else(|| panic!("no {name}: {frame}")).to_owned();
+        let is_fetched = frame["backfill"] == true;
+        let before = told.insert(["symbol", "id", "order_id"].map(text).join(" "), is_fetched);
+        assert_eq!(before, None, "told twice: {frame}");
+        if is_fetched {
+            let at = frame["ts_event"].as_u64().unwrap();
+            assert!(at >= last, "fetched fills are not in order of time: {frame}");
+            last = at;
+        }
+    }
+}
+
+/// The venue goes on trading while the connection is gone: what happens then is fetched, and every fill comes once.
+async fn no_fill_is_missed(case: Case) {
+    let venue = case.serve(&["lifetime:1500"], KEYS, HOUR).await;
+    let (_files, config) = case.config(&venue, case.channels, KEYS);
+    let gateway = Gateway::start(&config).await;
+    let mut watcher = case.watcher(&gateway, &venue);
+    let mut told = BTreeMap::new();
+    let are_both = |told: &BTreeMap<String, bool>| {
+        let fetched = told.values().filter(|fetched| **fetched).count();
+        fetched >= 1 && told.len() - fetched >= 2
+    };
+    fills(&mut watcher, &mut told, are_both).await;
+    let truth = venue.truth().fills(case.market);
+    fills(&mut watcher, &mut told, |told| truth.iter().all(|fill| told.contains_key(fill))).await;
+    let truth = venue.truth().fills(case.market);
+    assert!(told.keys().all(|fill| truth.contains(fill)), "{case:?}: a fill that never was: {told:?}");
+    assert!(venue.truth().connections() >= 2, "{case:?}");
+}
+
+#[tokio::test]
+async fn no_fill_of_bybit_is_missed() {
+    no_fill_is_missed(CASES[0]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_okx_is_missed() {
+    no_fill_is_missed(CASES[1]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_binance_futures_is_missed() {
+    for case in &CASES[2..4] {
+        no_fill_is_missed(*case).await;
+    }
+}
+
+#[tokio::test]
+async fn no_fill_of_binance_spot_is_missed() {
+    no_fill_is_missed(CASES[4]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_bitflyer_is_missed() {
+    no_fill_is_missed(FLYER).await;
 }
 
 #[tokio::test]

@@ -29,6 +29,22 @@ async fn scene(rate: u32) -> (Running, Gateway) {
     (venue, gateway)
 }
 
+#[tokio::test]
+async fn a_book_is_told_by_its_market_and_symbol() {
+    let venue = venue(0, &[]).await;
+    let feeds = json!({
+        "a": feed(&venue, "linear", &["BTCUSDT"], &["book:50"]), "b": feed(&venue, "spot", &["BTCUSDT"], &["book:50"]),
+    });
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let ask = async |conditions: Value| gateway.ask(about("sorted", "book", conditions)).await;
+    for market in ["linear", "spot"] {
+        let live = async { while ask(json!({"market": market, "symbol": "BTCUSDT"})).await["ok"] == false {} };
+        timeout(DEADLINE, live).await.expect("a live book in time");
+    }
+    let refused = ask(json!({"symbol": "BTCUSDT"})).await;
+    assert_eq!(refusal(&refused), ("bad_request", "2 books match; write also some of: market"));
+}
+
 /// A connection that asks one question after the other.
 struct Asker(ZmqConnection);
 

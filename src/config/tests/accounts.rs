@@ -82,7 +82,7 @@ fn what_can_be_no_account_is_a_problem() {
     );
     let begins = [
         "accounts.b.key: missing",
-        "accounts.c.key.text: unknown key",
+        "accounts.c.key: expected {\"env\": \"NAME\"} or {\"file\": \"PATH\"}, got something else",
         "accounts.Main: is not an account name",
         "accounts.a.api: unknown API \"bybitt\"; allowed: binance, ",
     ];
@@ -133,7 +133,38 @@ fn a_file_of_keys_that_cannot_be_read_says_why_and_shows_nothing() {
         // Whoever set the variable may not have meant tickbus.
         let config = load(json!({"feeds": {}}), &[("PYBOTTERS_APIS", path)]);
         assert!(config.accounts.notes[0].contains(wanted), "{:?}", config.accounts.notes);
+        let told = config.accounts.known("bybit").unwrap_err();
+        assert!(told.starts_with("there is no account \"bybit\"; there are none; PYBOTTERS_APIS: "), "{told}");
+        assert!(told.contains(wanted) && !told.contains(CANARY), "{told}");
     }
+}
+
+#[test]
+fn a_file_of_keys_has_each_name_once_and_texts_that_can_be_keys() {
+    let twice = file(&format!(r#"{{"bybit": ["{CANARY}", "s"], "okx": [], "bybit": ["k", "s"]}}"#), 0o600);
+    let found = problems(json!({"feeds": {}, "apis": twice.path()}), &[]);
+    assert!(
+        found.len() == 1 && found[0].ends_with("has \"bybit\" twice, and only one of them could be used"),
+        "{found:?}"
+    );
+    let keys = json!({"bybit": [format!("{CANARY}\nx"), format!("{CANARY}\u{0}")], "binance": ["k", ""]});
+    let keys = file(&keys.to_string(), 0o600);
+    let config = load(json!({"feeds": {}, "apis": keys.path()}), &[]);
+    let wanted = [
+        "binance binance: binance needs a secret",
+        "bybit bybit: key has several lines; a secret is one; secret has a control character, such as NUL or a tab, in it",
+    ];
+    assert_eq!(states(&config), wanted);
+}
+
+#[test]
+fn everything_that_is_wrong_with_an_account_is_said() {
+    let accounts = json!({"a": {"api": "bybit", "key": {"env": "NO_KEY"}, "secret": {"file": "/nowhere"}}});
+    let config = load(json!({"feeds": {}, "accounts": accounts}), &[]);
+    let state = &states(&config)[0];
+    let wanted =
+        "a bybit: key: the environment variable NO_KEY is not set; secret: the file \"/nowhere\" cannot be opened";
+    assert!(state.starts_with(wanted), "{state}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The streams of a feed, which may come and go at run time, and which of them speaks for its symbol.
 
+use std::collections::BTreeSet;
+
 use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, StreamState};
 use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
 use crate::venue::Route;
@@ -102,6 +104,12 @@ impl Core {
             let channel = Some(stream.stream.channel);
             out.event(&state.symbol, Event::Status { main: true, channel, status: &stream.status });
         }
+    }
+
+    /// The symbols of all streams.
+    pub(in crate::feed) fn named(&self) -> BTreeSet<String> {
+        let of_symbol = self.streams.iter().filter(|stream| stream.stream.channel.has_symbol());
+        of_symbol.map(|stream| stream.stream.symbol.clone()).collect()
     }
 
     /// Whether streams of an account are wanted.

@@ -2,6 +2,8 @@
 //! (`https://bybit-exchange.github.io/docs/v5/websocket/private/order` and its neighbours). Common fields have tickbus's
 //! names; what else the venue says comes under names of its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -9,13 +11,16 @@ use super::instruments::Reply;
 use super::rest::percent_encoded;
 use crate::model::AccountKind;
 use crate::venue::FieldValue;
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object, Text};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time};
 
-/// How the account's images are read.
-pub(super) const READER: Reader = Reader { calls, read };
+const DAY: Duration = Duration::from_secs(86_400);
+/// How the account's images are read. Executions are kept for two years.
+pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(730), by_symbol: false };
+/// What one call for executions may span.
+const SPAN: Duration = DAY.saturating_mul(7);
 
 /// Each channel and the topic of its rows, of all categories together.
 const TOPICS: [(AccountKind, &str); 4] = [
@@ -200,19 +205,31 @@ fn wallet(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) -> Result<(), S
     Ok(())
 }
 
-/// The calls of an image. Linear contracts are asked for by the coin they are settled in.
-fn calls(market: &str, kind: AccountKind) -> Vec<Call> {
-    let (path, limit) = match kind {
+/// The calls of an image. Linear contracts are asked for by the coin they are settled in; their executions need not be.
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
+    let market = wanted.market;
+    let (path, limit) = match wanted.kind {
         AccountKind::Order => ("/v5/order/realtime", 50),
         AccountKind::Position if market != "spot" => ("/v5/position/list", 200),
+        AccountKind::Position => return Vec::new(),
         AccountKind::Balance => {
             return vec![Call { path: "/v5/account/wallet-balance?accountType=UNIFIED".to_owned(), weight: 1 }];
         }
-        AccountKind::Position | AccountKind::Fill => return Vec::new(),
+        AccountKind::Fill => return executions(wanted),
     };
     let coins: &[&str] = if market == "linear" { &["&settleCoin=USDT", "&settleCoin=USDC"] } else { &[""] };
     let call = |coin| Call { path: format!("{path}?category={market}{coin}&limit={limit}"), weight: 1 };
     coins.iter().map(call).collect()
+}
+
+/// "Get Trade History".
+fn executions(wanted: &Wanted<'_>) -> Vec<Call> {
+    let call = |(from, to): (u64, Option<u64>)| {
+        let end = to.map(|to| format!("&endTime={to}")).unwrap_or_default();
+        let path = format!("/v5/execution/list?category={}&startTime={from}{end}&limit=100", wanted.market);
+        Call { path, weight: 1 }
+    };
+    wanted.parts(SPAN).into_iter().map(call).collect()
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,8 @@
 //! "Account channel"), and their images by REST. Common fields have tickbus's names; everything else the venue says comes
 //! under its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,17 +12,19 @@ use super::session::OkxSession;
 use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks};
 use crate::venue::Output;
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, Row, Version, Words, member};
 
-/// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to.
-pub(super) const READER: Reader = Reader { calls, read };
+/// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to. Fills of the
+/// last three days are told ("Get transaction details (last 3 days)"), of all instruments together.
+pub(super) const READER: Reader = Reader { calls, read, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
 
-/// Most rows of a page of open orders.
+/// Most rows of a page of open orders, and of fills.
 const PAGE: usize = 100;
 const ORDERS: &str = "/api/v5/trade/orders-pending";
+const FILLS: &str = "/api/v5/trade/fills";
 
 const STATES: Words = &[("live", "open"), ("canceled", "cancelled"), ("mmp_canceled", "cancelled")];
 const EXECUTIONS: Words = &[("T", "taker"), ("M", "maker")];
@@ -59,6 +63,20 @@ const FILL: Fields = &[
     ("size", "fillSz", As::Text),
     ("fee", "fillFee", As::Text),
     ("fee_currency", "fillFeeCcy", As::Text),
+    ("client_id", "clOrdId", As::Text),
+    ("position_side", "posSide", As::Text),
+    ("pnl", "fillPnl", As::Text),
+    ("liquidity", "execType", As::Word(EXECUTIONS)),
+];
+/// REST calls the fee otherwise.
+const FILL_IMAGE: Fields = &[
+    ("id", "tradeId", As::Text),
+    ("order_id", "ordId", As::Text),
+    ("side", "side", As::Text),
+    ("price", "fillPx", As::Text),
+    ("size", "fillSz", As::Text),
+    ("fee", "fee", As::Text),
+    ("fee_currency", "feeCcy", As::Text),
     ("client_id", "clOrdId", As::Text),
     ("position_side", "posSide", As::Text),
     ("pnl", "fillPnl", As::Text),
@@ -126,7 +144,7 @@ impl OkxSession {
                         order(&members, &mut tell);
                     }
                     if fills && is_fill(&members) {
-                        fill(&members, &mut tell);
+                        fill(&members, FILL, &mut tell);
                     }
                 }
                 "positions" => position(&parse(row)?, &mut tell),
@@ -141,17 +159,18 @@ fn parse<'a>(row: &'a RawValue) -> Result<Members<'a>, String> {
     serde_json::from_str(row.get()).map_err(|error| error.to_string())
 }
 
-fn calls(_market: &str, kind: AccountKind) -> Vec<Call> {
-    let path = match kind {
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
+    let path = match wanted.kind {
         AccountKind::Order => format!("{ORDERS}?limit={PAGE}"),
         AccountKind::Position => "/api/v5/account/positions".to_owned(),
         AccountKind::Balance => "/api/v5/account/balance".to_owned(),
-        AccountKind::Fill => return Vec::new(),
+        AccountKind::Fill => format!("{FILLS}?begin={}&limit={PAGE}", wanted.since.as_ms()),
     };
     vec![Call { path, weight: 1 }]
 }
 
-/// Reads an answer of REST. Open orders come newest first, a full page is followed by those that are older than its last.
+/// Reads an answer of REST. Open orders and fills come newest first, a full page is followed by those that are older than its
+/// last.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
     let Object(reply) = serde_json::from_slice::<Object<Reply<'_>>>(page.body)
         .map_err(|error| format!("HTTP {}: {error}", page.status))?;
@@ -164,11 +183,17 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
                 order(&members, each);
                 last = member(&members, "ordId").map(str::to_owned);
             }
+            AccountKind::Fill => {
+                let members: Members<'_> = parse(row)?;
+                fill(&members, FILL_IMAGE, each);
+                last = member(&members, "billId").map(str::to_owned);
+            }
             AccountKind::Position => position(&parse(row)?, each),
-            _ => balances(row, each)?,
+            AccountKind::Balance => balances(row, each)?,
         }
     }
-    let more = |id| Call { path: format!("{ORDERS}?limit={PAGE}&after={id}"), weight: 1 };
+    let base = page.path.split("&after=").next().unwrap_or_default();
+    let more = |id| Call { path: format!("{base}&after={id}"), weight: 1 };
     Ok(last.filter(|_| rows.len() >= PAGE).map(more))
 }
 
@@ -190,8 +215,8 @@ fn is_fill(order: &Members<'_>) -> bool {
     rows::is_some(member(order, "fillSz")) && member(order, "tradeId").is_some()
 }
 
-fn fill(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
-    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) });
+fn fill(members: &Members<'_>, fields: Fields, tell: &mut dyn FnMut(&Row<'_>)) {
+    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, fields, &["id"]) });
 }
 
 fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {

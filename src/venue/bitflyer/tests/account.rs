@@ -249,3 +249,41 @@ fn refusals_of_rest_are_told_in_the_venues_words() {
     let said = desk.http(call.id, Some(200), b"<html>", 17.1).updates.clone();
     assert!(said[0].contains("could not be read"), "{said:?}");
 }
+
+#[test]
+fn executions_that_were_missed_are_read_of_every_product_and_back_to_the_loss() {
+    let (mut desk, calls) = open(&["fill"]);
+    assert!(calls.is_empty(), "nothing was missed");
+    desk.take(Input::Disconnected, 2.0);
+    desk.take(Input::Connected, 60.0);
+    let sent = desk.take(Input::Text(ACCEPTED.as_bytes()), 60.1).sent.clone();
+    let call = desk.take(Input::Text(done(&sent[0]).as_bytes()), 60.2).requests[0].clone();
+    assert_eq!(call.path, "/v1/me/getexecutions?product_code=BCH_BTC&count=500");
+    let row = |id: u64, date: &str| {
+        format!(
+            r#"{{"id":{id},"child_order_id":"JOR1","side":"BUY","price":33470.0,"size":0.01,"commission":0.0,"exec_date":"{date}","child_order_acceptance_id":"JRF1"}}"#
+        )
+    };
+    let mut paths = Vec::new();
+    let page = |path: &str| {
+        paths.push(path.to_owned());
+        let rows: Vec<String> = match path {
+            "/v1/me/getexecutions?product_code=BTC_JPY&count=500" => {
+                (1_501..=2_000).rev().map(|id| row(id, "2023-11-14T22:13:30.5")).collect()
+            }
+            path if path.ends_with("BTC_JPY&count=500&before=1501") => {
+                (1_001..=1_500).rev().map(|id| row(id, "2023-11-13T22:13:30")).collect()
+            }
+            _ => Vec::new(),
+        };
+        format!("[{}]", rows.join(","))
+    };
+    let said = answer(&mut desk, call.id, page, &call.path);
+    assert_eq!(paths.len(), 10, "nine products, of one of which there is a second page, all older: {paths:?}");
+    assert_eq!(said.len(), 501);
+    assert_eq!(
+        said[0],
+        "fill desk spot/BTC_JPY id=1501 order_id=JRF1 side=buy price=33470.0 size=0.01 fee=0.0 child_order_id=JOR1 \
+         backfill=true"
+    );
+}
