@@ -1,6 +1,6 @@
 //! `tickbus ctl` about tables: `VENUE.TABLE` and the fields of rows as arguments, and changes followed as they come.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
@@ -118,15 +118,8 @@ pub(super) fn step(answer: &str) -> anyhow::Result<Step> {
 /// # Errors
 /// They cannot be written.
 pub(super) fn print(lines: &[String]) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    let mut write = || {
-        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-        out.flush()
-    };
-    match write() {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true),
-    }
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    super::print_on(&text)
 }
 
 #[cfg(test)]

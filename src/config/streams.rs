@@ -291,6 +291,10 @@ impl<'a> Table<'a> {
             return Err(match given {
                 _ if !channel.has_symbol() => format!("{channel} is already given by channels[{other}]"),
                 true => format!("{channel} of {} is already given by channels[{other}]", quoted(symbol)),
+                false if !matches!(channel, Channel::Book(_)) => format!(
+                    "a second {channel} of {}, besides channels[{other}]: the bus has one {channel} per symbol; keep one",
+                    quoted(symbol)
+                ),
                 false => format!(
                     "a second book of {}, besides channels[{other}]: the bus has one book per symbol; keep the deeper \
                      one, and limit what is published with publish.book_depth",

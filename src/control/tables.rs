@@ -171,6 +171,10 @@ impl Question<'_> {
     async fn check_sources(&self) -> Result<(), Failure> {
         let Some((kind, sources)) = self.kind.account_kind().zip(self.sources()) else { return Ok(()) };
         let Err(failure) = sources.check(self.venue.venue(), kind, self.account().as_deref()) else { return Ok(()) };
+        if failure.code == Code::NotFound {
+            // There is nothing to wait for.
+            return Err(failure);
+        }
         let seq = self.venue.read(self.kind, Table::seq).await;
         let mut refusal = self.refusal(failure.code, failure.message, seq);
         refusal.fields.extend(failure.fields);

@@ -18,6 +18,7 @@ pub mod limits;
 mod lines;
 mod questions;
 mod redirect;
+mod refusal;
 mod repeats;
 mod server_time;
 mod states;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::listen_key;
 use super::market::Segment;
 use super::rest::percent_encoded;
 use super::wire::Envelope;
@@ -20,7 +21,8 @@ use crate::venue::{FieldValue, is_order_over};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How the account's images are read. Futures keep trades for six months.
-pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(180), by_symbol: true };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses: listen_key::refuses, reach: DAY.saturating_mul(180), by_symbol: true };
 /// Most trades of a page.
 const PAGE: usize = 1_000;
 
@@ -350,8 +352,17 @@ struct SpotAccount<'a> {
     balances: Vec<Members<'a>>,
 }
 
+/// Whether trades were asked for of a symbol that is not listed: a feed may name one.
+fn is_unlisted(page: &Page<'_>) -> bool {
+    let code = |members: &Members<'_>| member(members, "code") == Some("-1121");
+    page.kind == AccountKind::Fill && page.status == 400 && serde_json::from_slice(page.body).is_ok_and(|m| code(&m))
+}
+
 /// Reads an answer of REST, which is one page but for trades.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
+    if is_unlisted(page) {
+        return Ok(None);
+    }
     refusal(page.status, page.body)?;
     let words = |error: serde_json::Error| error.to_string();
     if page.kind == AccountKind::Balance && Segment::of(page.market).is_spot() {

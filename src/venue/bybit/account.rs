@@ -18,7 +18,7 @@ use crate::venue::{FieldValue, is_order_over};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How the account's images are read. Executions are kept for two years.
-pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(730), by_symbol: false };
+pub(super) const READER: Reader = Reader { calls, read, refuses, reach: DAY.saturating_mul(730), by_symbol: false };
 /// What one call for executions may span.
 const SPAN: Duration = DAY.saturating_mul(7);
 
@@ -237,6 +237,11 @@ struct Listing<'a> {
     list: &'a RawValue,
     #[serde(borrow, default)]
     next_page_cursor: Option<Text<'a>>,
+}
+
+/// Whether a refusal is about the key: it, its signature, its permissions or its addresses ("Error Codes", "UTA").
+fn refuses(words: &str) -> bool {
+    ["retCode 10003:", "retCode 10004:", "retCode 10005:", "retCode 10010:"].iter().any(|code| words.starts_with(code))
 }
 
 /// Reads an answer of REST. Refusals come with status 200.

@@ -19,7 +19,8 @@ use crate::venue::{FieldValue, Output, is_order_over};
 
 /// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to. Fills of the
 /// last three days are told ("Get transaction details (last 3 days)"), of all instruments together.
-pub(super) const READER: Reader = Reader { calls, read, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
 
 /// Most rows of a page of open orders, and of fills.
 const PAGE: usize = 100;
@@ -153,6 +154,12 @@ fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
         AccountKind::Fill => format!("{FILLS}?begin={}&limit={PAGE}", wanted.since.as_ms()),
     };
     vec![Call { path, weight: 1 }]
+}
+
+/// Whether a refusal is about the key or its signature ("Error Code", "API Class").
+fn refuses(words: &str) -> bool {
+    let code = words.strip_prefix("code ").and_then(|words| words.split(':').next()?.parse::<u32>().ok());
+    code.is_some_and(|code| (50_103..=50_113).contains(&code))
 }
 
 /// Reads an answer of REST. Open orders and fills come newest first, a full page is followed by those that are older than its
