@@ -82,7 +82,7 @@ fn what_cannot_be_signed_is_a_problem_of_the_config() {
     assert!(told.contains("unknown method \"POST\"; allowed: GET"), "{told}");
     let mut nowhere = job(json!({"get": "time"}));
     nowhere["rest_url"] = json!("127.0.0.1:9001");
-    let told = check(nowhere).unwrap_err().to_string();
+    let told = check(nowhere.clone()).unwrap_err().to_string();
     assert!(told.contains("jobs.x.queue[0]: \"127.0.0.1:9001\" is no REST address; write https://HOST"), "{told}");
     nowhere["rest_url"] = json!("http://127.0.0.1:99999");
     let told = check(nowhere).unwrap_err().to_string();
