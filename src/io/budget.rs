@@ -215,6 +215,18 @@ impl Account {
         self.moved.notify_waiters();
     }
 
+    /// An answer says what the venue allows: if that is less than we would have asked, it holds from now on.
+    pub fn told(&self, per_minute: u32) {
+        let per_minute = per_minute.min(self.limit.per_minute);
+        let mut desk = self.desk();
+        if desk.weights.per_minute() == u64::from(per_minute) {
+            return;
+        }
+        let share = u64::from(self.limit.burst) * u64::from(per_minute) / u64::from(self.limit.per_minute.max(1));
+        desk.weights.limit_to(per_minute, u32::try_from(share).unwrap_or(self.limit.burst));
+        info!(account = self.name, per_minute, "The venue allows another number of REST calls");
+    }
+
     /// The venue served a call that left at `left`.
     pub fn served(&self, left: Mono) {
         self.desk().weights.served(left);
@@ -232,7 +244,7 @@ impl Account {
         let Counters { calls, weight, others, limited } = desk.counters;
         AccountReport {
             name: self.name.clone(),
-            limit: u64::from(self.limit.per_minute),
+            limit: desk.weights.per_minute(),
             used: desk.weights.spent(now),
             waiting: desk.line.len() as u64,
             under_way: UNDER_WAY_MAX.saturating_sub(self.under_way.available_permits()) as u64,
@@ -348,7 +360,8 @@ impl Account {
         if desk.weights.held_until() > now {
             warn!(account, waiting, next_ms, "REST calls wait: the venue told us to");
         } else {
-            info!(account, waiting, next_ms, used, limit = self.limit.per_minute, "REST calls wait for the budget");
+            let limit = desk.weights.per_minute();
+            info!(account, waiting, next_ms, used, limit, "REST calls wait for the budget");
         }
     }
 }

@@ -266,6 +266,9 @@ impl RestClient {
             return Err(HttpError::Deadline { host, limit });
         };
         let answer = answer?;
+        if let Some(per_minute) = (account.limit().told)(parsed.path(), &answer.body).filter(|_| answer.status == 200) {
+            account.told(per_minute);
+        }
         let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let next = moved(request, &signed, answer.status, location);
         Ok((answer, left, clock::now(), next))

@@ -48,6 +48,18 @@ impl Weights {
         }
     }
 
+    /// From now on never more than so much in any minute, so much of it at once.
+    pub fn limit_to(&mut self, per_minute: u32, burst: u32) {
+        self.per_minute = u64::from(per_minute.max(1));
+        self.burst = u64::from(burst.max(1)).min(self.per_minute);
+        self.tokens = self.tokens.min(self.burst as f64);
+    }
+
+    /// What may leave in any minute.
+    pub const fn per_minute(&self) -> u64 {
+        self.per_minute
+    }
+
     /// Spends so much, or says when it can be tried again. What is heavier than the whole budget has a minute of its own.
     ///
     /// # Errors
@@ -254,6 +266,17 @@ mod tests {
         weights.served(now);
         assert_eq!(weights.refused(now, Duration::ZERO, now).as_secs(), 1);
         assert_eq!(weights.refused(now, Duration::from_secs(90), now).as_secs(), 90, "what the venue says, if longer");
+    }
+
+    #[test]
+    fn a_limit_that_is_told_holds_for_what_was_spent_too() {
+        let mut weights = Weights::new(4_800, 480, START);
+        weights.take(400, START).expect("there is room");
+        weights.limit_to(480, 48);
+        assert_eq!(weights.take(40, at(10)), Ok(()));
+        let again = weights.take(48, at(20)).expect_err("440 are spent");
+        assert_eq!(again, at(60_000));
+        assert_eq!((weights.take(48, again), weights.per_minute()), (Ok(()), 480));
     }
 
     #[test]

@@ -103,12 +103,22 @@ pub struct RestLimit {
     pub used_header: Option<&'static str>,
     /// Until when we are banned, from the body of a refusal that says so.
     pub banned_until: fn(body: &[u8]) -> Option<UnixNanos>,
+    /// Weight that may leave in any minute, from the body of an answer of this path that says what the venue allows. More than
+    /// `per_minute` is not taken.
+    pub told: fn(path: &str, body: &[u8]) -> Option<u32>,
 }
 
 impl RestLimit {
     /// [`VenueDef::rest_limit`] of venues that count calls and say nothing: so many a second, twice as many at once.
     pub const fn calls(name: &'static str, per_second: u32) -> Self {
-        Self { name, per_minute: per_second * 60, burst: per_second * 2, used_header: None, banned_until: |_| None }
+        Self {
+            name,
+            per_minute: per_second * 60,
+            burst: per_second * 2,
+            used_header: None,
+            banned_until: |_| None,
+            told: |_, _| None,
+        }
     }
 }
 

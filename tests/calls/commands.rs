@@ -255,3 +255,46 @@ async fn ctl_has_a_word_for_each() {
     let (code, answer) = gateway.ctl(&["job_stop", "clock"]).await;
     assert_eq!((code, &answer["code"]), (1, &json!("not_found")));
 }
+
+#[tokio::test]
+async fn what_an_answer_has_no_room_for_is_counted_or_waits() {
+    let server = Server::start(|asked| {
+        let size = if asked.target == "/large" { 9_000_000 } else { 10 };
+        ok(format!("\"{}\"", "x".repeat(size)))
+    })
+    .await;
+    let mut config = config(&json!({}));
+    config["control"]["fetch"] = json!({"hosts": [server.host()]});
+    let gateway = Gateway::start(&config).await;
+    let large = json!({"get": {"path": "/large"}});
+    let queue = json!([large, large, {"get": {"path": "/small"}}, large, {"get": {"path": "/small"}}]);
+    let job = json!({"venue": "bybit", "market": "spot", "rest_url": server.url, "queue": queue}).to_string();
+    let tasks = |told: &Value| -> Vec<String> {
+        told["results"].as_array().unwrap().iter().map(|one| one["task"].as_str().unwrap().to_owned()).collect()
+    };
+    let (_, told) = gateway.ctl(&["job_run", "big", &format!("job={job}"), "within_ms=30000"]).await;
+    assert_eq!((&told["state"], &told["done"], &told["left_out"]), (&json!("idle"), &json!(5), &json!(2)));
+    assert_eq!(tasks(&told), ["1", "3", "5"], "what fits is there");
+    assert!(told.to_string().len() < 16 * 1024 * 1024);
+
+    gateway.ctl(&["job_start", "one", &format!("job={job}"), "results=pull"]).await;
+    let mut taken = Vec::new();
+    while taken.len() < 5 {
+        let (_, told) = gateway.ctl(&["job_next", "one", "n=100", "within_ms=20000"]).await;
+        assert!(told.to_string().len() < 16 * 1024 * 1024 && !tasks(&told).is_empty());
+        taken.extend(tasks(&told));
+    }
+    assert_eq!(taken, ["1", "2", "3", "4", "5"], "each once");
+}
+
+#[tokio::test]
+async fn a_job_that_stops_on_errors_says_of_each_task_that_it_is_not_made() {
+    let scene = Scene::new().await;
+    let queue = json!([{"get": {"path": "/bad"}}, {"get": {"path": "/b"}}, {"gather": [{"get": {"path": "/c"}}]}]);
+    let job = scene.job(json!({"on_error": "stop", "queue": queue})).to_string();
+    let (_, told) = scene.gateway.ctl(&["job_run", "stops", &format!("job={job}")]).await;
+    let all: Vec<_> = told["results"].as_array().unwrap().iter().map(|one| (&one["task"], &one["ok"])).collect();
+    assert_eq!(all, [(&json!("1"), &json!(false)), (&json!("2"), &json!(false)), (&json!("3.1"), &json!(false))]);
+    assert!(told["results"][1]["error"].as_str().unwrap().starts_with("not made: a task of the job failed"), "{told}");
+    assert_eq!((&told["state"], &told["failed"], &told["tasks"]), (&json!("failed"), &json!(3), &json!(0)));
+}

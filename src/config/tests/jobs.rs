@@ -110,3 +110,13 @@ fn an_account_that_does_not_exist_is_a_problem_though_no_call_needs_it() {
     idle["account"] = json!("broken");
     assert!(check(idle).is_ok());
 }
+
+#[test]
+fn a_second_ticker_of_a_symbol_is_not_called_a_book() {
+    let feed = json!({"venue": "binance", "market": "usdm", "symbols": ["SOLUSDT"], "channels": ["ticker:mini", "ticker:mark"]});
+    let layers = Layers { text: json!({"feeds": {"a": feed}}).to_string(), ..Layers::default() };
+    let told = layers.check().unwrap_err().to_string();
+    let wanted =
+        "feeds.a.channels[1]: a second ticker of \"SOLUSDT\", besides channels[0]: the bus has one ticker per symbol";
+    assert!(told.contains(wanted), "{told}");
+}

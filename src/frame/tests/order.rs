@@ -240,7 +240,7 @@ fn a_feeds_status_tells_its_link_and_a_symbols_does_not() {
 fn each_channel_of_an_account_has_a_status_of_its_own_that_joiners_get() {
     let mut encoder = Encoder::new(EncoderSpec { account: Some("a.b".to_owned()), ..spec(Encoding::Json, 0) });
     let (whole, down) = (symbol(0, ""), status(State::Down, Some(Reason::Disconnected)));
-    let mut told = |encoder: &mut Encoder, kind| {
+    let told = |encoder: &mut Encoder, kind| {
         let channel = Some(Channel::Account(kind));
         frames(encoder, &whole, Event::Status { main: true, channel, status: &down }, 1).remove(0)
     };
