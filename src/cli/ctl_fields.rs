@@ -222,13 +222,14 @@ mod tests {
         let quoted = Value::from(raw).to_string();
         let text = |text: &str| Value::from(text).to_string();
         let read = |is_one, value: &str| items("channel", is_one, value).unwrap();
-        assert_eq!(read(true, raw), [quoted.clone()]);
+        let whole = vec![quoted.clone()];
+        assert_eq!(read(true, raw), whole);
         assert_eq!(read(true, "book:50,trade"), [text("book:50,trade")], "one is never split");
         assert_eq!(read(false, "book:50, trade,,"), [text("book:50"), text("trade")]);
         assert_eq!(read(false, &format!("trade, {raw}")), [text("trade"), quoted.clone()]);
         assert_eq!(read(false, &format!("[\"trade\", {quoted}]")), [text("trade"), quoted.clone()]);
-        assert_eq!(read(true, &format!("[{quoted}]")), [quoted.clone()]);
-        assert_eq!((read(true, &quoted), read(true, "")), (vec![quoted], vec![]));
+        assert_eq!(read(true, &format!("[{quoted}]")), whole);
+        assert_eq!((read(true, &quoted), read(true, "")), (whole, vec![]));
         for wrong in ["[\"trade\"", "\"trade", "[trade]"] {
             let told = items("channels", false, wrong).unwrap_err().to_string();
             assert!(told.starts_with("channels: ") && told.ends_with("begins like JSON and is none"), "{told}");

@@ -84,8 +84,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     super::print(&shown(&fetched, include))?;
     match fetched.status {
         _ if fetched.is_success() => Ok(ExitCode::SUCCESS),
-        status @ 300..400 => {
-            bail!("HTTP {status} from {host}, a redirect that is not followed: another host, or no GET")
+        status @ (301..=303 | 307 | 308) => {
+            bail!(
+                "HTTP {status} from {host}; a redirect is followed for a GET only, within its host, three times at most"
+            )
         }
         status => bail!("HTTP {status} from {host}"),
     }

@@ -90,9 +90,10 @@ impl GivenTexts {
             let place = || member(path, part);
             let found = match (text, sources.get(part)) {
                 (Some(text), _) => secret::check(text.reveal(), || "the text".to_owned()).map(|()| Some(text)),
-                (None, Some(source)) => match SecretSource::deserialize(source) {
-                    Ok(source) => source.read(environment).map(Some),
-                    Err(_) => Err(format!("expected a text, {}", secret::EXPECTED)),
+                // Serde would also read an array, by position.
+                (None, Some(source)) => match source.as_object().map(|_| SecretSource::deserialize(source)) {
+                    Some(Ok(source)) => source.read(environment).map(Some),
+                    _ => Err(format!("expected a text, {}", secret::EXPECTED)),
                 },
                 (None, None) if part == "passphrase" => Ok(None),
                 (None, None) => Err("missing, and there is no default".to_owned()),

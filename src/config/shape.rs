@@ -60,6 +60,11 @@ fn resolve<'s>(root: &'s Value, node: &'s Value) -> &'s Value {
     }
 }
 
+/// Whether this is where a secret comes from.
+pub(super) fn is_secret(node: &Value) -> bool {
+    node["writeOnly"] == true
+}
+
 /// Whether a secret belongs here, or somewhere below.
 fn has_secrets<'s>(root: &'s Value, node: &'s Value, seen: &mut HashSet<&'s str>) -> bool {
     if node["$ref"].as_str().is_some_and(|name| !seen.insert(name)) {
@@ -68,7 +73,7 @@ fn has_secrets<'s>(root: &'s Value, node: &'s Value, seen: &mut HashSet<&'s str>
     let node = resolve(root, node);
     let members = node["properties"].as_object().into_iter().flat_map(Map::values);
     let mut below = members.chain([&node["items"], &node["additionalProperties"]]).filter(|inner| inner.is_object());
-    node["writeOnly"] == true || below.any(|inner| has_secrets(root, inner, seen))
+    is_secret(node) || below.any(|inner| has_secrets(root, inner, seen))
 }
 
 fn unknown_key(key: &str, properties: &Map<String, Value>) -> String {
@@ -86,7 +91,7 @@ impl<'a> Walk<'a> {
     /// Whether what is left of `value` can be used.
     fn node(&mut self, node: &'a Value, value: &mut Value, path: &str) -> bool {
         let node = resolve(self.root, node);
-        if node["writeOnly"] == true {
+        if is_secret(node) {
             return self.secret(node, value, path);
         }
         match value {
@@ -314,7 +319,7 @@ mod tests {
         }
         let is_secret = |place: &[String]| {
             let (root, segments) = (schema::json_schema(), place.iter().map(String::as_str).collect::<Vec<_>>());
-            at(&root, &segments).is_ok_and(|node| node["writeOnly"] == true)
+            at(&root, &segments).is_ok_and(is_secret)
         };
         let scalars = [json!(CANARY), json!(7_777_777), json!(777.5), json!([CANARY]), json!([[CANARY, 7_777_777]])];
         let nested = [

@@ -256,6 +256,7 @@ mod tests {
     use super::*;
     use crate::config::Layers;
     use crate::config::at_run_time;
+    use crate::model::AccountKind;
     use crate::venue::{Transport, VENUES};
 
     /// What is written to the state file is read again as the same stream.
@@ -264,17 +265,22 @@ mod tests {
         let mut count = 0;
         for venue in VENUES.iter().filter(|venue| venue.transport == Transport::WebSocket) {
             for market in venue.markets {
-                let feed =
-                    json!({"venue": venue.id, "market": market.id, "symbols": [market.example], "channels": ["trade"]});
-                let text = json!({"feeds": {"a": feed}}).to_string();
-                let config = Layers { text, ..Layers::default() }.check().unwrap();
+                let (symbols, key) = ([market.example], json!({"env": "K"}));
+                let credentials = json!({"key": key, "secret": key, "passphrase": key});
+                let feed = json!({
+                    "venue": venue.id, "market": market.id, "symbols": symbols, "channels": ["trade"],
+                    "credentials": credentials,
+                });
+                let (text, env) = (json!({"feeds": {"a": feed}}).to_string(), vec![("K".into(), "x".into())]);
+                let config = Layers { text, env, ..Layers::default() }.check().unwrap();
                 let read = |channel: &str, stream: Option<&Stream>| {
                     let symbol = stream.map_or(market.example, |stream| spelled(stream).0);
                     let symbols = if symbol.is_empty() { vec![] } else { vec![symbol.to_owned()] };
                     at_run_time::streams(&config.feeds[0], &symbols, &[channel.to_owned()])
                 };
                 let raw = r#"raw:{"op":"x","args":[1, 2]}"#.to_owned();
-                for channel in (venue.channels)(market.id).into_iter().chain([raw]) {
+                let of_account = |channel: &String| AccountKind::parse(channel).is_some();
+                for channel in (venue.channels)(market.id).into_iter().filter(|name| !of_account(name)).chain([raw]) {
                     let symbols =
                         read(&channel, None).or_else(|_| read(&channel, Some(&Stream::new("", Channel::Bbo))));
                     let (streams, _) = symbols.unwrap_or_else(|problems| panic!("{channel}: {problems:?}"));

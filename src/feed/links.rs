@@ -100,6 +100,7 @@ impl Output for Intake<'_> {
     }
 
     fn http(&mut self, request: HttpRequest) {
+        self.core.calls += 1;
         self.out.http(self.link, request);
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
 pub use past::Backfill;
-pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
+pub use report::{AccountReport, BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
@@ -390,14 +390,20 @@ impl Feed {
         found
     }
 
-    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
-    /// is read so.
-    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
-        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
-        if reads {
-            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+    /// Has the account's state be read again: orders, positions, balances.
+    ///
+    /// # Errors
+    /// Why it is not: no account is followed, or it is not signed in.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> Result<(), String> {
+        if !self.core.has_account() {
+            return Err("it follows no account".to_owned());
         }
-        reads
+        if self.venue.transport == Transport::Terminal {
+            return Err("its venue tells the state of accounts by itself".to_owned());
+        }
+        let before = self.core.calls;
+        (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        if self.core.calls > before { Ok(()) } else { Err(self.core.why_not_read()) }
     }
 
     /// Says `down` for every symbol: the last thing before the process ends.

@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
+pub use account::{AccountKind, AccountUpdate, FieldValue, is_order_over, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;

@@ -137,7 +137,7 @@ async fn a_signed_call_is_signed_anew_where_it_is_sent_on_to_or_not_made_again()
         for method in ["POST", "PUT", "DELETE"] {
             let (code, out, err, targets) = fetch(method, path).await;
             assert_eq!((code, out.as_str(), targets), (1, "moved\n", vec![path.to_owned()]));
-            assert!(err.contains(" from 127.0.0.1, a redirect that is not followed"), "{err}");
+            assert!(err.contains(" from 127.0.0.1; a redirect is followed for a GET only"), "{err}");
         }
     }
     let (code, _, err, targets) = fetch("GET", "/round").await;

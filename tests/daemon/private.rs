@@ -311,6 +311,61 @@ async fn a_refused_key_is_told_and_leaves_public_data_alone() {
     }
 }
 
+/// What every door says of an account that the venue refuses, also to whoever comes late.
+#[tokio::test]
+async fn a_refused_account_is_told_to_everyone_who_asks() {
+    let case = CASES[0];
+    let venue = case.serve(&[], KEYS, HOUR).await;
+    let (_files, mut config) = case.config(&venue, &[case.book, "order", "fill"], ["kex", "another", "phrase"]);
+    config["admin"]["listen"] = json!("127.0.0.1:0");
+    let mut gateway = Gateway::start(&config).await;
+    let mut first = case.watcher(&gateway, &venue);
+    refusal(&mut gateway).await;
+    let refused = |watcher: &Watcher, channel| watcher.told_of(channel, 0).contains(&"rejected rejected".to_owned());
+    first.until("both refused", |watcher| refused(watcher, "order") && refused(watcher, "fill")).await;
+    let mut late = case.watcher(&gateway, &venue);
+    let topic = "status.bybit.desk.order.";
+    late.until("the late one is told", |watcher| watcher.last.contains_key(topic)).await;
+    let told = &late.last[topic];
+    assert_eq!(
+        (&told["state"], &told["channel"], &told["account"]),
+        (&json!("rejected"), &json!("order"), &json!("desk"))
+    );
+    let words = told["detail"].as_str().unwrap();
+    let status = gateway.ask(json!({"op": "status", "feed": "a"})).await;
+    let feed = &status["feeds"][0];
+    assert_eq!(
+        (&feed["account"], &feed["account_channels"]["order"]["detail"]),
+        (&json!("desk"), &json!(words)),
+        "{feed}"
+    );
+    assert_eq!(feed["account_channels"]["fill"]["state"], "rejected", "{feed}");
+    let about = |op: &str, table: &str, of: Value| json!({"op": op, "venue": "bybit", "table": table, "where": of});
+    let rows = gateway.ask(about("find", "status", json!({"account": "desk"}))).await;
+    assert_eq!(rows["matches"], 2, "{rows}");
+    for op in ["find", "get"] {
+        let refused = gateway.ask(about(op, "order", json!({}))).await;
+        assert_eq!(
+            (&refused["ok"], &refused["code"], &refused["detail"]),
+            (&json!(false), &json!("not_live"), &json!(words))
+        );
+        assert!(refused["seq"].is_u64() && refused["not_live"][0]["feed"] == "a", "{refused}");
+    }
+    for op in ["wait", "watch"] {
+        let mut question = about(op, "order", json!({}));
+        question["within_ms"] = json!(0);
+        let answer = gateway.ask(question).await;
+        assert_eq!((&answer["ok"], &answer["not_live"][0]["state"]), (&json!(true), &json!("rejected")), "{answer}");
+    }
+    for (table, of) in [("position", json!({})), ("order", json!({"account": "nobody"}))] {
+        let none = gateway.ask(about("find", table, of)).await;
+        assert_eq!((&none["code"], none.get("seq")), (&json!("not_found"), None), "{none}");
+    }
+    let begun = gateway.ask(json!({"op": "initialize", "feed": "a"})).await;
+    assert_eq!(begun["code"], "unsupported", "{begun}");
+    assert!(begun["error"].as_str().unwrap().contains(words), "{begun}");
+}
+
 #[tokio::test]
 async fn an_expired_listen_key_is_made_anew() {
     let case = CASES[2];

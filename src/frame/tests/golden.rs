@@ -126,6 +126,11 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         ("instrument", &btc, Event::Instrument(&instrument)),
     ];
     let mut out = all(&mut encoder, events);
+    encoder.spec.account = Some("main".to_owned());
+    let refused =
+        Status { detail: Some("API key is invalid.".to_owned()), ..status(State::Rejected, Some(Reason::Rejected)) };
+    let channel = Some(Channel::Account(AccountKind::Order));
+    out.extend(all(&mut encoder, [("status_account", &feed, Event::Status { main: true, channel, status: &refused })]));
     out.extend(rows(&mut encoder, &feed));
     out.extend(to_one_subscriber(encoding));
     out.extend(of_jobs(encoding));

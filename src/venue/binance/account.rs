@@ -8,19 +8,21 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::listen_key;
 use super::market::Segment;
 use super::rest::percent_encoded;
 use super::wire::Envelope;
 use crate::model::AccountKind;
-use crate::venue::FieldValue;
 use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time};
+use crate::venue::{FieldValue, is_order_over};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How the account's images are read. Futures keep trades for six months.
-pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(180), by_symbol: true };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses: listen_key::refuses, reach: DAY.saturating_mul(180), by_symbol: true };
 /// Most trades of a page.
 const PAGE: usize = 1_000;
 
@@ -35,8 +37,6 @@ const STATES: Words = &[
     ("EXPIRED_IN_MATCH", "cancelled"),
     ("REJECTED", "rejected"),
 ];
-/// States in which an order is open; of those that are not known, none is.
-const OPEN: [&str; 4] = ["NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"];
 const KINDS: Words = &[("crossed", "cross")];
 /// Executions that are trades; a liquidation is calculated.
 const TRADES: [&str; 2] = ["TRADE", "CALCULATED"];
@@ -243,7 +243,7 @@ fn complete(
         let (_, value) = row.fields.iter().find(|(known, _)| *known == name)?;
         if let FieldValue::Text(text) = value { Some(*text) } else { None }
     };
-    let is_open = field("status").is_some_and(|state| OPEN.contains(&state));
+    let is_open = field("state").is_some_and(|state| !is_order_over(state));
     let version = at.map(|at| Version::of_order(at, field("filled"), is_open));
     let remaining = field("size").zip(field("filled")).and_then(|(size, filled)| rows::less(size, filled));
     let mut fields = std::mem::take(&mut row.fields);
@@ -352,8 +352,17 @@ struct SpotAccount<'a> {
     balances: Vec<Members<'a>>,
 }
 
+/// Whether trades were asked for of a symbol that is not listed: a feed may name one.
+fn is_unlisted(page: &Page<'_>) -> bool {
+    let code = |members: &Members<'_>| member(members, "code") == Some("-1121");
+    page.kind == AccountKind::Fill && page.status == 400 && serde_json::from_slice(page.body).is_ok_and(|m| code(&m))
+}
+
 /// Reads an answer of REST, which is one page but for trades.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
+    if is_unlisted(page) {
+        return Ok(None);
+    }
     refusal(page.status, page.body)?;
     let words = |error: serde_json::Error| error.to_string();
     if page.kind == AccountKind::Balance && Segment::of(page.market).is_spot() {

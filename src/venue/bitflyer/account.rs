@@ -18,7 +18,8 @@ use crate::venue::kit::rows::{As, Fields, Row, SIDES, Words, is_some, less, memb
 use crate::venue::{FieldValue, Output};
 
 /// How the account's images are read. Executions are told for 31 days.
-pub(super) const READER: Reader = Reader { calls, read, reach: Duration::from_secs(31 * 86_400), by_symbol: true };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses, reach: Duration::from_secs(31 * 86_400), by_symbol: true };
 
 /// The products whose open orders and executions are read, each by a call of its own ("Markets list", as of 2026-11). Orders
 /// of others are published as the stream tells them.
@@ -251,6 +252,8 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
         200 => {}
         // An account may be without the CFD.
         400..500 if page.path.starts_with(COLLATERAL) => return Ok(None),
+        // A feed may name a product that is not listed.
+        400..500 if page.path.starts_with(EXECUTIONS) && is_invalid_product(page.body) => return Ok(None),
         _ => return Err(refusal(page)),
     }
     let wrong = |error: serde_json::Error| error.to_string();
@@ -285,7 +288,16 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
     Ok(None)
 }
 
+fn is_invalid_product(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|members: Members<'_>| member(&members, "status") == Some("-100"))
+}
+
 /// The venue's words: `{"status":-500,"error_message":"Key not found","data":null}`.
+/// Whether a refusal is about the key.
+fn refuses(words: &str) -> bool {
+    words.starts_with("HTTP 401:")
+}
+
 fn refusal(page: &Page<'_>) -> String {
     let members: Option<Members<'_>> = serde_json::from_slice(page.body).ok();
     let words = members.as_ref().and_then(|members| member(members, "error_message")).unwrap_or("no reason given");

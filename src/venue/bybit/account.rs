@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 use super::instruments::Reply;
 use super::rest::percent_encoded;
 use crate::model::AccountKind;
-use crate::venue::FieldValue;
 use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object, Text};
 use crate::venue::kit::images::Call;
-use crate::venue::kit::rows::{As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time};
+use crate::venue::kit::rows::{As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time, word};
+use crate::venue::{FieldValue, is_order_over};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// How the account's images are read. Executions are kept for two years.
-pub(super) const READER: Reader = Reader { calls, read, reach: DAY.saturating_mul(730), by_symbol: false };
+pub(super) const READER: Reader = Reader { calls, read, refuses, reach: DAY.saturating_mul(730), by_symbol: false };
 /// What one call for executions may span.
 const SPAN: Duration = DAY.saturating_mul(7);
 
@@ -56,8 +56,6 @@ const STATES: Words = &[
 ];
 /// One position of both sides, or one of each.
 const POSITIONS: Words = &[("0", "both"), ("1", "long"), ("2", "short")];
-/// States after which nothing follows.
-const CLOSED: [&str; 5] = ["Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"];
 /// Executions that are no trades: funding, and the settlement of contracts.
 const NO_TRADES: [&str; 3] = ["Funding", "Settle", "Delivery"];
 /// `rejectReason` of orders that were not rejected.
@@ -159,7 +157,7 @@ fn symbol<'a>(members: &Members<'a>) -> &'a str {
 
 fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     let mut row = Row { keys: &["id"], ..Row::new(AccountKind::Order, symbol(members), members, ORDER) };
-    row.is_open = member(members, "orderStatus").is_none_or(|state| !CLOSED.contains(&state));
+    row.is_open = member(members, "orderStatus").is_none_or(|state| !is_order_over(word(STATES, state)));
     row.event = time(members, "updatedTime");
     row.version = row.event.map(|at| Version::of_order(at.0, member(members, "cumExecQty"), row.is_open));
     let reason = member(members, "rejectReason").filter(|reason| *reason != NO_REASON);
@@ -239,6 +237,11 @@ struct Listing<'a> {
     list: &'a RawValue,
     #[serde(borrow, default)]
     next_page_cursor: Option<Text<'a>>,
+}
+
+/// Whether a refusal is about the key: it, its signature, its permissions or its addresses ("Error Codes", "UTA").
+fn refuses(words: &str) -> bool {
+    ["retCode 10003:", "retCode 10004:", "retCode 10005:", "retCode 10010:"].iter().any(|code| words.starts_with(code))
 }
 
 /// Reads an answer of REST. Refusals come with status 200.

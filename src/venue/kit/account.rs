@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::fills::{AGAIN_AFTER, Fills, Symbols};
 use super::images::{Call, Images};
 use super::initial::{Gone, Initial};
+use super::login::RETRY as REFUSED_RETRY;
 use super::rows::Row;
 use crate::model::{AccountKind, Channel, Clocks, Mono, Stamp, Stream, StreamId, UnixNanos};
 use crate::venue::{AccountUpdate, FieldValue, HttpRequest, Output, SessionSpec, Update};
@@ -30,6 +31,8 @@ pub struct Reader {
     /// # Errors
     /// The venue's words, or what was wrong with the answer.
     pub read: fn(&Page<'_>, each: Each<'_>) -> Result<Option<Call>, String>,
+    /// Whether these words of the venue refuse the key, so that asking again soon would be of no use.
+    pub refuses: fn(words: &str) -> bool,
     /// How old fills may be that these calls tell.
     pub reach: Duration,
     /// Whether they are told symbol by symbol.
@@ -96,6 +99,8 @@ pub struct Account {
     /// That fills cannot all be had, in words.
     lacks: Vec<String>,
     images: Images,
+    /// Until when the venue's refusal of the key holds, and its words: over connections too.
+    refused: BTreeMap<AccountKind, (Mono, String)>,
     /// The call under way of each kind's image.
     paths: BTreeMap<AccountKind, String>,
     /// The streams that the venue has confirmed, by kind; live when the image is merged.
@@ -122,6 +127,7 @@ impl Account {
             symbols,
             lacks: Vec::new(),
             images: Images::default(),
+            refused: BTreeMap::new(),
             paths: BTreeMap::new(),
             confirmed: BTreeMap::new(),
         }
@@ -190,6 +196,9 @@ impl Account {
 
     /// Asks for the image of a kind; where there is none, everything is merged.
     fn begin(&mut self, kind: AccountKind, now: Stamp, out: &mut dyn Output) {
+        if self.is_refused(kind, now.mono, out) {
+            return;
+        }
         if kind == AccountKind::Fill {
             self.begin_fills(now);
         }
@@ -318,7 +327,22 @@ impl Account {
         }
     }
 
+    /// Whether a refusal of the key still holds, which is told again.
+    fn is_refused(&mut self, kind: AccountKind, now: Mono, out: &mut dyn Output) -> bool {
+        let Some((until, why)) = self.refused.get(&kind).filter(|(until, _)| now < *until) else { return false };
+        self.images.refused(kind, *until);
+        for id in self.confirmed.get(&kind).map_or(&[][..], |confirmed| &confirmed.streams) {
+            out.update(Update::Rejected { stream: *id, detail: why });
+        }
+        true
+    }
+
     fn failed(&mut self, kind: AccountKind, why: &str, now: Mono, out: &mut dyn Output) {
+        if (self.reader.refuses)(why) {
+            self.refused.insert(kind, (now.after(REFUSED_RETRY), why.to_owned()));
+            self.is_refused(kind, now, out);
+            return;
+        }
         let wait = self.images.failed(kind, now).as_secs();
         let detail =
             format!("the {kind} image could not be read: {why}; asked again in {wait} s", kind = kind.as_str());

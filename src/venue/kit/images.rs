@@ -94,6 +94,11 @@ impl Images {
         wait
     }
 
+    /// The venue refused a call, and will refuse others: the image is asked for again then, and not before.
+    pub fn refused(&mut self, kind: AccountKind, again: Mono) {
+        self.images.insert(kind, Image { retry: Some(again), ..Image::default() });
+    }
+
     /// An image that is whole is asked for once more then.
     pub fn again(&mut self, kind: AccountKind, at: Mono) {
         self.images.entry(kind).or_default().retry = Some(at);

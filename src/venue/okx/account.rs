@@ -11,15 +11,16 @@ use super::instruments::Reply;
 use super::session::OkxSession;
 use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks};
-use crate::venue::Output;
 use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, Row, Version, Words, member};
+use crate::venue::{FieldValue, Output, is_order_over};
 
 /// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to. Fills of the
 /// last three days are told ("Get transaction details (last 3 days)"), of all instruments together.
-pub(super) const READER: Reader = Reader { calls, read, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
 
 /// Most rows of a page of open orders, and of fills.
 const PAGE: usize = 100;
@@ -45,7 +46,6 @@ const ORDER: Fields = &[
     ("position_side", "posSide", As::Text),
     ("margin_mode", "tdMode", As::Text),
     ("leverage", "lever", As::Text),
-    ("fee", "fee", As::Text),
     ("fee_currency", "feeCcy", As::Text),
     ("pnl", "pnl", As::Text),
     ("reduce_only", "reduceOnly", As::Text),
@@ -55,28 +55,15 @@ const ORDER: Fields = &[
     ("tag", "tag", As::Text),
     ("liquidity", "execType", As::Word(EXECUTIONS)),
 ];
+/// What a fill cost, and in which currency, as the stream and REST call it.
+const STREAM_FEE: [&str; 2] = ["fillFee", "fillFeeCcy"];
+const REST_FEE: [&str; 2] = ["fee", "feeCcy"];
 const FILL: Fields = &[
     ("id", "tradeId", As::Text),
     ("order_id", "ordId", As::Text),
     ("side", "side", As::Text),
     ("price", "fillPx", As::Text),
     ("size", "fillSz", As::Text),
-    ("fee", "fillFee", As::Text),
-    ("fee_currency", "fillFeeCcy", As::Text),
-    ("client_id", "clOrdId", As::Text),
-    ("position_side", "posSide", As::Text),
-    ("pnl", "fillPnl", As::Text),
-    ("liquidity", "execType", As::Word(EXECUTIONS)),
-];
-/// REST calls the fee otherwise.
-const FILL_IMAGE: Fields = &[
-    ("id", "tradeId", As::Text),
-    ("order_id", "ordId", As::Text),
-    ("side", "side", As::Text),
-    ("price", "fillPx", As::Text),
-    ("size", "fillSz", As::Text),
-    ("fee", "fee", As::Text),
-    ("fee_currency", "feeCcy", As::Text),
     ("client_id", "clOrdId", As::Text),
     ("position_side", "posSide", As::Text),
     ("pnl", "fillPnl", As::Text),
@@ -144,7 +131,7 @@ impl OkxSession {
                         order(&members, &mut tell);
                     }
                     if fills && is_fill(&members) {
-                        fill(&members, FILL, &mut tell);
+                        fill(&members, STREAM_FEE, &mut tell);
                     }
                 }
                 "positions" => position(&parse(row)?, &mut tell),
@@ -169,6 +156,12 @@ fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
     vec![Call { path, weight: 1 }]
 }
 
+/// Whether a refusal is about the key or its signature ("Error Code", "API Class").
+fn refuses(words: &str) -> bool {
+    let code = words.strip_prefix("code ").and_then(|words| words.split(':').next()?.parse::<u32>().ok());
+    code.is_some_and(|code| (50_103..=50_113).contains(&code))
+}
+
 /// Reads an answer of REST. Open orders and fills come newest first, a full page is followed by those that are older than its
 /// last.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
@@ -185,7 +178,7 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
             }
             AccountKind::Fill => {
                 let members: Members<'_> = parse(row)?;
-                fill(&members, FILL_IMAGE, each);
+                fill(&members, REST_FEE, each);
                 last = member(&members, "billId").map(str::to_owned);
             }
             AccountKind::Position => position(&parse(row)?, each),
@@ -197,16 +190,19 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
     Ok(last.filter(|_| rows.len() >= PAGE).map(more))
 }
 
+/// What it cost is negative at OKX, and a rebate positive ("Order channel", `fee` and `fillFee`): it is turned.
 fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     // What is open of an order is known where it has a price: the size of others may be in the quote currency.
     let sizes = member(members, "px").and_then(|_| Some((member(members, "sz")?, member(members, "accFillSz")?)));
     let remaining = sizes.and_then(|(size, filled)| rows::less(size, filled));
     let mut row = row(AccountKind::Order, members, ORDER, &["id"]);
     row.event = rows::time(members, "uTime");
-    row.is_open = matches!(member(members, "state"), None | Some("live" | "partially_filled"));
+    row.is_open = member(members, "state").is_none_or(|state| !is_order_over(rows::word(STATES, state)));
     let filled = member(members, "accFillSz");
     row.version = row.event.map(|at| Version::of_order(at.0, filled, row.is_open));
-    row.fields.extend(remaining.as_deref().map(|size| ("remaining", crate::venue::FieldValue::Text(size))));
+    row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
+    let fee = member(members, "fee").map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
     tell(&row);
 }
 
@@ -215,8 +211,12 @@ fn is_fill(order: &Members<'_>) -> bool {
     rows::is_some(member(order, "fillSz")) && member(order, "tradeId").is_some()
 }
 
-fn fill(members: &Members<'_>, fields: Fields, tell: &mut dyn FnMut(&Row<'_>)) {
-    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, fields, &["id"]) });
+fn fill(members: &Members<'_>, [fee, currency]: [&str; 2], tell: &mut dyn FnMut(&Row<'_>)) {
+    let mut row = Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) };
+    let fee = member(members, fee).map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
+    row.fields.extend(member(members, currency).map(|currency| ("fee_currency", FieldValue::Text(currency))));
+    tell(&row);
 }
 
 fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {

@@ -381,7 +381,7 @@ fn trades_that_were_missed_are_read_of_the_symbols_that_are_known() {
     // The second time the other symbol is read too, and from as early.
     account.take(Input::Timeout, 122.0);
     assert_eq!(account.requests(), [(Method::Get, path)]);
-    account.answer(200, "[]", 122.0);
+    assert!(account.answer(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, 122.0).is_empty(), "its own trouble");
     assert_eq!(account.requests(), [(Method::Get, &*path.replace("BTC", "ETH"))]);
     let refused = account.answer(429, r#"{"code":-1003,"msg":"Too many requests"}"#, 122.0);
     assert!(refused[0].contains("the fill image could not be read: HTTP 429: -1003"), "{refused:?}");
@@ -416,4 +416,31 @@ fn trades_of_each_market_have_their_path_and_weight() {
     let told = "fill main -/BTCUSDT id=28457 order_id=100234 side=buy price=4.5 size=12 value=54 fee=10.1 fee_currency=BNB \
                 liquidity=taker backfill=true";
     assert_eq!(said, [told, "subscribed 0"]);
+}
+
+#[test]
+fn an_image_that_refuses_the_key_is_a_refusal_for_five_minutes_over_connections_too() {
+    for (code, words) in [("-1022", "Signature for this request is not valid."), ("-2014", "x"), ("-2015", "x")] {
+        let mut account = opened("usdm", &["order"]);
+        let body = format!(r#"{{"code":{code},"msg":"{words}"}}"#);
+        let told = account.answer(401, &body, 1.0);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].to_lowercase().starts_with("reject") && told[0].contains(&format!("{code}: {words}")),
+            "{told:?}"
+        );
+        // Asking for it makes no difference.
+        account.take(Input::Initialize, 2.0);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Disconnected, 10.0);
+        account.take(Input::Timeout, 10.0);
+        account.answer(200, KEY, 10.0);
+        let again = account.take(Input::Connected, 11.0).recorder.updates.clone();
+        assert_eq!((again, account.requests()), (told, vec![]), "it holds");
+        account.take(Input::Timeout, 300.9);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Timeout, 301.0);
+        assert_eq!(account.requests(), [(Method::Get, "/fapi/v1/openOrders")]);
+        assert_eq!(account.answer(200, "[]", 302.0), ["subscribed 0"]);
+    }
 }

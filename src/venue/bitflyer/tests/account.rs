@@ -286,4 +286,13 @@ fn executions_that_were_missed_are_read_of_every_product_and_back_to_the_loss() 
         "fill desk spot/BTC_JPY id=1501 order_id=JRF1 side=buy price=33470.0 size=0.01 fee=0.0 child_order_id=JOR1 \
          backfill=true"
     );
+    desk.take(Input::Timeout, 70.0);
+    let call = desk.take(Input::Timeout, 100.0).requests.first().cloned();
+    let call = call.or_else(|| desk.initialize(101.0).first().cloned()).expect("a call");
+    let unlisted = br#"{"status":-100,"error_message":"Invalid product","data":null}"#;
+    let said = desk.http(call.id, Some(400), unlisted, 101.0);
+    assert_eq!((said.updates.len(), said.requests.len()), (0, 1), "the other products go on");
+    let id = said.requests[0].id;
+    let said = desk.http(id, Some(401), br#"{"status":-500,"error_message":"Key not found","data":null}"#, 101.0);
+    assert!(said.updates[0].contains("the fill image could not be read: HTTP 401: Key not found"), "{said:?}");
 }

@@ -183,9 +183,9 @@ fn what_cannot_be_read_of_executions_is_told() {
     assert!(said[1].contains("fills of more than 730 days ago are missing"), "{said:?}");
     desk.take(Input::Disconnected, 800.0 * 86_400.0);
     asked(&mut desk, 800.1 * 86_400.0);
-    let refusal = r#"{"retCode":10005,"retMsg":"Permission denied","result":{},"time":9}"#;
+    let refusal = r#"{"retCode":10016,"retMsg":"Server error","result":{},"time":9}"#;
     let said = answer(&mut desk, 200, refusal, 800.1 * 86_400.0);
-    assert!(said[0].contains("the fill image could not be read: retCode 10005") && said.len() == 1, "{said:?}");
+    assert!(said[0].contains("the fill image could not be read: retCode 10016") && said.len() == 1, "{said:?}");
 }
 
 #[test]

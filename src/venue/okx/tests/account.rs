@@ -124,11 +124,11 @@ fn an_image_that_is_refused_is_told_and_asked_for_again() {
     let mut desk = Desk::signed("swap", &["position"]);
     asked(&mut desk, r#"{"channel":"positions","instType":"ANY"}"#, 0.0);
     assert_eq!(desk.said.requests[0].path, "/api/v5/account/positions");
-    let said = answer(&mut desk, 401, r#"{"code":"50113","msg":"Invalid Sign","data":[]}"#, 1.0);
+    let said = answer(&mut desk, 429, r#"{"code":"50011","msg":"Too Many Requests","data":[]}"#, 1.0);
     assert_eq!(
         said,
         [
-            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50113: Invalid Sign; asked again in 15 s" }"#
+            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50011: Too Many Requests; asked again in 15 s" }"#
         ]
     );
     assert_eq!(desk.wakes_at(), Some(16.0));
@@ -237,9 +237,9 @@ fn orders_and_the_fills_in_them() {
         [
             "order main spot/BTC-USDT id=312 client_id=mine side=buy order_type=limit price=30000.10 size=2 filled=0.5 \
              average_price=29999 state=partially_filled created=1700000000000000000 updated=1700000000002000000 \
-             margin_mode=cash fee=-0.01 fee_currency=USDT reduce_only=false code=0 liquidity=maker remaining=1.5",
-            "fill main spot/BTC-USDT id=77 order_id=312 side=buy price=29999 size=0.5 fee=-0.01 fee_currency=USDT \
-             client_id=mine liquidity=maker",
+             margin_mode=cash fee_currency=USDT reduce_only=false code=0 liquidity=maker remaining=1.5 fee=0.01",
+            "fill main spot/BTC-USDT id=77 order_id=312 side=buy price=29999 size=0.5 client_id=mine liquidity=maker \
+             fee=0.01 fee_currency=USDT",
         ]
     );
     assert_eq!(desk.said.clocks[0].event.map(|at| at.0), Some(1_700_000_000_002_000_000));
@@ -301,7 +301,7 @@ fn fills_that_were_missed_are_read_page_by_page_and_told_in_order_of_time() {
     assert_eq!(said.len(), 102);
     assert_eq!(
         said[0],
-        "fill main swap/A-B-SWAP id=99 order_id=7 side=sell price=2 size=3 fee=-0.1 fee_currency=B liquidity=maker \
+        "fill main swap/A-B-SWAP id=99 order_id=7 side=sell price=2 size=3 liquidity=maker fee=0.1 fee_currency=B \
          backfill=true"
     );
     assert!(said[100].contains("id=199 "), "{said:?}");
