@@ -41,6 +41,12 @@ pub fn longest(interval: Interval) -> Duration {
     Duration::from_secs(u64::from(interval.count) * days * 86_400)
 }
 
+/// The mean time from one candle to the next: of months, that of the calendar's 400 years.
+pub fn usual(interval: Interval) -> Duration {
+    let seconds = if interval.unit == 'M' { 2_629_746 } else { return shortest(interval) };
+    Duration::from_secs(u64::from(interval.count) * seconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +64,7 @@ mod tests {
         let hours = Interval::parse("4h").expect("an interval");
         assert_eq!(last_moment(UnixNanos::from_ms(0), hours, 0), UnixNanos::from_ms(4 * 3_600_000 - 1));
         assert_eq!(last_moment(UnixNanos(u64::MAX), month, 0), UnixNanos(u64::MAX), "the end of time");
-        assert_eq!(shortest(hours), longest(hours));
+        assert_eq!((shortest(hours), usual(hours)), (longest(hours), longest(hours)));
+        assert_eq!(usual(month).as_secs() * 12 * 400, 146_097 * 86_400);
     }
 }
