@@ -20,7 +20,7 @@ pub struct Missing {
 
 /// Puts the records of an answer in order, and drops what comes twice or was not asked for. Candles that have not ended
 /// by `now` go too.
-pub fn in_order(records: &mut Vec<(Record, Vec<u8>)>, ask: &Ask, now: UnixNanos) {
+pub(super) fn in_order(records: &mut Vec<(Record, Vec<u8>)>, ask: &Ask, now: UnixNanos) {
     records.retain(|(record, _)| record.number().is_some_and(|number| ask.asked.contains(&number)));
     // Of two that are the same, one that has not ended comes first and stays.
     records.sort_by_key(|(record, _)| (record.number(), record.closed));
@@ -31,7 +31,7 @@ pub fn in_order(records: &mut Vec<(Record, Vec<u8>)>, ask: &Ask, now: UnixNanos)
 
 /// Knows which record follows on which.
 #[derive(Clone, Copy, Debug)]
-pub struct Follow {
+pub(super) struct Follow {
     /// From one to the next: the usual, and the most.
     step: (u64, u64),
     last: Option<u64>,
@@ -39,7 +39,7 @@ pub struct Follow {
 
 impl Follow {
     /// Of a channel; `last` is the number of the last record that is there.
-    pub fn new(channel: Channel, last: Option<u64>) -> Self {
+    pub(super) fn new(channel: Channel, last: Option<u64>) -> Self {
         let nanos = |length: std::time::Duration| u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
         let step = match channel {
             Channel::Candle(interval) => (nanos(usual(interval)), nanos(longest(interval))),
@@ -49,17 +49,17 @@ impl Follow {
     }
 
     /// The number of the last record that is there.
-    pub const fn last(&self) -> Option<u64> {
+    pub(super) const fn last(&self) -> Option<u64> {
         self.last
     }
 
     /// A record is written: what is missing before it.
-    pub fn see(&mut self, number: u64) -> Option<Missing> {
+    pub(super) fn see(&mut self, number: u64) -> Option<Missing> {
         self.last.replace(number).and_then(|last| self.between(last, number))
     }
 
     /// The candles that are missing at the end: that began before `to`, and ended a while ago.
-    pub fn at_the_end(&self, to: UnixNanos, now: UnixNanos) -> Option<Missing> {
+    pub(super) fn at_the_end(&self, to: UnixNanos, now: UnixNanos) -> Option<Missing> {
         let last = self.last.filter(|_| self.step.1 > 1)?;
         let end = to.0.min(now.0.saturating_sub(self.step.1).saturating_sub(LATE));
         // The first one that need not be there begins at or behind the end.
