@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tickbus::backfill::{Backfill, BackfillError, Wish};
+use tickbus::backfill::{Backfill, BackfillError, Sum, Wish};
 use tickbus::clock;
 use tickbus::io::budget::RestBudget;
 use tickbus::io::http::RestClient;
@@ -39,11 +39,22 @@ fn wish(sim: &Running, market: &str, channel: &str, seconds: u64) -> Wish {
 
 /// Runs so many steps at most; says how many records were written.
 async fn run(wish: &Wish, path: &Path, steps: usize) -> Result<u64, BackfillError> {
+    let sum = summed(wish, path, steps).await?;
+    assert_eq!((sum.holes, sum.missing), (0, 0));
+    Ok(sum.written)
+}
+
+async fn summed(wish: &Wish, path: &Path, steps: usize) -> Result<Sum, BackfillError> {
     let account = Arc::<RestBudget>::default().account(wish.venue, &wish.market, &wish.base);
     let mut backfill = Backfill::open(wish.clone(), path, RestClient::default(), Arc::clone(&account))?;
     for _ in 0..steps {
-        if !backfill.step().await? {
-            break;
+        match backfill.step().await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                backfill.give_up();
+                return Err(error);
+            }
         }
         let (done, of) = backfill.progress();
         assert!(done <= of);
@@ -109,7 +120,7 @@ async fn what_does_not_fit_is_said() {
     let mut unknown = wish(&sim, "usdm", "candle:1m", 600);
     unknown.stream.symbol = "NOSUCH".to_owned();
     let refused = run(&unknown, &folder.path().join("b.jsonl"), 1).await.unwrap_err().to_string();
-    assert!(refused.contains("-1121"), "{refused}");
+    assert!(refused.contains("-1121") && !folder.path().join("b.jsonl").exists(), "{refused}");
     let ticker = run(&wish(&sim, "usdm", "ticker", 600), &folder.path().join("c.jsonl"), 1).await.unwrap_err();
     assert!(matches!(ticker, BackfillError::NotGiven { .. }), "{ticker}");
 }

@@ -260,6 +260,31 @@ fn what_a_simulated_venue_cannot_have_is_a_usage_error() {
     }
 }
 
+/// Whatever is wrong with the arguments of a back-fill, or with its file, is said at once.
+#[test]
+fn a_back_fill_that_cannot_be_done_as_it_is_wished_is_a_usage_error() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (note, name) = (dir.path().join("note.jsonl"), |name: &str| dir.path().join(name).display().to_string());
+    std::fs::write(&note, "buy milk\n").expect("written");
+    let good = name("a.jsonl");
+    let cases = [
+        ("candle:1h", "http://127.0.0.1:9", name("a.csv"), "must end with .jsonl"),
+        ("candle:1h", "http://127.0.0.1:9", name("note.jsonl"), "line 1 is no record of this stream: \"buy milk\""),
+        ("candle:1h", "http://127.0.0.1:9", name("none/a.jsonl"), "cannot be opened"),
+        ("candle:7m", "http://127.0.0.1:9", good.clone(), "allowed: 1m 3m"),
+        ("ticker", "http://127.0.0.1:9", good.clone(), "does not give the past"),
+        ("candle:1h", "nope", good.clone(), "--rest-url: \"nope\" is no address"),
+    ];
+    for (channel, url, out, why) in cases {
+        let begin = ["backfill", "binance", "spot", "BTCUSDT", channel, "--from", "2026-01-01", "--to", "2026-01-02"];
+        let output = run(&[&begin[..], &["--rest-url", url, "--out", &out]].concat());
+        let said = stderr(&output);
+        assert!(output.status.code() == Some(2) && said.contains(why), "{channel} {url} {out}: {said}");
+    }
+    assert!(!Path::new(&good).exists());
+    assert_eq!(std::fs::read_to_string(note).expect("read"), "buy milk\n");
+}
+
 #[test]
 fn every_command_that_cannot_bind_ends_with_3() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

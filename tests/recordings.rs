@@ -319,6 +319,7 @@ fn a_recording_without_an_image_stays_unsynced() {
     let (_, report) = pipelines.book_reports().remove(0);
     assert!(report.last.is_none() && report.trades == 3_144, "{report:?}");
     assert_eq!((report.stats.snapshots, report.stats.deltas, report.stats.gaps), (0, 0, 0));
+    assert_eq!((report.stats.ignored, report.buffered), (3_429, 500), "every delta is counted");
 }
 
 /// What Binance calls the best bid and offer: price and size of both.

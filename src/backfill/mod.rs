@@ -2,15 +2,19 @@
 //! already is not asked for again.
 
 mod file;
+mod page;
 mod walk;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use file::{FileError, PastFile};
+pub use file::{Ends, FileError, PastFile};
+pub use page::Missing;
+use page::{Follow, in_order};
 pub use walk::{Ask, Walk};
 
 use crate::clock;
@@ -18,7 +22,7 @@ use crate::feed::FeedSpec;
 use crate::frame::{EncoderSpec, Encoding, LastSeq, Outgoing};
 use crate::io::budget::Account;
 use crate::io::http::{Answer, RestClient};
-use crate::model::{Stream, UnixNanos};
+use crate::model::{Channel, Stream, UnixNanos};
 use crate::pipeline::Pipeline;
 use crate::venue::{Told, VenueDef};
 
@@ -40,7 +44,7 @@ pub struct Wish {
     pub stream: Stream,
     /// From this moment on.
     pub from: UnixNanos,
-    /// Up to this moment.
+    /// Until this moment, which is not in it.
     pub to: UnixNanos,
     /// REST base address without a trailing slash.
     pub base: String,
@@ -62,13 +66,26 @@ pub enum BackfillError {
         stream: String,
     },
     /// The file holds something else.
-    #[error("{path} holds {found}, not {wished}; choose another file")]
+    #[error("{}: holds {found}, not {wished}; choose another file", .path.display())]
     OfAnother {
         /// Which file.
-        path: String,
+        path: PathBuf,
         /// What it holds.
         found: String,
         /// What is wished.
+        wished: String,
+    },
+    /// The wish begins before the file, which can only grow at its end.
+    #[error(
+        "{}: begins with {begins}, and the venue has older ones since {wished}; wish them from {begins} on, or choose another file",
+        .path.display()
+    )]
+    BeginsLater {
+        /// Which file.
+        path: PathBuf,
+        /// Its first record.
+        begins: String,
+        /// The begin that is wished.
         wished: String,
     },
     /// The venue refused.
@@ -77,6 +94,17 @@ pub enum BackfillError {
     /// The file.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl BackfillError {
+    /// Whether what was wished is to be changed, since it will not go on as it is.
+    pub const fn is_of_the_wish(&self) -> bool {
+        match self {
+            Self::NotGiven { .. } | Self::OfAnother { .. } | Self::BeginsLater { .. } => true,
+            Self::File(error) => error.is_of_the_name(),
+            Self::Refused(_) => false,
+        }
+    }
 }
 
 /// What a record says of its place.
@@ -99,6 +127,8 @@ pub struct Record {
     pub interval: Option<String>,
     /// When a candle began.
     pub open_time: Option<u64>,
+    /// When it ends.
+    pub close_time: Option<u64>,
     /// Whether a candle has ended.
     pub closed: Option<bool>,
     /// A trade's id.
@@ -112,19 +142,43 @@ impl Record {
     pub fn at(&self) -> u64 {
         self.open_time.or(self.ts_event).unwrap_or(0)
     }
+
+    /// What tells it from others of its stream, and counts on: a candle's begin in nanoseconds, a trade's id.
+    pub fn number(&self) -> Option<u64> {
+        self.open_time.or_else(|| self.id.as_ref()?.parse().ok())
+    }
+}
+
+/// What a run has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Records written.
+    pub written: u64,
+    /// Begins of the file's first and last record, in nanoseconds since 1970.
+    pub span: Option<(u64, u64)>,
+    /// Holes that the venue left in what was written.
+    pub holes: u64,
+    /// Records missing there.
+    pub missing: u64,
 }
 
 /// A back-fill under way.
 pub struct Backfill {
     wish: Wish,
     walk: Walk,
+    path: PathBuf,
     file: PastFile,
+    /// What tells whether the venue has something before the file's first record, until it has been asked.
+    before: Option<(Ask, Record)>,
+    /// The file's last trade, until the venue's has been compared with it.
+    known: Option<Record>,
+    follow: Follow,
     epoch: u64,
     /// Of the last record.
     seq: u64,
     rest: RestClient,
     account: Arc<Account>,
-    written: u64,
+    sum: Sum,
 }
 
 impl Backfill {
@@ -132,34 +186,36 @@ impl Backfill {
     ///
     /// # Errors
     /// It is not to be had, or the file cannot be used.
-    pub fn open(
-        wish: Wish,
-        path: &std::path::Path,
-        rest: RestClient,
-        account: Arc<Account>,
-    ) -> Result<Self, BackfillError> {
+    pub fn open(wish: Wish, path: &Path, rest: RestClient, account: Arc<Account>) -> Result<Self, BackfillError> {
         let not_given = || BackfillError::NotGiven {
             venue: wish.venue.id,
             market: wish.market.to_string(),
             stream: wish.stream.to_string(),
         };
-        let walk = Walk::new(&wish).ok_or_else(not_given)?;
-        let (file, last) = PastFile::open(path)?;
-        let last = last.map(|line| read(&line).map_err(|why| unlike(path, why, &wish))).transpose()?;
-        if let Some(found) = last.as_ref().and_then(|last| differs(last, &wish)) {
-            return Err(unlike(path, found, &wish));
+        let mut walk = Walk::new(&wish).ok_or_else(not_given)?;
+        let (file, ends) = PastFile::open(path, &begin(&wish))?;
+        let own = |line: &[u8]| {
+            let record = read(line).map_err(|why| unlike(path, why, &wish))?;
+            differs(&record, &wish).map_or(Ok(record), |found| Err(unlike(path, found, &wish)))
+        };
+        let ends = ends.map(|ends| Ok::<_, BackfillError>((own(&ends.first)?, own(&ends.last)?))).transpose()?;
+        let (mut epoch, mut seq, mut sum) = (clock::wall().as_ms(), 0, Sum::default());
+        let (mut before, mut known) = (None, None);
+        if let Some((first, last)) = ends {
+            walk.follows(&last);
+            (epoch, seq) = (last.epoch, last.seq);
+            sum.span = Some((first.at(), last.at()));
+            before = Walk::before(&wish, &first).map(|ask| (ask, first));
+            known = Some(last);
         }
-        let (epoch, seq) = last.as_ref().map_or((clock::wall().as_ms(), 0), |last| (last.epoch, last.seq));
-        let mut walk = walk;
-        if let Some(last) = &last {
-            walk.follows(last);
-        }
-        Ok(Self { wish, walk, file, epoch, seq, rest, account, written: 0 })
+        let follow = Follow::new(wish.stream.channel, known.as_ref().and_then(Record::number));
+        let path = path.to_owned();
+        Ok(Self { wish, walk, path, file, before, known, follow, epoch, seq, rest, account, sum })
     }
 
-    /// Records written by this run.
-    pub const fn written(&self) -> u64 {
-        self.written
+    /// What this run has come to so far.
+    pub const fn sum(&self) -> Sum {
+        self.sum
     }
 
     /// Nanoseconds of the wished time that are done, and all of them.
@@ -171,18 +227,26 @@ impl Backfill {
     /// Fetches and writes the next page; false when there is none.
     ///
     /// # Errors
-    /// The venue refuses, or the disk fails.
+    /// The venue refuses, the file is not of this wish, or the disk fails.
     pub async fn step(&mut self) -> Result<bool, BackfillError> {
-        let Some(ask) = self.walk.next(&self.wish) else { return Ok(false) };
-        let lines = self.fetch(&ask).await?;
-        let keep = self.walk.take(&ask, &lines.iter().map(|(record, _)| record).collect::<Vec<_>>());
-        for (record, line) in &lines {
-            let is_kept = keep.as_ref().is_some_and(|keep| keep.contains(&record.at()));
-            if is_kept && record.closed != Some(false) {
-                self.file.write(line)?;
-                self.seq = record.seq;
-                self.written += 1;
+        if let Some((ask, first)) = self.before.take() {
+            self.check_begin(&ask, &first).await?;
+        }
+        let Some(ask) = self.walk.next(&self.wish) else {
+            if let Some(missing) = self.follow.at_the_end(self.wish.to, clock::wall()) {
+                self.tell(missing);
             }
+            return Ok(false);
+        };
+        let mut records = self.fetch(&ask).await?;
+        in_order(&mut records, &ask, clock::wall());
+        self.compare(&records)?;
+        let found: Vec<&Record> = records.iter().map(|(record, _)| record).collect();
+        let keep = self.walk.take(&ask, &found).map_err(BackfillError::Refused)?;
+        let is_there = |record: &Record| record.number() <= self.follow.last();
+        records.retain(|(record, _)| keep.contains(&record.at()) && !is_there(record));
+        for (record, line) in records {
+            self.write(&record, line)?;
         }
         self.file.flush()?;
         Ok(true)
@@ -192,12 +256,80 @@ impl Backfill {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn finish(self) -> Result<u64, BackfillError> {
+    pub fn finish(self) -> Result<Sum, BackfillError> {
         self.file.finish()?;
-        Ok(self.written)
+        Ok(self.sum)
     }
 
-    /// One page as records, the oldest first.
+    /// Gives up: a file that this run made and wrote nothing into goes.
+    pub fn give_up(self) {
+        if self.sum.written == 0 {
+            self.file.discard();
+        }
+    }
+
+    /// A file grows at its end only: what the venue has before its first record would be missing for good.
+    async fn check_begin(&self, ask: &Ask, first: &Record) -> Result<(), BackfillError> {
+        let mut records = self.fetch(ask).await?;
+        in_order(&mut records, ask, clock::wall());
+        match records.iter().any(|(record, _)| record.at() >= self.wish.from.0) {
+            true => Err(BackfillError::BeginsLater {
+                path: self.path.clone(),
+                begins: UnixNanos(first.at()).to_string(),
+                wished: self.wish.from.to_string(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Single and merged trades have ids of their own, and their records look alike: the file's last trade must be the venue's.
+    fn compare(&mut self, records: &[(Record, Vec<u8>)]) -> Result<(), BackfillError> {
+        let Some(known) = self.known.take_if(|known| known.id.is_some() && !records.is_empty()) else { return Ok(()) };
+        let given = records.iter().find(|(record, _)| record.number() == known.number());
+        match given.filter(|(record, _)| record.at() != known.at()) {
+            None => Ok(()),
+            Some((record, _)) => Err(BackfillError::OfAnother {
+                path: self.path.clone(),
+                found: format!("trade {} of {}", known.id.as_deref().unwrap_or_default(), UnixNanos(known.at())),
+                wished: format!("that of {} as {}", UnixNanos(record.at()), self.wish.stream),
+            }),
+        }
+    }
+
+    fn write(&mut self, record: &Record, line: Vec<u8>) -> Result<(), BackfillError> {
+        let number = record.number().unwrap_or(0);
+        if let Some(missing) = self.follow.see(number) {
+            self.tell(missing);
+        }
+        let at = record.at();
+        if self.sum.span.is_none() && self.begins_late(at) {
+            let (first, wished) = (UnixNanos(at), self.wish.from);
+            tracing::warn!(stream = %self.wish.stream, %first, %wished, "Back-fill: the venue has nothing before this");
+        }
+        self.file.write(&numbered(line, self.seq + 1))?;
+        self.seq += 1;
+        self.sum.written += 1;
+        self.sum.span = Some((self.sum.span.map_or(at, |(first, _)| first), at));
+        Ok(())
+    }
+
+    /// Whether a first candle is not the one that is wished.
+    fn begins_late(&self, at: u64) -> bool {
+        Follow::new(self.wish.stream.channel, Some(self.wish.from.0)).see(at).is_some()
+            && matches!(self.wish.stream.channel, Channel::Candle(_))
+    }
+
+    fn tell(&mut self, Missing { first, count }: Missing) {
+        self.sum.holes += 1;
+        self.sum.missing += count;
+        let from = match self.wish.stream.channel {
+            Channel::Candle(_) => UnixNanos(first).to_string(),
+            _ => first.to_string(),
+        };
+        tracing::warn!(stream = %self.wish.stream, from, missing = count, "Back-fill: the venue leaves a hole");
+    }
+
+    /// One page as records, as the venue gives them.
     async fn fetch(&self, ask: &Ask) -> Result<Vec<(Record, Vec<u8>)>, BackfillError> {
         let mut wait = Duration::from_secs(1);
         let mut why = String::new();
@@ -249,18 +381,35 @@ impl Backfill {
     }
 }
 
+/// What all records of a wish begin with.
+fn begin(wish: &Wish) -> String {
+    let kind = if matches!(wish.stream.channel, Channel::Candle(_)) { "candle" } else { "trade" };
+    let text = |text: &str| serde_json::Value::from(text).to_string();
+    let (venue, market, symbol) = (text(wish.venue.id), text(&wish.market), text(&wish.stream.symbol));
+    format!("{{\"v\":1,\"type\":\"{kind}\",\"venue\":{venue},\"market\":{market},\"symbol\":{symbol},")
+}
+
+/// The line with this number. Within a text there are backslashes before quotes, so that the first member of this name is it.
+fn numbered(line: Vec<u8>, seq: u64) -> Vec<u8> {
+    const NAME: &[u8] = b"\"seq\":";
+    let Some(at) = line.windows(NAME.len()).position(|bytes| bytes == NAME).map(|at| at + NAME.len()) else {
+        return line;
+    };
+    let digits = line[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    [&line[..at], seq.to_string().as_bytes(), &line[at + digits..]].concat()
+}
+
 fn read(line: &[u8]) -> Result<Record, String> {
     serde_json::from_slice(line).map_err(|error| format!("no record ({error})"))
 }
 
-fn unlike(path: &std::path::Path, found: String, wish: &Wish) -> BackfillError {
+fn unlike(path: &Path, found: String, wish: &Wish) -> BackfillError {
     let wished = format!("{} {} {}", wish.venue.id, wish.market, wish.stream);
-    BackfillError::OfAnother { path: path.display().to_string(), found, wished }
+    BackfillError::OfAnother { path: path.to_owned(), found, wished }
 }
 
 /// What a record is of, if it is not of what is wished.
 fn differs(record: &Record, wish: &Wish) -> Option<String> {
-    use crate::model::Channel;
     let (kind, interval) = match wish.stream.channel {
         Channel::Candle(interval) => ("candle", Some(interval.to_string())),
         _ => ("trade", None),

@@ -82,6 +82,11 @@ impl Waiting {
         self.image.is_some()
     }
 
+    /// Deltas that are kept.
+    pub(super) fn len(&self) -> usize {
+        self.deltas.len()
+    }
+
     pub(super) fn clear(&mut self) {
         self.clear_deltas();
         self.image = None;

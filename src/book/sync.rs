@@ -224,6 +224,11 @@ impl BookSync {
         self.seq
     }
 
+    /// Deltas that wait for an image now: of the book that is not there yet.
+    pub fn buffered(&self) -> u64 {
+        if self.live { 0 } else { self.waiting.len() as u64 }
+    }
+
     /// Counts since the start.
     pub const fn stats(&self) -> SyncStats {
         self.stats
@@ -236,6 +241,7 @@ impl BookSync {
 
     /// Gives the book up (disconnect, silence, a lost message): it waits for a snapshot again.
     pub fn reset(&mut self) {
+        self.stats.ignored += self.buffered();
         self.lost |= self.live;
         self.live = false;
         self.book.clear();

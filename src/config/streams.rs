@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::problem::{Findings, quoted};
-use super::schema::Feed;
+use super::schema::{Backfill, Feed};
 use super::secret::Environment;
 use super::{Accounts, FeedPlan, accounts, hint, terminal};
 use crate::model::{Channel, Stream};
@@ -55,6 +55,7 @@ pub(super) fn resolve(
     let account_path = format!("{path}.account");
     let account = accounts.of_feed(feed.account.as_deref(), venue, &endpoints, &account_path, findings);
     table.notes.extend(account.as_ref().or(given.as_ref()).and_then(|signer| signs_nothing(venue, &endpoints, signer)));
+    check_backfill(&format!("{path}.backfill"), feed, venue, findings);
     let plan = FeedPlan {
         name: name.to_owned(),
         venue,
@@ -86,6 +87,16 @@ pub(super) fn check_account(plan: &FeedPlan, path: &str, accounts: &Accounts, fi
         stream.channel, plan.venue.id
     );
     findings.add(place, what);
+}
+
+/// Settings of a back-fill that the venue does not give are a mistake; a terminal's charts have a past of their own.
+fn check_backfill(path: &str, feed: &Feed, venue: &VenueDef, findings: &mut Findings) {
+    let gives = (venue.rest)(&feed.market).iter().any(|endpoint| endpoint.past.is_some());
+    let nothing = Backfill { candles: 0, trades: 0 };
+    let is_set = ![Backfill::default(), nothing].contains(&feed.backfill);
+    if is_set && !gives && venue.transport == Transport::WebSocket {
+        findings.add(path, format!("venue {} does not give candles or trades of the past", venue.id));
+    }
 }
 
 /// That an account is of no use at an address that is none of its API's.

@@ -233,6 +233,11 @@ impl Core {
                     self.streams[at].image_sent(now.mono);
                     self.commands.push_back(Command::Image(StreamId(at as u32)));
                 }
+                Check::Mute => {
+                    self.counters.silences += 1;
+                    let detail = "the venue confirmed it and sends nothing, while its images change: check the symbol and the channel";
+                    self.lose(at, Reason::Silence, detail, now, out);
+                }
                 Check::NearEdge if self.discover => {}
                 Check::NearEdge => {
                     self.streams[at].refresh();

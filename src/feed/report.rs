@@ -99,6 +99,8 @@ pub struct BookReport {
     pub status: Status,
     /// Counts.
     pub stats: SyncStats,
+    /// Deltas that wait for an image at the end.
+    pub buffered: u64,
     /// Trades seen.
     pub trades: u64,
     /// The book at the end, if it was live then.
@@ -170,6 +172,7 @@ impl Core {
                 symbol: state.symbol.name.clone(),
                 status: stream.status.clone(),
                 stats,
+                buffered: sync.map_or(0, BookSync::buffered),
                 trades: state.trades,
                 last,
             })

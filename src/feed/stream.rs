@@ -15,6 +15,8 @@ const SNAPSHOT_WITHIN: Duration = Duration::from_secs(5);
 const IMAGE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a first delta may take after the image; then another image shows whether the symbol is just quiet.
 const QUIET_AFTER: Duration = Duration::from_secs(30);
+/// Images that differ, without anything between them, before the stream is taken to be mute.
+const QUIETS_MAX: u32 = 1;
 /// The best levels a side that have to be known of a live book.
 const KNOWN_AT_LEAST: usize = 25;
 /// A live book's image is fetched again so often at most.
@@ -62,6 +64,8 @@ pub(super) struct StreamState {
     image_by: Option<Mono>,
     /// When to fetch the image again, because nothing follows on it.
     quiet_at: Option<Mono>,
+    /// How often in succession nothing had followed on it.
+    quiets: u32,
     /// When a live book's image may be fetched again, because the market leaves it.
     refresh_at: Mono,
     /// It was left and asked for anew since it was live.
@@ -81,6 +85,8 @@ pub(super) enum Check {
     Resync,
     /// Nothing follows on the image: another one is needed.
     Quiet,
+    /// The venue's book changes from image to image, and it says nothing of that.
+    Mute,
     /// The market comes near the edge of the image: another one is needed while the book is live.
     NearEdge,
     /// The market is at levels that the image did not have: the book is not known any more.
@@ -118,6 +124,7 @@ impl StreamState {
             snapshot_by: None,
             image_by: None,
             quiet_at: None,
+            quiets: 0,
             refresh_at: Mono::default(),
             resubscribed: false,
         }
@@ -178,6 +185,7 @@ impl StreamState {
         self.snapshot_by = None;
         self.image_by = None;
         self.quiet_at = None;
+        self.quiets = 0;
     }
 
     fn digest(&self) -> u32 {
@@ -204,6 +212,7 @@ impl StreamState {
         self.snapshot_by = None;
         self.image_by = None;
         self.quiet_at = None;
+        self.quiets = 0;
         self.resubscribed = false;
     }
 
@@ -310,7 +319,8 @@ impl StreamState {
         }
         if self.quiet_at.is_some_and(|at| at <= now) {
             self.quiet_at = None;
-            return Check::Quiet;
+            self.quiets += 1;
+            return if self.quiets > QUIETS_MAX { Check::Mute } else { Check::Quiet };
         }
         match self.edge(now) {
             Check::Fine => {}

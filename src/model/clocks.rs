@@ -1,10 +1,23 @@
 //! Two kinds of time that never mix: wall-clock stamps and monotonic deadlines.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Nanoseconds since 1970-01-01 UTC. Used for stamps, never for timers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixNanos(pub u64);
+
+/// As people read it, by UTC and to the millisecond: `2026-11-01T08:00:00Z`, `2026-11-01T08:00:00.250Z`.
+impl fmt::Display for UnixNanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = i64::try_from(self.as_ms()).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        match ms {
+            Some(time) => write!(f, "{time}"),
+            // Beyond the year 9999.
+            None => write!(f, "{} ns", self.0),
+        }
+    }
+}
 
 impl UnixNanos {
     /// From milliseconds; saturates at the end of time (year 2554).

@@ -22,6 +22,7 @@ fn entry(book: &BookReport) -> Value {
         "snapshots": stats.snapshots,
         "deltas": stats.deltas,
         "ignored": stats.ignored,
+        "buffered": book.buffered,
         "gaps": stats.gaps,
         "crossed": stats.crossed,
         "invalid": stats.invalid,

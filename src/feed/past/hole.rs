@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::model::{Interval, Mono, Stamp, Stream, StreamId};
-use crate::venue::kit::interval::shortest;
+use crate::model::{Interval, Mono, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::kit::interval::{longest, shortest};
 use crate::venue::{Endpoint, Page, Params, VenueDef};
 
 const MS: u64 = 1_000_000;
@@ -49,6 +49,8 @@ pub(in crate::feed) enum Gap {
 pub(in crate::feed) struct Hole {
     pub(super) stream: StreamId,
     pub(in crate::feed) gap: Gap,
+    /// Whether nothing is known before it: it is the past that a stream begins with.
+    opens: bool,
     /// Whether more is missing than is wished to be fetched.
     pub(super) beyond: bool,
     /// When the next call may be made.
@@ -69,7 +71,12 @@ pub(super) enum Next {
 
 impl Hole {
     pub(super) const fn new(stream: StreamId, gap: Gap, now: Mono) -> Self {
-        Self { stream, gap, beyond: false, at: now, tries: 0 }
+        Self { stream, gap, opens: false, beyond: false, at: now, tries: 0 }
+    }
+
+    /// Nothing is known before it.
+    pub(super) fn opens(self, opens: bool) -> Self {
+        Self { opens, ..self }
     }
 
     /// More is missing than is wished to be fetched.
@@ -140,7 +147,7 @@ impl Hole {
     pub(super) fn candles_taken(&mut self, asked_to: u64, newest: Option<u64>, now: Mono) -> Next {
         let Gap::Candles { next, end, interval } = &mut self.gap else { return Next::Lost };
         let asked_to = asked_to.saturating_add(1).saturating_mul(MS);
-        let length = u64::try_from(shortest(*interval).as_nanos()).unwrap_or(u64::MAX);
+        let length = u64::try_from(longest(*interval).as_nanos()).unwrap_or(u64::MAX);
         if asked_to < *end {
             *next = asked_to;
             self.tries = 0;
@@ -149,6 +156,8 @@ impl Hole {
         // The newest one may not be there yet.
         match newest {
             Some(newest) if newest.saturating_add(length) >= *end => Next::Done,
+            // Before a symbol's first candle there is none, which is no loss.
+            None if self.opens && self.tries + 1 >= TRIES => Next::Done,
             newest => {
                 *next = newest.map_or(*next, |newest| newest.saturating_add(1).max(*next));
                 self.not_yet(now)
@@ -208,7 +217,7 @@ impl Hole {
     pub(super) fn words(&self) -> String {
         match &self.gap {
             Gap::Candles { next, end, .. } => {
-                format!("candles that began from {} to {} ms", next / MS, (end / MS).saturating_sub(1))
+                format!("candles that began from {} until before {}", UnixNanos(*next), UnixNanos(*end))
             }
             Gap::Ids { next, end } => format!("trades {next} to {}", end.saturating_sub(1)),
             Gap::Between { last, first, .. } => format!("trades between {last} and {first}"),
@@ -227,6 +236,25 @@ mod tests {
 
     fn ids(all: &[&str]) -> Vec<Box<str>> {
         all.iter().map(|id| (*id).into()).collect()
+    }
+
+    /// Of the first candles of a stream: where the venue has none before the live one, nothing is lost.
+    #[test]
+    fn a_young_symbol_has_lost_nothing() {
+        let month = Interval { count: 1, unit: 'M' };
+        let day = 86_400_000_000_000;
+        // From August to October 2026.
+        let (august, october, november) = (20_666 * day, 20_727 * day, 20_758 * day);
+        let hole = || Hole::new(StreamId(1), Gap::Candles { next: august, end: november, interval: month }, Mono(0));
+        let last = november / MS - 1;
+        let after = |mut hole: Hole, newest| {
+            (0..TRIES).map(|_| hole.candles_taken(last, newest, Mono(0))).find(|next| *next != Next::More)
+        };
+        assert_eq!(after(hole().opens(true), None), Some(Next::Done));
+        assert_eq!(after(hole(), None), Some(Next::Lost));
+        assert_eq!(after(hole().opens(true), Some(october)), Some(Next::Done), "October has 31 days");
+        assert_eq!(after(hole().opens(true), Some(august)), Some(Next::Lost));
+        assert_eq!(hole().words(), "candles that began from 2026-08-01T00:00:00Z until before 2026-11-01T00:00:00Z");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Backfill;
 use super::hole::{Gap, Hole};
 use crate::feed::closed::Closed;
-use crate::model::{Interval, Mono, StreamId};
-use crate::venue::kit::interval::longest;
+use crate::model::{Interval, Mono, StreamId, UnixNanos};
+use crate::venue::kit::interval::{earlier, longest};
 
 /// A candle whose end was not told is asked for so long after the next one began: mostly its end is only late.
 const LATE: Duration = Duration::from_secs(2);
@@ -53,12 +53,12 @@ impl Track {
         }
         self.candle = Some(open_time);
         let length = u64::try_from(longest(interval).as_nanos()).unwrap_or(u64::MAX);
-        let oldest = open_time.saturating_sub(length.saturating_mul(u64::from(wished.candles)));
+        let oldest = earlier(UnixNanos(open_time), interval, wished.candles).0;
         let from = known.map_or(oldest, |known| known.max(oldest));
         let beyond = known.is_some_and(|known| known < oldest);
         // Nothing lies between an ended one and the next.
         let is_whole = from.saturating_add(length) >= open_time && closed.contains(from);
-        let hole = Hole::new(stream, Gap::Candles { next: from, end: open_time, interval }, now);
+        let hole = Hole::new(stream, Gap::Candles { next: from, end: open_time, interval }, now).opens(known.is_none());
         let hole = if known.is_some() { hole.not_before(now.after(LATE)) } else { hole };
         (from < open_time && !is_whole).then_some(hole.beyond(beyond))
     }

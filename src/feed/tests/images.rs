@@ -64,6 +64,35 @@ fn an_image_ahead_of_the_stream_waits_for_it() {
     assert_eq!(image_request(&mut desk), None);
 }
 
+/// Images that differ from each other, and no delta between them: the venue has confirmed the stream and does not send it.
+#[test]
+fn a_mute_stream_is_stale_and_is_asked_for_again() {
+    let mut desk = Desk::new(&["book:full A", "book:50 B"]);
+    desk.said.requests.clear();
+    desk.text(&snapshot("B", 200));
+    desk.text(&delta(100));
+    let (mut image, mut said, mut seconds) = (110, Vec::new(), 0);
+    while !said.iter().any(|line: &String| line == "A book:full stale silence") {
+        if let Some(id) = image_request(&mut desk) {
+            image += 10;
+            let result = json!({"s": "A", "b": [[image.to_string(), "1"]], "a": [["900", "1"]], "ts": 5, "u": image, "seq": image * 10});
+            let body = json!({"retCode": 0, "retMsg": "OK", "result": result}).to_string();
+            desk.take(Input::Http { id, status: Some(200), body: body.as_bytes(), url: None });
+        }
+        desk.pass(Duration::from_secs(1));
+        desk.settle();
+        desk.said.sent.clear();
+        said.extend(desk.text(&super::delta("B", 201 + seconds)));
+        seconds += 1;
+        assert!(seconds < 70, "{image} {:?}", desk.feed.report().symbols);
+    }
+    assert!(seconds > 55 && image == 130, "after two images, {seconds} s");
+    let report = desk.feed.report();
+    let status = &report.symbols.iter().find(|symbol| symbol.symbol == "A").expect("A").status;
+    assert!(status.detail.as_deref().is_some_and(|detail| detail.contains("check the symbol")), "{status:?}");
+    assert!(desk.said.reconnects.is_empty() && desk.states()["B"] == State::Live);
+}
+
 #[test]
 fn update_one_and_gaps_ask_for_a_new_image_and_not_for_a_new_subscription() {
     for bad in [1, 105] {

@@ -156,7 +156,7 @@ const FEW_LEVELS: i64 = 120;
 const DATED: [(&str, u64); 2] = [("270326", 1_806_048_000_000), ("270625", 1_813_910_400_000)];
 
 /// Most symbols a number may ask for.
-const MOST_SYMBOLS: usize = 5_000;
+pub const MOST_SYMBOLS: usize = 5_000;
 
 /// Every symbol, in a fixed order; with `only`, those and no others. A name in `only` that the list does not know becomes
 /// what its form says (`…_PERP` and `…USD_270326` COIN-M, `…USDT_270326` USD-M, else a pair on spot and USD-M); a number

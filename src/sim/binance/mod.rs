@@ -32,7 +32,7 @@ mod ws_api;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{Market, Spec, instruments};
+pub use catalog::{MOST_SYMBOLS, Market, Spec, instruments};
 pub use session::Session;
 pub use sign::{PublicKey, sign};
 pub use venue::Venue;

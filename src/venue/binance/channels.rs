@@ -5,6 +5,7 @@
 
 use crate::model::{AccountKind, BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
+use crate::venue::kit::interval::none_such;
 
 use super::market::Segment;
 
@@ -163,8 +164,12 @@ fn check(segment: Segment, channel: Channel, variant: &str) -> Result<&'static s
         Channel::Candle(interval) => {
             let name = interval.to_string();
             let known = INTERVALS.contains(&name.as_str()) || (segment.is_spot() && name == "1s");
+            if !known {
+                let names = INTERVALS.iter().copied().chain(segment.is_spot().then_some("1s"));
+                return Err(format!("{channel} is not available: {}", none_such(names)));
+            }
             let words: &[_] = if segment.is_spot() { &["", UTC8] } else { &[""] };
-            (word(words).filter(|_| known), "no such interval")
+            (word(words), "only spot has other days, of UTC+8: candle:1d:utc8")
         }
         Channel::Raw => (None, "raw channels have no table"),
         Channel::Account(kind) => (word(&[""]).filter(|_| has_account(segment, kind)), "spot has no positions"),

@@ -104,7 +104,10 @@ pub(super) fn parse(_market: &str, text: &str) -> Result<ChannelSpec, String> {
             Some(_) => return Err(format!("{text} is not available: bitFlyer has one book, of {LEVELS} levels: book")),
             None => match AccountKind::parse(text) {
                 Some(kind) => Channel::Account(kind),
-                None => return theirs(text).ok_or_else(|| format!("unknown channel {text:?}")),
+                None => {
+                    let allowed = || list("").join(", ");
+                    return theirs(text).ok_or_else(|| format!("unknown channel {text:?}; allowed: {}", allowed()));
+                }
             },
         },
     };

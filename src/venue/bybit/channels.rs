@@ -5,6 +5,7 @@ use crate::book::SyncRule;
 use crate::model::{AccountKind, BookDepth, Channel, Interval, Stream};
 use crate::venue::ChannelSpec;
 use crate::venue::bybit_v2;
+use crate::venue::kit::interval::none_such;
 
 /// Kline intervals: Bybit's name and ours.
 const INTERVALS: &[(&str, &str)] = &[
@@ -108,12 +109,14 @@ fn retired(market: &str, text: &str) -> Option<ChannelSpec> {
 
 /// Whether the market has the channel.
 fn check(market: &str, channel: Channel) -> Result<(), String> {
+    if matches!(channel, Channel::Candle(interval) if market != "option" && kline(interval).is_none()) {
+        return Err(format!("{channel} is not available: {}", none_such(INTERVALS.iter().map(|(_, ours)| *ours))));
+    }
     let refused = match channel {
         Channel::Book(BookDepth::Levels(500)) => Some("depth 500 was withdrawn on 2025-09-11"),
         Channel::Book(BookDepth::Levels(depth)) if !depths(market).contains(&depth) => Some("no such depth here"),
         Channel::Book(BookDepth::Full) | Channel::Bbo if market == "option" => Some("options have no such book"),
         Channel::Candle(_) if market == "option" => Some("options have no candles"),
-        Channel::Candle(interval) if kline(interval).is_none() => Some("no such interval"),
         Channel::Liquidation if matches!(market, "spot" | "option") => Some("only contracts have liquidations"),
         Channel::Account(kind) if !has_account(market, kind) => Some("spot has no positions"),
         _ => None,

@@ -41,6 +41,33 @@ pub fn longest(interval: Interval) -> Duration {
     Duration::from_secs(u64::from(interval.count) * days * 86_400)
 }
 
+/// The mean time from one candle to the next: of months, that of the calendar's 400 years.
+pub fn usual(interval: Interval) -> Duration {
+    let seconds = if interval.unit == 'M' { 2_629_746 } else { return shortest(interval) };
+    Duration::from_secs(u64::from(interval.count) * seconds)
+}
+
+/// Why a candle channel is refused, with the intervals that there are.
+pub fn none_such<'a>(intervals: impl Iterator<Item = &'a str>) -> String {
+    format!("no such interval; allowed: {}", intervals.collect::<Vec<_>>().join(" "))
+}
+
+/// The moment so many candles before one that begins at `open`: of months, by the calendar of the day that it begins.
+pub fn earlier(open: UnixNanos, interval: Interval, candles: u32) -> UnixNanos {
+    let length = u64::try_from(longest(interval).as_nanos()).unwrap_or(u64::MAX);
+    let plain = UnixNanos(open.0.saturating_sub(length.saturating_mul(u64::from(candles))));
+    if interval.unit == 'M' { earlier_month(open, interval.count, candles).unwrap_or(plain) } else { plain }
+}
+
+fn earlier_month(open: UnixNanos, months: u16, candles: u32) -> Option<UnixNanos> {
+    // Where the day begins that many hours ahead of UTC.
+    let hour = i8::try_from(open.0 / 3_600_000_000_000 % 24).ok()?;
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(if hour > 12 { 24 - hour } else { -hour }));
+    let open = jiff::Timestamp::from_nanosecond(i128::from(open.0)).ok()?.to_zoned(zone);
+    let span = jiff::Span::new().try_months(i64::from(months) * i64::from(candles)).ok()?;
+    u64::try_from(open.checked_sub(span).ok()?.timestamp().as_nanosecond()).ok().map(UnixNanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +84,14 @@ mod tests {
         assert_eq!((shortest(month).as_secs(), longest(month).as_secs()), (28 * 86_400, 31 * 86_400));
         let hours = Interval::parse("4h").expect("an interval");
         assert_eq!(last_moment(UnixNanos::from_ms(0), hours, 0), UnixNanos::from_ms(4 * 3_600_000 - 1));
+        let november = UnixNanos::from_ms(1_793_491_200_000);
+        let ahead = |at: UnixNanos| UnixNanos(at.0 - eight * 1_000_000);
+        let august = UnixNanos::from_ms(1_785_542_400_000);
+        assert_eq!(earlier(november, month, 3), august, "from the first of August");
+        assert_eq!(earlier(ahead(november), month, 3), ahead(august));
+        assert_eq!(earlier(november, month, u32::MAX), UnixNanos(0), "the begin of time");
         assert_eq!(last_moment(UnixNanos(u64::MAX), month, 0), UnixNanos(u64::MAX), "the end of time");
-        assert_eq!(shortest(hours), longest(hours));
+        assert_eq!((shortest(hours), usual(hours)), (longest(hours), longest(hours)));
+        assert_eq!(usual(month).as_secs() * 12 * 400, 146_097 * 86_400);
     }
 }

@@ -3,6 +3,7 @@
 use super::channels::{self, ALL, BOOKS, BY_DAY, INTERVALS, TBT, UTC8};
 use crate::model::{AccountKind, BookDepth, Channel, Interval};
 use crate::venue::ChannelSpec;
+use crate::venue::kit::interval::none_such;
 
 /// Every channel a market has, as config spells it.
 pub(super) fn list(market: &str) -> Vec<String> {
@@ -29,9 +30,12 @@ pub(super) fn parse(market: &str, text: &str) -> Result<ChannelSpec, String> {
         Some((prefix, rest)) => v3(market, text, prefix, rest)?,
         None => ours(text).or_else(|| theirs(text)).ok_or_else(unknown)?,
     };
+    if matches!(spec.channel, Channel::Candle(interval) if channels::candle(interval, spec.variant).is_none()) {
+        let why = none_such(INTERVALS.iter().map(|(ours, _)| *ours));
+        return Err(format!("{text} is not available: {why}; with :utc8 from 6h on"));
+    }
     let refused = match spec.channel {
         Channel::Book(depth) if channels::book(depth, spec.variant).is_none() => Some("no such book"),
-        Channel::Candle(interval) if channels::candle(interval, spec.variant).is_none() => Some("no such interval"),
         Channel::Liquidation if market == "spot" => Some("only contracts have liquidations"),
         Channel::Ticker if market == "spot" && spec.note.as_ref().is_some_and(|note| note.contains(MERGED)) => {
             Some("only contracts have it")

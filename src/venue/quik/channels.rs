@@ -2,6 +2,7 @@
 
 use crate::model::{BookDepth, Channel, Interval};
 use crate::venue::ChannelSpec;
+use crate::venue::kit::interval::none_such;
 
 /// Most levels a side that are asked for. The exchange gives 20 or 50 of them.
 const DEPTH_MAX: u16 = 50;
@@ -52,7 +53,10 @@ pub(super) fn parse(_market: &str, text: &str) -> Result<ChannelSpec, String> {
         Some(("candle", name)) if INTERVALS.iter().any(|(ours, _)| *ours == name) => {
             Channel::Candle(Interval::parse(name).ok_or_else(unknown)?)
         }
-        Some(("candle", _)) => return Err(format!("{text} is not available: no such interval")),
+        Some(("candle", _)) => {
+            let why = none_such(INTERVALS.iter().map(|(ours, _)| *ours));
+            return Err(format!("{text} is not available: {why}"));
+        }
         Some(_) => return Err(unknown()),
     };
     Ok(ChannelSpec::of(channel))

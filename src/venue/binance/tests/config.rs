@@ -80,8 +80,21 @@ fn what_a_market_does_not_have_is_refused_with_a_reason() {
         ),
         ("spot", "book:1000:fast", "error: book:1000:fast is not available: no such speed here"),
         ("usdm", "book:5000", "error: book:5000 is not available: no such depth here"),
-        ("usdm", "candle:1s", "error: candle:1s is not available: no such interval"),
-        ("spot", "candle:7m", "error: candle:7m is not available: no such interval"),
+        (
+            "usdm",
+            "candle:1s",
+            "error: candle:1s is not available: no such interval; allowed: 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M",
+        ),
+        (
+            "spot",
+            "candle:7m",
+            "error: candle:7m is not available: no such interval; allowed: 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w 1M 1s",
+        ),
+        (
+            "usdm",
+            "candle:1d:utc8",
+            "error: candle:1d:utc8 is not available: only spot has other days, of UTC+8: candle:1d:utc8",
+        ),
         ("spot", "liquidation", "error: liquidation is not available: only futures have liquidations"),
         ("spot", "ticker:mark", "error: ticker:mark is not available: no such ticker"),
         ("spot", "!ticker@arr", "error: unknown channel \"!ticker@arr\""),

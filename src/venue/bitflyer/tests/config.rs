@@ -32,8 +32,14 @@ fn channels_in_our_words_and_in_the_venues() {
         ("child_order_events", "order "),
         ("parent_order_events", "order "),
         ("book:50", "book:50 is not available: bitFlyer has one book, of 300 levels: book"),
-        ("lightning_board_", "unknown channel \"lightning_board_\""),
-        ("candle:1m", "unknown channel \"candle:1m\""),
+        (
+            "lightning_board_",
+            "unknown channel \"lightning_board_\"; allowed: book:300, bbo, trade, ticker, order, fill, position, balance",
+        ),
+        (
+            "candle:1m",
+            "unknown channel \"candle:1m\"; allowed: book:300, bbo, trade, ticker, order, fill, position, balance",
+        ),
     ] {
         assert_eq!(read(text), expected, "{text}");
     }
