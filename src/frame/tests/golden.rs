@@ -61,6 +61,25 @@ fn instrument() -> Instrument {
     }
 }
 
+/// Five minutes of one symbol.
+fn candle() -> CandleUpdate<'static> {
+    CandleUpdate {
+        stream: StreamId(0),
+        interval: Interval { count: 5, unit: 'm' },
+        open_time: 1_672_324_800_000_000_000,
+        close_time: 1_672_325_099_999_000_000,
+        open: "16649.5",
+        high: "16677",
+        low: "16608",
+        close: "16677",
+        volume: "2.081",
+        turnover: Some("34666.4005"),
+        closed: true,
+        backfill: false,
+        clocks: CLOCKS,
+    }
+}
+
 /// A frame of each kind: its name and the frame.
 fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
     let mut encoder = Encoder::new(spec(encoding, 0));
@@ -78,21 +97,7 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         backfill: false,
         clocks: CLOCKS,
     };
-    let candle = CandleUpdate {
-        stream: StreamId(0),
-        interval: Interval { count: 5, unit: 'm' },
-        open_time: 1_672_324_800_000_000_000,
-        close_time: 1_672_325_099_999_000_000,
-        open: "16649.5",
-        high: "16677",
-        low: "16608",
-        close: "16677",
-        volume: "2.081",
-        turnover: Some("34666.4005"),
-        closed: true,
-        backfill: false,
-        clocks: CLOCKS,
-    };
+    let candle = candle();
     let (price, size) = (number("0.04499"), number("20000"));
     let liquidation = LiquidationUpdate { stream: StreamId(0), side: Side::Sell, price, size, clocks: CLOCKS };
     let gap = Status { detail: Some("expected \"5\", got 7\n".to_owned()), ..status(State::Stale, Some(Reason::Gap)) };
