@@ -169,7 +169,7 @@ async fn results_are_taken_one_by_one_several_or_all_at_once() {
     assert!((1..=4).contains(&cut["results"].as_array().unwrap().len()), "{cut}");
     let stops = scene.job(json!({"queue": [get("/bad"), get("/never")], "on_error": "stop"}));
     let failed = scene.ask(run(stops, 20_000)).await;
-    assert_eq!((&failed["state"], &failed["tasks"], &failed["failed"]), (&json!("failed"), &json!(1), &json!(1)));
+    assert_eq!((&failed["state"], &failed["tasks"], &failed["failed"]), (&json!("failed"), &json!(0), &json!(2)));
     assert!(scene.ask(json!({"op": "jobs"})).await["jobs"].as_array().unwrap().iter().all(|job| job["name"] != "all"));
 }
 
@@ -268,19 +268,19 @@ async fn what_an_answer_has_no_room_for_is_counted_or_waits() {
     let gateway = Gateway::start(&config).await;
     let large = json!({"get": {"path": "/large"}});
     let queue = json!([large, large, {"get": {"path": "/small"}}, large, {"get": {"path": "/small"}}]);
-    let job = json!({"venue": "bybit", "market": "spot", "rest_url": server.url, "queue": queue}).to_string();
+    let job = json!({"venue": "bybit", "market": "spot", "rest_url": server.url, "queue": queue});
     let tasks = |told: &Value| -> Vec<String> {
         told["results"].as_array().unwrap().iter().map(|one| one["task"].as_str().unwrap().to_owned()).collect()
     };
-    let (_, told) = gateway.ctl(&["job_run", "big", &format!("job={job}"), "within_ms=30000"]).await;
+    let told = gateway.ask(json!({"op": "job_run", "name": "big", "job": job, "within_ms": 30_000})).await;
     assert_eq!((&told["state"], &told["done"], &told["left_out"]), (&json!("idle"), &json!(5), &json!(2)));
     assert_eq!(tasks(&told), ["1", "3", "5"], "what fits is there");
     assert!(told.to_string().len() < 16 * 1024 * 1024);
 
-    gateway.ctl(&["job_start", "one", &format!("job={job}"), "results=pull"]).await;
+    gateway.ask(json!({"op": "job_start", "name": "one", "job": job, "results": "pull"})).await;
     let mut taken = Vec::new();
     while taken.len() < 5 {
-        let (_, told) = gateway.ctl(&["job_next", "one", "n=100", "within_ms=20000"]).await;
+        let told = gateway.ask(json!({"op": "job_next", "name": "one", "n": 100, "within_ms": 20_000})).await;
         assert!(told.to_string().len() < 16 * 1024 * 1024 && !tasks(&told).is_empty());
         taken.extend(tasks(&told));
     }

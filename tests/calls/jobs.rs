@@ -66,7 +66,7 @@ async fn several_accounts_side_by_side_each_sign_their_own_calls() {
     // Without the config there is no such account, and nobody is asked.
     let (code, _, err) = said(&["job", "run", job]).await;
     assert_eq!(code, 2);
-    assert!(err.contains("queue[0].gather[0].account: there is no account \"one\"; there are none"), "{err}");
+    assert!(err.contains(": account: there is no account \"one\"; there are none"), "{err}");
     assert_eq!(server.asked().len(), 4);
 }
 

@@ -131,11 +131,7 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         ("instrument", &btc, Event::Instrument(&instrument)),
     ];
     let mut out = all(&mut encoder, events);
-    encoder.spec.account = Some("main".to_owned());
-    let refused =
-        Status { detail: Some("API key is invalid.".to_owned()), ..status(State::Rejected, Some(Reason::Rejected)) };
-    let channel = Some(Channel::Account(AccountKind::Order));
-    out.extend(all(&mut encoder, [("status_account", &feed, Event::Status { main: true, channel, status: &refused })]));
+    out.extend(of_account(&mut encoder, &feed));
     out.extend(rows(&mut encoder, &feed));
     out.extend(to_one_subscriber(encoding));
     out.extend(of_jobs(encoding));
@@ -215,6 +211,15 @@ fn all<'a>(
         out.extend(frames(encoder, symbol, event, 1).into_iter().map(|frame| (name, frame)));
     }
     out
+}
+
+/// How a channel of an account stands.
+fn of_account(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
+    encoder.spec.account = Some("main".to_owned());
+    let refused = status(State::Rejected, Some(Reason::Rejected));
+    let status = &Status { detail: Some("API key is invalid.".to_owned()), ..refused };
+    let channel = Some(Channel::Account(AccountKind::Order));
+    all(encoder, [("status_account", feed, Event::Status { main: true, channel, status })])
 }
 
 /// An account's rows, a raw event with and without data, and a ticker with parameters.

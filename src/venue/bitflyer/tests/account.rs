@@ -239,14 +239,14 @@ fn positions_and_balances_are_read_and_read_again_after_a_trade() {
 fn refusals_of_rest_are_told_in_the_venues_words() {
     let (mut desk, calls) = open(&["balance"]);
     let said = desk.http(calls[0].0, Some(401), br#"{"status":-500,"error_message":"Key not found","data":null}"#, 1.0);
-    assert!(said.updates[0].contains("HTTP 401: Key not found"), "{:?}", said.updates);
-    assert_eq!(desk.wakes_at(), Some(16.0));
-    let call = desk.take(Input::Timeout, 16.0).requests[0].clone();
-    let next = desk.http(call.id, Some(200), b"[]", 16.1).requests[0].clone();
+    assert_eq!(said.updates, ["rejected 0: HTTP 401: Key not found"], "it is the key");
+    assert_eq!(desk.initialize(200.0), [], "which is shown again after five minutes");
+    let call = desk.take(Input::Timeout, 301.0).requests[0].clone();
+    let next = desk.http(call.id, Some(200), b"[]", 301.1).requests[0].clone();
     assert_eq!(next.path, "/v1/me/getcollateral");
-    assert_eq!(desk.http(next.id, Some(400), b"{}", 16.2).updates, ["subscribed 0"], "an account without the CFD");
-    let call = desk.initialize(17.0)[0].clone();
-    let said = desk.http(call.id, Some(200), b"<html>", 17.1).updates.clone();
+    assert_eq!(desk.http(next.id, Some(400), b"{}", 301.2).updates, ["subscribed 0"], "an account without the CFD");
+    let call = desk.initialize(302.0)[0].clone();
+    let said = desk.http(call.id, Some(200), b"<html>", 302.1).updates.clone();
     assert!(said[0].contains("could not be read"), "{said:?}");
 }
 
@@ -293,6 +293,6 @@ fn executions_that_were_missed_are_read_of_every_product_and_back_to_the_loss() 
     let said = desk.http(call.id, Some(400), unlisted, 101.0);
     assert_eq!((said.updates.len(), said.requests.len()), (0, 1), "the other products go on");
     let id = said.requests[0].id;
-    let said = desk.http(id, Some(401), br#"{"status":-500,"error_message":"Key not found","data":null}"#, 101.0);
-    assert!(said.updates[0].contains("the fill image could not be read: HTTP 401: Key not found"), "{said:?}");
+    let said = desk.http(id, Some(503), br#"{"status":-1,"error_message":"Busy","data":null}"#, 101.0);
+    assert!(said.updates[0].contains("the fill image could not be read: HTTP 503: Busy"), "{said:?}");
 }
