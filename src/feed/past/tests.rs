@@ -73,8 +73,8 @@ struct World {
     /// What REST does not know yet, in milliseconds; and how many in a hundred calls fail.
     lag_ms: u64,
     failures: u32,
-    /// The last calls that failed in a row.
-    failed: u32,
+    /// Whether the last call failed, of trades and of candles.
+    failed: [bool; 2],
     weight: u32,
 }
 
@@ -98,7 +98,7 @@ impl World {
             answers: BTreeMap::new(),
             lag_ms: 0,
             failures: 0,
-            failed: 0,
+            failed: [false; 2],
             weight: 0,
         }
     }
@@ -229,9 +229,11 @@ impl World {
         let due: Vec<u64> = self.answers.iter().filter(|(_, (at, _))| *at <= self.now).map(|(key, _)| *key).collect();
         for key in due {
             let (_, request) = self.answers.remove(&key).expect("there is one");
-            let tried = if self.failures < 100 { self.failed < 2 } else { true };
-            let fails = request.patient && tried && self.rng.u32(0..100) < self.failures;
-            self.failed = if fails { self.failed + 1 } else { 0 };
+            // A part is given up after four answers that were of no use, and one may be that for coming too early.
+            let failed = &mut self.failed[usize::from(request.path.contains("kline"))];
+            let may_fail = request.patient && (self.failures == 100 || !*failed);
+            let fails = may_fail && self.rng.u32(0..100) < self.failures;
+            *failed = fails;
             let body = if fails { "busy".to_owned() } else { self.rest(&request.path) };
             let status = Some(if fails { 503 } else { 200 });
             self.step(Input::Http { id: request.id, status, body: body.as_bytes(), url: None });
