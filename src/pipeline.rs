@@ -9,7 +9,7 @@ use crate::model::{Channel, Stamp, Stream, StreamId};
 use crate::secret::Secret;
 use crate::venue::{HttpRequest, Input, LinkId, Reader, Route, RpcRequest, Timer, Told, VenueDef};
 
-pub use crate::feed::{Counters, FeedReport, SymbolReport};
+pub use crate::feed::{AccountReport, Counters, FeedReport, SymbolReport};
 
 /// What a step left to do. The driver empties it after each burst of steps.
 #[derive(Debug, Default)]
@@ -297,8 +297,11 @@ impl Pipeline {
         feed.resync(symbol, now, &mut Intake { encoder, outbox, troubled, now })
     }
 
-    /// Has the account's state be read again; false if the feed has no such streams.
-    pub fn initialize(&mut self, now: Stamp) -> bool {
+    /// Has the account's state be read again.
+    ///
+    /// # Errors
+    /// Why it is not: no account is followed, or it is not signed in.
+    pub fn initialize(&mut self, now: Stamp) -> Result<(), String> {
         let Self { feed, encoder, outbox, troubled } = self;
         encoder.new_input();
         feed.initialize(now, &mut Intake { encoder, outbox, troubled, now })

@@ -38,6 +38,7 @@ fn pipeline(symbols: &[String], encoding: Encoding) -> Pipeline {
         feed: "test".to_owned(),
         venue: "bybit".to_owned(),
         market: "linear".to_owned(),
+        account: None,
         epoch: 1,
         encoding,
         book_depth: 25,

@@ -69,6 +69,7 @@ impl World {
             feed: "f".to_owned(),
             venue: "binance".to_owned(),
             market: market.to_owned(),
+            account: None,
             epoch: 1,
             encoding: Encoding::Json,
             book_depth: 5,

@@ -51,6 +51,7 @@ fn pipeline(market: &str, symbols: &[String]) -> Pipeline {
         feed: "f".to_owned(),
         venue: "binance".to_owned(),
         market: market.to_owned(),
+        account: None,
         epoch: 1,
         encoding: Encoding::Json,
         book_depth: 5,

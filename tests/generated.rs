@@ -2,12 +2,14 @@
 //!
 //! `UPDATE_GENERATED=1 cargo test --test generated` writes them anew.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use clap::CommandFactory as _;
 use tickbus::cli::Cli;
+use tickbus::frame::TypedPayload;
 
 const TICKBUS: &str = env!("CARGO_BIN_EXE_tickbus");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_tickbus-sub");
@@ -80,4 +82,18 @@ fn alert_rules_ask_for_metrics_that_exist() {
     for name in names {
         assert!(tickbus::telemetry::metrics::METRICS.iter().any(|metric| metric.name == name), "{name}");
     }
+}
+
+/// Every example of a frame in the documentation of the wire is one, with all of its fields known.
+#[test]
+fn the_examples_of_the_wire_format_are_frames() {
+    let page = include_str!("../docs/WIRE.md");
+    let examples = page.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut kinds = BTreeSet::new();
+    for example in examples {
+        let payload: TypedPayload = serde_json::from_str(example).unwrap_or_else(|error| panic!("{error}: {example}"));
+        let told = serde_json::to_value(&payload).expect("JSON");
+        kinds.insert(told["type"].as_str().expect("a type").to_owned());
+    }
+    assert!(kinds.len() >= 15, "{kinds:?}");
 }

@@ -34,6 +34,7 @@ impl Market {
             feed: "f".to_owned(),
             venue: "binance".to_owned(),
             market: "spot".to_owned(),
+            account: None,
             epoch: 1,
             encoding: Encoding::Json,
             book_depth: 25,

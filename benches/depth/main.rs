@@ -235,6 +235,7 @@ fn published(depth: &Depth) -> u64 {
         feed: "bench".to_owned(),
         venue: "binance".to_owned(),
         market: depth.market.to_owned(),
+        account: None,
         epoch: 1,
         encoding: Encoding::Json,
         book_depth: 25,

@@ -85,6 +85,7 @@ pub(crate) fn encoder(encoding: Encoding, clock: fn() -> UnixNanos) -> EncoderSp
         feed: "bench".to_owned(),
         venue: "bybit".to_owned(),
         market: "linear".to_owned(),
+        account: None,
         epoch: EPOCH,
         encoding,
         book_depth: BOOK_DEPTH,

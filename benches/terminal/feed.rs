@@ -84,6 +84,7 @@ fn encoder() -> EncoderSpec {
         feed: "bench".to_owned(),
         venue: "quik".to_owned(),
         market: "SPBFUT".to_owned(),
+        account: None,
         epoch: 1,
         encoding: Encoding::Json,
         book_depth: 25,

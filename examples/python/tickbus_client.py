@@ -24,10 +24,13 @@ TABLES = (
     *("order", "fill", "position", "balance"),
 )
 WAIT = 5.0  # seconds of one question that waits; then it is asked again
+AGAIN = 1.0  # seconds until rows that are not live are asked for again
 MOST = 100_000  # rows of one answer
 
 # operation: insert, update, delete, or reread: changes were lost, and data is the list of all rows as they are now.
-# source: of an update the fields that changed; of a delete whether it only made room for newer rows.
+# source: of an update the fields that are new or have another value, never its clocks and counts (ts_event, ts_venue,
+#   ts_recv, ts_pub, seq, venue_seq), and not those that the row has no more; of a delete whether it only made room for
+#   newer rows. data: the whole row, clocks and counts included.
 Change = namedtuple("Change", "store operation source data key place")
 
 
@@ -139,7 +142,8 @@ class Store:
             return None
 
     async def find(self, query=None, limit=None):
-        """The rows that match, oldest first within a symbol; with a limit the newest of them."""
+        """The rows that match, oldest first within a symbol; with a limit the newest of them. Rows of an account are refused
+        (not_live) while they may not be what the venue has."""
         answer = await self._ask("find", query, limit=limit or MOST)
         if not limit and answer["matches"] > len(answer["rows"]):
             raise LookupError(f"{answer['matches']} rows of {self} match, too many for one answer: narrow the query")
@@ -189,13 +193,23 @@ class Stream:
         except Refused as refused:
             if refused.code != "reread":
                 raise
-            answer = await ask("find", self._query, limit=MOST)
+            answer = await self._all()
             place = answer["epoch"], answer["seq"]
             changes = [Change(self._store, "reread", None, answer["rows"], None, place)]
         self._changes.extend(changes)
         self._upto = answer["epoch"], answer["seq"]
         if not changes:
             self.place = self._upto
+
+    async def _all(self):
+        """All rows. Those of an account are waited for until the venue has told them."""
+        while True:
+            try:
+                return await self._store._ask("find", self._query, limit=MOST)
+            except Refused as refused:
+                if refused.code != "not_live":
+                    raise
+            await asyncio.sleep(AGAIN)
 
     def _change(self, epoch, change):
         source = {"update": change.get("changed"), "delete": change.get("evicted", False)}.get(change["op"])

@@ -45,7 +45,8 @@ async fn agree(mut commands: mpsc::Receiver<Command>) {
             Command::Unsubscribe { streams, reply } => all(reply, streams.len(), Settled::Unsubscribed),
             Command::Ask { reply, .. } => drop(reply.send("{\"ok\":true}".to_owned())),
             Command::Report { reply } => drop(reply.send(DriverReport::default())),
-            Command::Resync { reply, .. } | Command::Initialize { reply } => drop(reply.send(true)),
+            Command::Resync { reply, .. } => drop(reply.send(true)),
+            Command::Initialize { reply } => drop(reply.send(Ok(()))),
             Command::Snapshot { reply, .. } => drop(reply.send(None)),
             Command::Shutdown => return,
         }

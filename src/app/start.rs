@@ -91,6 +91,7 @@ impl Starter {
             feed: plan.name.clone(),
             venue: plan.venue.id.to_owned(),
             market: plan.market.to_string(),
+            account: plan.account().map(str::to_owned),
             epoch: self.epoch,
             encoding: self.encoding,
             book_depth: plan.publish.book_depth,

@@ -430,6 +430,7 @@ fn pipeline(wish: &Wish, epoch: u64, seq: u64) -> Pipeline {
         feed: "backfill".to_owned(),
         venue: wish.venue.id.to_owned(),
         market: wish.market.to_string(),
+        account: None,
         epoch,
         encoding: Encoding::Json,
         book_depth: 1,

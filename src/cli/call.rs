@@ -46,7 +46,7 @@ pub struct Args {
     #[allow(missing_docs, reason = "described there")]
     #[command(flatten)]
     pub accounts: AccountsArgs,
-    /// Seconds the call may take.
+    /// Seconds the call may take once it has left.
     #[arg(long, value_name = "SECS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=120))]
     pub timeout: u32,
 }
@@ -66,19 +66,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(rest_url) = &args.rest_url {
         job["rest_url"] = json!(rest_url);
     }
-    // What is wrong with accounts does not matter to a call that needs none.
+    // What is wrong with accounts does not matter to a call that needs none, unless a config was named.
     let accounts = match &args.account {
         Some(account) => {
             job["account"] = json!(account);
             args.accounts.load()?
         }
+        None if args.accounts.is_named() => args.accounts.load()?,
         None => args.accounts.load().unwrap_or_default(),
     };
-    let plan = jobs::read("call", "the call", &job.to_string(), &accounts)?;
+    let plan = jobs::from_value("call", job, &accounts).map_err(|found| Usage(wrong(&found)))?;
     let mut said = None;
     run_plan(plan, &mut |result| {
         said = Some(result.outcome.map(|answer| answer.body));
-        Ok(())
+        Ok(true)
     })
     .await?;
     match said {
@@ -89,6 +90,22 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Err(failure)) => bail!("{}", failure.detail),
         None => bail!("the call was not made"),
     }
+}
+
+/// What is wrong, in words of the command line instead of a job's.
+fn wrong(found: &[(String, String)]) -> String {
+    let one = |(place, what): &(String, String)| {
+        let place = place.trim_start_matches("queue[0]").trim_start_matches('.');
+        match place {
+            "" => what.clone(),
+            "get" => format!("ENDPOINT: {what}"),
+            "rest_url" | "account" => format!("--{}: {what}", place.replace('_', "-")),
+            "timeout_ms" => format!("--timeout: {what}"),
+            "venue" | "market" => format!("{}: {what}", place.to_uppercase()),
+            place => format!("{place}: {what}"),
+        }
+    };
+    found.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 fn params(texts: &[String]) -> Result<BTreeMap<String, String>, Usage> {

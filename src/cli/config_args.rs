@@ -40,6 +40,11 @@ pub struct AccountsArgs {
 }
 
 impl AccountsArgs {
+    /// Whether a config was named, which must then be there and right.
+    pub const fn is_named(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Loads the accounts. What else stands in the config is not looked at.
     ///
     /// # Errors

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::sleep;
 
+use super::ctl_fields::{self, Fields};
 use super::progress::Progress;
 use super::{Usage, ctl_tables};
 use crate::client::{AccessArgs, request_secured};
@@ -23,10 +25,9 @@ const NUMBERS: [&str; 6] = ["n", "from", "to", "wait_ms", "within_ms", "timeout_
 const JSON: [&str; 9] = ["args", "params", "data", "headers", "form", "signed", "job", "task", "tasks"];
 /// Operations whose first argument may be the name of what is opened or started.
 const OF_NAMES: [&str; 7] = ["open", "close", "job_start", "job_add", "job_next", "job_run", "job_stop"];
-/// Operations that have to do with a list of streams, and what of it is given in turn.
+/// Operations that have to do with a list of streams, and what of it is given in turn: one, or several.
 const OF_STREAMS: [&str; 3] = ["open", "subscribe", "unsubscribe"];
-const LISTS: [(&str, &str); 4] =
-    [("symbol", "symbols"), ("symbols", "symbols"), ("channel", "channels"), ("channels", "channels")];
+const LISTS: [(&str, &str); 2] = [("symbol", "symbols"), ("channel", "channels")];
 /// Settings of a feed that are texts, whatever they look like.
 const TEXTS: [&str; 9] = ["name", "venue", "market", "url", "rest_url", "rpc", "data", "events", "credentials"];
 
@@ -88,13 +89,14 @@ Of feeds from a QUIK terminal:
   rpc feed=NAME method=NAME [args=JSON]
                                      call one of the terminal's functions
 
-Several symbols or channels: with commas, or the key again. TIME is nanoseconds since 1970 or as
-2026-11-21T10:00:00+03:00.
+Several symbols or channels: symbols=A,B and channels=C,D with commas or as a JSON list, or the key again. What symbol=
+and channel= have is one, and so is what follows raw:. JSON reaches the gateway as it was written: numbers and the order
+of keys stay. TIME is nanoseconds since 1970 or as 2026-11-21T10:00:00+03:00.
 
 Examples:
   tickbus ctl status
   tickbus ctl open extra venue=bybit market=spot publish.book_depth=10
-  tickbus ctl subscribe extra channel=book:50,trade symbol=BTCUSDT symbol=ETHUSDT
+  tickbus ctl subscribe extra channels=book:50,trade symbol=BTCUSDT symbol=ETHUSDT
   tickbus ctl get feed=extra channel=trade symbol=BTCUSDT n=10
   tickbus ctl find bybit.ticker market=linear
   tickbus ctl sorted bybit.book market=linear symbol=BTCUSDT limit=5
@@ -138,11 +140,11 @@ pub struct Args {
 /// No gateway there, no answer in time, or a refusal.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let security = args.access.security().map_err(|error| Usage(error.to_string()))?;
-    let body = request(&args)?;
+    let fields = request(&args)?;
     if args.op == "watch" {
-        return watch(&args, &security, &body).await;
+        return watch(&args, &security, fields).await;
     }
-    let json = ask(&args, &security, &body).await?;
+    let json = ask(&args, &security, &fields.to_string()).await?;
     super::print(&format!("{json}\n"))?;
     let parsed: Value = serde_json::from_str(&json).unwrap_or_default();
     if parsed["ok"] == Value::Bool(false) {
@@ -152,11 +154,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints changes as they come, a line each.
-async fn watch(args: &Args, security: &ClientSecurity, body: &str) -> anyhow::Result<ExitCode> {
-    let mut request: Map<String, Value> = serde_json::from_str(body)?;
-    let mut left = request.remove("n").and_then(|count| count.as_u64());
+async fn watch(args: &Args, security: &ClientSecurity, mut request: Fields) -> anyhow::Result<ExitCode> {
+    let mut left = request.take_number("n");
     while left != Some(0) {
-        let answer = ask(args, security, &Value::Object(request.clone()).to_string()).await?;
+        let answer = ask(args, security, &request.to_string()).await?;
         let mut step = ctl_tables::step(&answer)?;
         if step.lost {
             tracing::warn!("Changes were lost; those that follow are from now on");
@@ -168,31 +169,30 @@ async fn watch(args: &Args, security: &ClientSecurity, body: &str) -> anyhow::Re
         if !ctl_tables::print(&step.lines)? {
             break;
         }
-        if let Value::Object(place) = step.place {
-            request.extend(place);
-        }
+        request.set_number("epoch", step.epoch);
+        request.set_number("after", step.after);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The request's text, with who asks.
-fn request(args: &Args) -> anyhow::Result<String> {
+/// The whole request, with who asks.
+fn request(args: &Args) -> anyhow::Result<Fields> {
     let mut fields = match ctl_tables::is_about_a_table(&args.op, &args.args) {
         true => ctl_tables::fields(&args.op, &args.args)?,
         false => fields(&args.op, &args.args)?,
     };
-    if OF_STREAMS.contains(&args.op.as_str()) {
-        fields.entry("client").or_insert_with(|| args.client.clone().into());
+    if OF_STREAMS.contains(&args.op.as_str()) && !fields.has("client") {
+        fields.set_text("client", &args.client);
     }
-    if matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch" | "job_next" | "job_run") {
+    let may_wait = matches!(args.op.as_str(), "subscribe" | "unsubscribe" | "wait" | "watch" | "job_next" | "job_run");
+    if may_wait && !fields.has("within_ms") {
         // So that the gateway's answer, even that there is none of the venue, comes before we stop waiting for it.
-        let within = (args.timeout * 800).min(30_000);
-        fields.entry("within_ms").or_insert_with(|| within.into());
+        fields.set_number("within_ms", (args.timeout * 800).min(30_000));
     }
     if let Some(token) = token(args)? {
-        fields.insert("token".to_owned(), token.into());
+        fields.set_text("token", &token);
     }
-    Ok(Value::Object(fields).to_string())
+    Ok(fields)
 }
 
 fn token(args: &Args) -> anyhow::Result<Option<String>> {
@@ -202,16 +202,13 @@ fn token(args: &Args) -> anyhow::Result<Option<String>> {
 }
 
 /// The request's fields, from `KEY=VALUE` texts and a name.
-fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
-    let mut fields = Map::from_iter([("op".to_owned(), Value::String(op.to_owned()))]);
+fn fields(op: &str, args: &[String]) -> anyhow::Result<Fields> {
+    let mut fields = Fields::of(op);
     for (at, text) in args.iter().enumerate() {
         match text.split_once('=') {
-            _ if at == 0 && op == "fetch" && text.contains("://") && !text.starts_with("url=") => {
-                fields.insert("url".to_owned(), Value::String(text.clone()));
-            }
+            _ if at == 0 && op == "fetch" && is_address(text) => fields.set_text("url", text),
             None if at == 0 && op != "get" => {
-                let key = if OF_NAMES.contains(&op) { "name" } else { "feed" };
-                fields.insert(key.to_owned(), Value::String(text.clone()));
+                fields.set_text(if OF_NAMES.contains(&op) { "name" } else { "feed" }, text);
             }
             None => bail!(Usage(format!("{text:?}: write KEY=VALUE"))),
             Some((key, value)) => put(&mut fields, op, key, value)?,
@@ -220,55 +217,45 @@ fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
     Ok(fields)
 }
 
-fn put(fields: &mut Map<String, Value>, op: &str, key: &str, value: &str) -> anyhow::Result<()> {
-    let list = LISTS.iter().find(|(known, _)| OF_STREAMS.contains(&op) && *known == key);
-    if let Some((_, list)) = list {
-        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from);
-        if let Value::Array(all) = fields.entry(*list).or_insert_with(|| Value::Array(Vec::new())) {
-            all.extend(items);
-        }
+/// Whether an argument is an address itself, not one with a key before it.
+fn is_address(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| !scheme.contains('='))
+}
+
+fn put(fields: &mut Fields, op: &str, key: &str, value: &str) -> anyhow::Result<()> {
+    let list = LISTS.iter().find(|(one, several)| OF_STREAMS.contains(&op) && (*one == key || *several == key));
+    if let Some((one, several)) = list {
+        fields.add_items(several, ctl_fields::items(key, *one == key, value)?);
         return Ok(());
     }
-    let typed = if op == "open" { setting(key, value) } else { typed(key, value)? };
-    let mut place = fields;
-    let mut parts = key.split('.').peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() || op != "open" {
-            let whole = if op == "open" { part } else { key };
-            place.insert(whole.to_owned(), typed);
-            return Ok(());
-        }
-        let inner = place.entry(part).or_insert_with(|| Value::Object(Map::new()));
-        place = inner.as_object_mut().with_context(|| format!("{key}: {part} is no object"))?;
+    if op != "open" {
+        fields.set_json(key, typed(key, value)?);
+        return Ok(());
     }
+    let (mut place, mut last) = (fields, key);
+    while let Some((section, rest)) = last.split_once('.') {
+        place = place.inner(section).with_context(|| format!("{key}: {section} is no object"))?;
+        last = rest;
+    }
+    place.set_json(last, setting(key, value));
     Ok(())
 }
 
-/// A setting of a feed: JSON if it looks like it, unless it is a text.
-fn setting(key: &str, text: &str) -> Value {
+/// A setting of a feed, as JSON text: JSON if it looks like it, unless it is a text.
+fn setting(key: &str, text: &str) -> String {
     let section = key.split('.').next().unwrap_or(key);
-    let as_text = || Value::String(text.to_owned());
-    if TEXTS.contains(&section) && !text.starts_with('{') {
-        return as_text();
-    }
-    serde_json::from_str(text).unwrap_or_else(|_| as_text())
+    let is_text = TEXTS.contains(&section) && !text.starts_with('{');
+    let json = (!is_text).then(|| serde_json::from_str::<&RawValue>(text).ok()).flatten();
+    json.map_or_else(|| Value::from(text).to_string(), |json| json.get().to_owned())
 }
 
-fn typed(key: &str, text: &str) -> anyhow::Result<Value> {
+/// An argument as JSON text.
+fn typed(key: &str, text: &str) -> anyhow::Result<String> {
     if JSON.contains(&key) {
-        let read;
-        let text = match text.strip_prefix('@') {
-            Some(path) => {
-                read = std::fs::read_to_string(path).with_context(|| format!("{key}: cannot read {path}"))?;
-                read.as_str()
-            }
-            None => text,
-        };
-        let example = "for example '{\"class_code\": \"SPBFUT\"}'";
-        return serde_json::from_str(text).with_context(|| format!("{key}: {text:?} is no JSON; {example}"));
+        return ctl_fields::json(key, text);
     }
     let number = text.parse::<u64>().ok().filter(|_| NUMBERS.contains(&key));
-    Ok(number.map_or_else(|| Value::String(text.to_owned()), Value::from))
+    Ok(number.map_or_else(|| Value::from(text).to_string(), |number| number.to_string()))
 }
 
 /// Asks until there is an answer: what is still being loaded is asked for again, as long as it gets on.
@@ -315,7 +302,7 @@ mod tests {
 
     fn read(op: &str, args: &[&str]) -> anyhow::Result<Value> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Ok(Value::Object(fields(op, &args)?))
+        Ok(serde_json::from_str(&fields(op, &args)?.to_string())?)
     }
 
     #[test]
@@ -335,7 +322,7 @@ mod tests {
 
     #[test]
     fn feeds_and_streams_are_written_short() {
-        let asked = ["x", "channel=book:50,trade", "symbol=A", "symbols=B, C", "within_ms=0"];
+        let asked = ["x", "channels=book:50,trade", "symbol=A", "symbols=B, C", "within_ms=0"];
         let expected = serde_json::json!({
             "op": "subscribe", "feed": "x", "channels": ["book:50", "trade"], "symbols": ["A", "B", "C"], "within_ms": 0,
         });
@@ -363,6 +350,44 @@ mod tests {
         assert!(read("open", &["x", "venue=okx", "venue.a=1"]).is_err());
     }
 
+    #[test]
+    fn json_reaches_the_gateway_as_it_was_written() {
+        let written = |op: &str, args: &[&str]| {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            fields(op, &args).expect("a request").to_string()
+        };
+        let data = r#"{"qty":123456789012345678901234567890,"p":0.12345678901234567890123,"e":1E2}"#;
+        let params = r#"{"z":1.10,"a":2}"#;
+        assert_eq!(
+            written(
+                "fetch",
+                &["https://a.com/?b=c://", "method=POST", &format!("data={data}"), &format!("params={params}")]
+            ),
+            format!(
+                r#"{{"op":"fetch","url":"https://a.com/?b=c://","method":"POST","data":{data},"params":{params}}}"#
+            )
+        );
+        assert_eq!(
+            written("fetch", &["base_url=http://127.0.0.1:1", "path=/echo"]),
+            r#"{"op":"fetch","base_url":"http://127.0.0.1:1","path":"/echo"}"#
+        );
+        assert_eq!(
+            written("job_add", &["j", &format!("task={data}")]),
+            format!(r#"{{"op":"job_add","name":"j","task":{data}}}"#)
+        );
+        let publish = r#"{"z":1.10,"a":123456789012345678901234567890}"#;
+        assert_eq!(
+            written("open", &["x", &format!("publish={publish}"), "silence_ms=1E3", "publish.b=2.0"]),
+            r#"{"op":"open","name":"x","publish":{"z":1.10,"a":123456789012345678901234567890,"b":2.0},"silence_ms":1E3}"#
+        );
+        let raw = r#"raw:{"op":"subscribe","args":[{"a":1,"b":2}]}"#;
+        let quoted = Value::from(raw).to_string();
+        for arg in [format!("channel={raw}"), format!("channels=[{quoted}]"), format!("channels={raw}")] {
+            let wanted = format!(r#"{{"op":"subscribe","feed":"b","channels":[{quoted}]}}"#);
+            assert_eq!(written("subscribe", &["b", &arg]), wanted);
+        }
+    }
+
     #[tokio::test]
     async fn a_load_is_waited_for() {
         let mut gateway = RouterSocket::new();
@@ -374,14 +399,14 @@ mod tests {
                 r#"{"ok":true,"candles":[]}"#,
             ] {
                 let mut frames = gateway.recv().await.unwrap().into_vec();
-                assert_eq!(frames.pop().unwrap(), r#"{"n":9,"op":"history"}"#);
+                assert_eq!(frames.pop().unwrap(), r#"{"op":"history","n":9}"#);
                 frames.push(answer.into());
                 gateway.send(ZmqMessage::try_from(frames).unwrap()).await.unwrap();
             }
         };
         let command = crate::cli::Cli::try_parse_from(["tickbus", "ctl", "--endpoint", &endpoint, "history", "n=9"]);
         let Ok(crate::cli::Cli { command: crate::cli::Command::Ctl(args), .. }) = command else { panic!("a command") };
-        let body = request(&args).unwrap();
+        let body = request(&args).unwrap().to_string();
         let (answer, ()) = tokio::join!(ask(&args, &ClientSecurity::Null, &body), serve);
         assert_eq!(answer.unwrap(), r#"{"ok":true,"candles":[]}"#);
     }

@@ -1,13 +1,14 @@
 //! `tickbus ctl` about tables: `VENUE.TABLE` and the fields of rows as arguments, and changes followed as they come.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::Usage;
+use super::ctl_fields::Fields;
 
 /// Arguments of the operations themselves: the others are fields that rows must have.
 const NUMBERS: [&str; 5] = ["limit", "after", "epoch", "within_ms", "n"];
@@ -35,42 +36,43 @@ pub(super) fn is_about_a_table(op: &str, args: &[String]) -> bool {
 }
 
 /// The request's fields, from `VENUE.TABLE` and `KEY=VALUE` texts.
-pub(super) fn fields(op: &str, args: &[String]) -> anyhow::Result<Map<String, Value>> {
-    let mut fields = Map::from_iter([("op".to_owned(), Value::from(op))]);
-    let mut conditions = Map::new();
+pub(super) fn fields(op: &str, args: &[String]) -> anyhow::Result<Fields> {
+    let mut fields = Fields::of(op);
+    let mut conditions = Fields::default();
     for (at, text) in args.iter().enumerate() {
         let Some((key, value)) = text.split_once('=') else {
             let Some((venue, table)) = text.split_once('.').filter(|_| at == 0) else {
                 bail!(Usage(format!("{text:?}: write VENUE.TABLE first, and then KEY=VALUE")));
             };
-            fields.insert("venue".to_owned(), venue.into());
-            fields.insert("table".to_owned(), table.into());
+            fields.set_text("venue", venue);
+            fields.set_text("table", table);
             continue;
         };
         if key == "where" {
-            let given: Map<String, Value> = serde_json::from_str(value)
+            conditions
+                .add_members(value)
                 .with_context(|| format!("where: {value:?} is no JSON object, for example '{{\"open_time\": 0}}'"))?;
-            conditions.extend(given);
         } else if TEXTS.contains(&key) {
-            fields.insert(key.to_owned(), value.into());
+            fields.set_text(key, value);
         } else if NUMBERS.contains(&key) {
             let number: u64 = value.parse().map_err(|_| Usage(format!("{key}: {value:?} is no whole number")))?;
-            fields.insert(key.to_owned(), number.into());
+            fields.set_number(key, number);
         } else {
-            conditions.insert(key.to_owned(), condition(key, value));
+            conditions.set_json(key, condition(key, value));
         }
     }
     if !conditions.is_empty() {
-        fields.insert("where".to_owned(), conditions.into());
+        fields.set_object("where", conditions);
     }
     Ok(fields)
 }
 
-/// A field's value: a text, unless the field's are numbers or truth values.
-fn condition(key: &str, value: &str) -> Value {
+/// A field's value as JSON text: a text, unless the field's are numbers or truth values.
+fn condition(key: &str, value: &str) -> String {
     let number = value.parse::<u64>().ok().filter(|_| COUNTS.contains(&key) || key.starts_with("ts_"));
     let truth = value.parse::<bool>().ok().filter(|_| TRUTHS.contains(&key));
-    number.map(Value::from).or(truth.map(Value::from)).unwrap_or_else(|| value.into())
+    let plain = number.map(|number| number.to_string()).or(truth.map(|truth| truth.to_string()));
+    plain.unwrap_or_else(|| Value::from(value).to_string())
 }
 
 /// What the next question after an answer is, and what to print of the answer.
@@ -79,7 +81,8 @@ pub(super) struct Step {
     /// One line a change.
     pub(super) lines: Vec<String>,
     /// Where to go on from.
-    pub(super) place: Value,
+    pub(super) epoch: u64,
+    pub(super) after: u64,
     /// Changes were lost before these.
     pub(super) lost: bool,
 }
@@ -107,7 +110,7 @@ pub(super) fn step(answer: &str) -> anyhow::Result<Step> {
         bail!("{}", answer.error);
     }
     let lines = answer.changes.iter().map(|change| change.get().to_owned()).collect();
-    Ok(Step { lines, place: json!({"epoch": answer.epoch, "after": answer.seq}), lost })
+    Ok(Step { lines, epoch: answer.epoch, after: answer.seq, lost })
 }
 
 /// Prints lines; false when nobody reads them any more.
@@ -115,25 +118,20 @@ pub(super) fn step(answer: &str) -> anyhow::Result<Step> {
 /// # Errors
 /// They cannot be written.
 pub(super) fn print(lines: &[String]) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    let mut write = || {
-        lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
-        out.flush()
-    };
-    match write() {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true),
-    }
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    super::print_on(&text)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read(op: &str, args: &[&str]) -> anyhow::Result<Value> {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         assert!(is_about_a_table(op, &args));
-        Ok(fields(op, &args)?.into())
+        Ok(serde_json::from_str(&fields(op, &args)?.to_string())?)
     }
 
     #[test]
@@ -158,11 +156,10 @@ mod tests {
     #[test]
     fn changes_are_followed_over_a_loss() {
         let answer = r#"{"ok":true,"epoch":1,"seq":9,"changes":[{"seq":8},{"seq":9}]}"#;
-        let place = |after| json!({"epoch": 1, "after": after});
         let lines = vec![r#"{"seq":8}"#.to_owned(), r#"{"seq":9}"#.to_owned()];
-        assert_eq!(step(answer).expect("a step"), Step { lines, place: place(9), lost: false });
+        assert_eq!(step(answer).expect("a step"), Step { lines, epoch: 1, after: 9, lost: false });
         let lost = step(r#"{"ok":false,"code":"reread","error":"…","epoch":1,"seq":20}"#).expect("a step");
-        assert_eq!(lost, Step { lines: vec![], place: place(20), lost: true });
+        assert_eq!(lost, Step { lines: vec![], epoch: 1, after: 20, lost: true });
         assert!(
             step(r#"{"ok":false,"code":"bad_request","error":"no"}"#).is_err_and(|error| error.to_string() == "no")
         );

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use tracing::info;
 
-use super::{AccountsArgs, FAILED, Usage};
+use super::{AccountsArgs, Usage};
 use crate::config::Accounts;
-use crate::fetch::{self, Fetch, Fetched, Fetcher, HEADERS_MAX, Signing};
+use crate::fetch::{self, Fetch, Fetched, Fetcher, Signing};
 use crate::io::http::RestClient;
 use crate::sign::{Body, Method};
 
@@ -16,8 +17,8 @@ use crate::sign::{Body, Method};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Prints the body as it came. Hosts of an API that there is exactly one account of get signed calls; with several accounts,
-name one. Keys leave for hosts of their API only, and for simulators on this machine. Redirects to other hosts are not
-followed. Within the venue's own limits the call may have to wait.
+name one. Keys leave for hosts of their API only, and for simulators on this machine. Redirects are followed for a GET, on
+the same host, and signed anew. Within the venue's own limits the call may have to wait.
 
 Exit code 0 for a status of success (2xx), 1 for any other and when there is no answer, 2 for a call that makes no sense.
 
@@ -42,7 +43,7 @@ pub struct Args {
     /// Send the data as a form.
     #[arg(long, requires = "data")]
     pub form: bool,
-    /// A header. May be repeated.
+    /// A header. May be repeated, each with another name.
     #[arg(long, value_name = "NAME: VALUE")]
     pub header: Vec<String>,
     /// The account that signs it [default: the one of the host's API].
@@ -70,7 +71,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let include = args.include;
     let accounts = if args.unsigned { Accounts::default() } else { args.accounts.load()? };
     let fetcher = Fetcher::new(RestClient::default(), Arc::default(), accounts);
-    let fetched = fetcher.fetch(fetch_of(args).map_err(Usage)?, None).await;
+    let fetch = fetch_of(args).map_err(Usage)?;
+    let host = fetch.url.host_str().unwrap_or_default().to_owned();
+    let fetched = fetcher.fetch(fetch, None).await;
     let fetched = fetched.map_err(|error| match error {
         fetch::FetchError::Http(error) => anyhow::Error::from(error),
         other => Usage(other.to_string()).into(),
@@ -79,7 +82,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         info!("{note}");
     }
     super::print(&shown(&fetched, include))?;
-    if fetched.is_success() { Ok(ExitCode::SUCCESS) } else { Ok(ExitCode::from(FAILED)) }
+    match fetched.status {
+        _ if fetched.is_success() => Ok(ExitCode::SUCCESS),
+        status @ (301..=303 | 307 | 308) => {
+            bail!(
+                "HTTP {status} from {host}; a redirect is followed for a GET only, within its host, three times at most"
+            )
+        }
+        status => bail!("HTTP {status} from {host}"),
+    }
 }
 
 fn fetch_of(args: Args) -> Result<Fetch, String> {
@@ -87,19 +98,17 @@ fn fetch_of(args: Args) -> Result<Fetch, String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("{text:?}: write KEY=VALUE")),
     };
-    let header = |text: &String| match text.split_once(':') {
-        Some((name, value)) => fetch::header(name.trim(), value),
+    let header = |text: &'_ String| match text.split_once(':') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
         None => Err(format!("{text:?}: write NAME: VALUE")),
     };
-    if args.header.len() > HEADERS_MAX {
-        return Err(format!("more than {HEADERS_MAX} headers"));
-    }
+    let headers: Vec<_> = args.header.iter().map(header).collect::<Result<_, _>>()?;
     Ok(Fetch {
         method: args.method,
         url: fetch::url(&args.url)?,
         params: args.params.iter().map(pair).collect::<Result<_, _>>()?,
         body: args.data.map_or(Ok(Body::Empty), |data| fetch::body(&data, args.form))?,
-        headers: args.header.iter().map(header).collect::<Result<_, _>>()?,
+        headers: fetch::headers(headers)?,
         signing: match (args.account, args.unsigned) {
             (Some(account), _) => Signing::Account(account),
             (None, true) => Signing::Nobody,

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::AccountsArgs;
+use super::{AccountsArgs, Usage};
 use crate::config::jobs;
 use crate::io::http::RestClient;
 use crate::jobs::{Boxed, JobPlan, RestCaller, Runner, Sink, TaskResult, Turns, show};
@@ -20,7 +20,8 @@ const RESULTS: usize = 64;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "FILE holds one job, as the config has it in `jobs`. Results are printed one line of JSON each, as they come.
-Exit code 0 when every call has a result, 1 when one has none, 2 when the job is no job.
+Exit code 0 when every call has a result, 1 when one has none, 2 when the job is no job or cannot be read. It ends when nobody
+reads its results any more.
 
 Examples:
   tickbus job show klines.json
@@ -53,14 +54,15 @@ pub enum Action {
 /// # Errors
 /// The file cannot be read, or the job is none.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let unread = |error| Usage(format!("cannot read {}: {error}", args.file.display()));
+    let text = std::fs::read_to_string(&args.file).map_err(unread)?;
     let accounts = args.accounts.load()?;
     let plan = jobs::read(&name_of(&args.file), &args.file.display().to_string(), &text, &accounts)?;
     if args.action == Action::Show {
         super::print(&show(&plan))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let failed = run_plan(plan, &mut |result| super::print(&format!("{}\n", line(&result)))).await?;
+    let failed = run_plan(plan, &mut |result| super::print_on(&format!("{}\n", line(&result)))).await?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(super::FAILED) })
 }
 
@@ -113,13 +115,13 @@ impl Sink for Printed {
     }
 }
 
-/// Runs a job and hands out its results as they come. Returns how many calls have none.
+/// Runs a job and hands out its results as they come, until the taker wants no more. Returns how many calls have none.
 ///
 /// # Errors
 /// What the taker of results says; the job then goes no further.
 pub(super) async fn run_plan(
     plan: JobPlan,
-    take: &mut (dyn FnMut(TaskResult) -> std::io::Result<()> + Send),
+    take: &mut (dyn FnMut(TaskResult) -> std::io::Result<bool> + Send),
 ) -> anyhow::Result<u64> {
     let caller = RestCaller::new(RestClient::default(), Arc::default());
     let (sender, mut results) = mpsc::channel(RESULTS);
@@ -128,10 +130,14 @@ pub(super) async fn run_plan(
         let mut turns = Turns::new(plan.order, plan.tasks, plan.pause);
         runner.run(&mut turns, plan.on_error).await
     });
+    let mut failed = 0;
     while let Some(result) = results.recv().await {
-        if let Err(error) = take(result) {
+        failed += u64::from(result.outcome.is_err());
+        let wants_more = take(result);
+        if !matches!(wants_more, Ok(true)) {
             job.abort();
-            return Err(error.into());
+            wants_more?;
+            return Ok(failed);
         }
     }
     Ok(job.await.context("the job failed inside: this is a bug")?.failed)

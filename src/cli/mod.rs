@@ -16,6 +16,7 @@ pub mod check;
 pub mod completions;
 mod config_args;
 pub mod ctl;
+mod ctl_fields;
 mod ctl_tables;
 pub mod demo;
 pub mod fetch;
@@ -225,10 +226,15 @@ fn code(error: &anyhow::Error) -> u8 {
 
 /// Writes data to stdout. A reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
+    print_on(text).map(|_| ())
+}
+
+/// Writes data to stdout; false when its reader went away (`| head`), so that whoever has more to say ends.
+pub(crate) fn print_on(text: &str) -> io::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -59,7 +59,7 @@ pub struct SimArgs {
     #[arg(long, value_delimiter = ',', value_name = "SYMBOL,…")]
     pub symbols: Vec<String>,
 
-    /// The account deals by itself each so many milliseconds (exchanges: while somebody watches it), so that there are
+    /// The account deals by itself each so many milliseconds (exchanges: once somebody has watched it), so that there are
     /// account events; 0 for never (default: 5000).
     #[arg(long, value_name = "MS")]
     pub deal_ms: Option<u32>,

@@ -1,6 +1,6 @@
 //! Accounts: API keys by name. They come from the config, and from a file as topgun and pybotters read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -8,12 +8,11 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::hint;
 use super::problem::{Findings, member, quoted};
-use super::secret::{Environment, SecretSource};
+use super::secret::{self, Environment, SecretSource};
 use crate::secret::Secret;
 use crate::sign::{self, Api, Credentials, Signer};
 use crate::venue::{Endpoints, VenueDef, other};
@@ -25,6 +24,8 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 const KEYS_MAX: usize = 1_000;
 /// What rows of an account without a name are published under.
 const NAMELESS: &str = "main";
+/// The parts of a key, as the config calls them and in the order of a file of API keys.
+const PARTS: [&str; 3] = ["key", "secret", "passphrase"];
 
 /// An account: an API key of a venue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,8 @@ pub struct Accounts {
     known: Vec<KnownAccount>,
     /// What had better be otherwise: files that others may read, names that mean nothing.
     pub notes: Vec<String>,
+    /// Why the file that the environment names could not be taken over.
+    unread: Option<String>,
 }
 
 /// One account.
@@ -82,8 +85,13 @@ impl Accounts {
             let known =
                 if names.is_empty() { "there are none".to_owned() } else { format!("known: {}", names.join(", ")) };
             let hint = hint::suffix(name, names.iter().copied());
-            format!("there is no account {}; {known}{hint}", quoted(name))
+            format!("there is no account {}; {known}{hint}{}", quoted(name), self.unread())
         })
+    }
+
+    /// `; PYBOTTERS_APIS: … cannot be opened`, where the file that the variable names could not be taken over.
+    pub fn unread(&self) -> String {
+        self.unread.as_ref().map(|why| format!("; {why}")).unwrap_or_default()
     }
 
     /// All of them, by name.
@@ -210,7 +218,9 @@ pub(super) fn resolve(
         (None, Some((_, path))) if !path.is_empty() => {
             let path = path.to_string_lossy();
             if let Err(what) = all.read_file(&path) {
-                all.notes.push(format!("{APIS_VARIABLE}: {} {what}", quoted(&path)));
+                let why = format!("{APIS_VARIABLE}: {} {what}", quoted(&path));
+                all.notes.push(why.clone());
+                all.unread = Some(why);
             }
         }
         _ => {}
@@ -225,18 +235,29 @@ fn usable(api: &'static Api, credentials: Credentials) -> Result<Credentials, St
 
 impl Account {
     fn sources(&self) -> impl Iterator<Item = (&'static str, &SecretSource)> {
-        let parts =
-            [("key", Some(&self.key)), ("secret", self.secret.as_ref()), ("passphrase", self.passphrase.as_ref())];
-        parts.into_iter().filter_map(|(part, source)| Some((part, source?)))
+        let sources = [Some(&self.key), self.secret.as_ref(), self.passphrase.as_ref()];
+        PARTS.into_iter().zip(sources).filter_map(|(part, source)| Some((part, source?)))
     }
 
+    /// Reads all parts.
+    ///
+    /// # Errors
+    /// Everything that is wrong, with semicolons between.
     fn read(&self, environment: &Environment) -> Result<Credentials, String> {
-        let read =
-            |part: &str, source: &SecretSource| source.read(environment).map_err(|what| format!("{part}: {what}"));
-        let secret = self.secret.as_ref().map(|source| read("secret", source)).transpose()?;
-        let passphrase = self.passphrase.as_ref().map(|source| read("passphrase", source)).transpose()?;
-        let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
-        Ok(Credentials { key: read("key", &self.key)?, secret, passphrase })
+        let mut wrong = Vec::new();
+        let mut read = |part: &str, source: Option<&SecretSource>| {
+            let read = source.map(|source| source.read(environment)).transpose();
+            read.map_err(|what| wrong.push(format!("{part}: {what}"))).ok().flatten()
+        };
+        let (key, secret) = (read("key", Some(&self.key)), read("secret", self.secret.as_ref()));
+        let passphrase = read("passphrase", self.passphrase.as_ref());
+        match key {
+            Some(key) if wrong.is_empty() => {
+                let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
+                Ok(Credentials { key, secret, passphrase })
+            }
+            _ => Err(wrong.join("; ")),
+        }
     }
 }
 
@@ -248,7 +269,11 @@ impl Accounts {
         let no_object = |error: serde_json::Error| {
             format!("is no object of lists of texts: see line {}, column {}", error.line(), error.column())
         };
-        let keys: BTreeMap<String, &RawValue> = serde_json::from_str(&text).map_err(no_object)?;
+        let keys = sign::raw_members(&text).map_err(no_object)?;
+        let mut names = BTreeSet::new();
+        if let Some((twice, _)) = keys.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(format!("has {} twice, and only one of them could be used", quoted(twice)));
+        }
         if keys.len() > KEYS_MAX {
             return Err(format!("has {} keys; at most {KEYS_MAX} are possible", keys.len()));
         }
@@ -260,7 +285,7 @@ impl Accounts {
             };
             let parts: Result<Vec<Part>, _> = serde_json::from_str(parts.get());
             let credentials = parts.ok().and_then(credentials_of);
-            let credentials = credentials.ok_or_else(|| "must be a list of one to three texts".to_owned());
+            let credentials = credentials.unwrap_or_else(|| Err("must be a list of one to three texts".to_owned()));
             let credentials = credentials.and_then(|credentials| usable(api, credentials));
             self.add(KnownAccount { name, api, origin: path.to_owned(), credentials });
         }
@@ -277,12 +302,19 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-fn credentials_of(parts: Vec<Part>) -> Option<Credentials> {
-    let count = parts.len();
+/// `None` for another number of texts; an error where one of them can be no secret.
+fn credentials_of(parts: Vec<Part>) -> Option<Result<Credentials, String>> {
+    if !(1..=PARTS.len()).contains(&parts.len()) {
+        return None;
+    }
+    // What is empty is missing, and each API says what it needs.
+    let wrong = parts.iter().zip(PARTS).filter(|(Part(text), _)| !text.reveal().is_empty());
+    let wrong = wrong.filter_map(|(Part(text), part)| secret::check(text.reveal(), || part.to_owned()).err());
+    let wrong: Vec<String> = wrong.collect();
     let mut parts = parts.into_iter().map(|Part(secret)| secret);
     let (key, secret, passphrase) = (parts.next()?, parts.next(), parts.next());
     let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
-    (count <= 3).then_some(Credentials { key, secret, passphrase })
+    Some(if wrong.is_empty() { Ok(Credentials { key, secret, passphrase }) } else { Err(wrong.join("; ")) })
 }
 
 fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {

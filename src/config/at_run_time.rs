@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use serde_json::{Map, Value, json};
 
-use super::credentials::{GivenTexts, SecretSources};
+use super::credentials::GivenTexts;
 use super::problem::Findings;
 use super::schema::Feed;
 use super::{Accounts, FeedPlan, accounts, shape, streams, validate};
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::sign;
 use crate::venue::{Market, VENUES};
 
@@ -58,18 +58,19 @@ pub fn feed(
     }
     let mut rules = Findings::default();
     let plan = streams::resolve(name, path, &feed, &environment, accounts, VENUES, &mut rules).map(|(plan, _)| plan);
+    if let Some(plan) =
+        plan.as_ref().filter(|_| feed.account.is_none() && feed.credentials.is_none() && texts.is_empty())
+    {
+        streams::check_account(plan, path, accounts, &mut rules);
+    }
     for (place, message) in rules.into_list() {
         if !findings.has(&place) {
             findings.add(place, message);
         }
     }
     let given = (!texts.is_empty()).then(|| {
-        let rest = given_part.map(serde_json::from_value::<SecretSources>).transpose();
-        let rest = rest.unwrap_or_else(|error| {
-            findings.add("credentials", error.to_string());
-            None
-        });
-        texts.resolve(rest.as_ref(), "credentials", &environment, &mut findings)
+        let sources = given_part.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+        texts.resolve(&sources, "credentials", &environment, &mut findings)
     });
     let given = given.flatten();
     let strange = plan.as_ref().filter(|_| feed.account.is_some()).and_then(strange_host);
@@ -128,6 +129,14 @@ pub fn streams(
         ..Feed::default()
     };
     let (streams, notes) = streams::expand("x", &asked, plan.venue, &mut findings);
+    let of_account = |stream: &&Stream| matches!(stream.channel, Channel::Account(_));
+    if let Some(stream) =
+        streams.iter().find(of_account).filter(|_| plan.account().is_none() && plan.terminal.is_none())
+    {
+        let what =
+            format!("{} is of an account, and the feed has none: open one with account or credentials", stream.channel);
+        findings.add("channels", what);
+    }
     let problems = without("x", findings);
     if problems.is_empty() { Ok((streams, notes)) } else { Err(problems) }
 }

@@ -215,7 +215,7 @@ impl Auth {
             return None;
         };
         note_if_open(source, path, security);
-        let text = source.read(environment).map_err(|what| findings.add(path, what)).ok()?;
+        let text = source.read_lines(environment).map_err(|what| findings.add(path, what)).ok()?;
         let pair = KeyPair::from_text(text.reveal());
         pair.map_err(|error| findings.add(path, format!("{}: {error}", source.shown()))).ok()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::problem::{Findings, member};
-use super::secret::{Environment, SecretSource};
+use super::secret::{self, Environment, SecretSource};
 use crate::secret::Secret;
 use crate::venue::Credentials;
 
@@ -74,37 +74,33 @@ impl GivenTexts {
         self.0.iter().all(Option::is_none)
     }
 
-    /// The credentials these texts make together with the parts that have a source.
+    /// The credentials these texts make together with the parts that have a source, of which `sources` is what was
+    /// given. None of that is shown where it is wrong.
     pub(super) fn resolve(
         self,
-        rest: Option<&SecretSources>,
+        sources: &Map<String, Value>,
         path: &str,
         environment: &Environment,
         findings: &mut Findings,
     ) -> Option<Credentials> {
-        let none = SecretSources::default();
-        let rest = rest.unwrap_or(&none);
-        let mut parts = self.0.into_iter().zip([&rest.key, &rest.secret, &rest.passphrase]).zip(PARTS).map(
-            |((text, source), part)| {
-                let read = source.as_ref().map(|source| source.read(environment));
-                let read = read.and_then(|read| read.map_err(|what| findings.add(member(path, part), what)).ok());
-                let whole = text.filter(|text| !text.reveal().is_empty()).or(read);
-                if whole.is_none() && source.is_none() && part != "passphrase" {
-                    findings.add(member(path, part), "missing, and there is no default");
-                }
-                whole
-            },
-        );
+        if sources.keys().any(|key| !PARTS.contains(&key.as_str())) {
+            findings.add(path, format!("has a key that is unknown; allowed: {}", PARTS.join(", ")));
+        }
+        let mut parts = self.0.into_iter().zip(PARTS).map(|(text, part)| {
+            let place = || member(path, part);
+            let found = match (text, sources.get(part)) {
+                (Some(text), _) => secret::check(text.reveal(), || "the text".to_owned()).map(|()| Some(text)),
+                // Serde would also read an array, by position.
+                (None, Some(source)) => match source.as_object().map(|_| SecretSource::deserialize(source)) {
+                    Some(Ok(source)) => source.read(environment).map(Some),
+                    _ => Err(format!("expected a text, {}", secret::EXPECTED)),
+                },
+                (None, None) if part == "passphrase" => Ok(None),
+                (None, None) => Err("missing, and there is no default".to_owned()),
+            };
+            found.map_err(|what| findings.add(place(), what)).ok()
+        });
         let (key, secret, passphrase) = (parts.next()?, parts.next()?, parts.next()?);
-        Some(Credentials { key: key?, secret: secret?, passphrase })
+        Some(Credentials { key: key??, secret: secret??, passphrase: passphrase? })
     }
-}
-
-/// Sources of some of the parts, beside texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct SecretSources {
-    key: Option<SecretSource>,
-    secret: Option<SecretSource>,
-    passphrase: Option<SecretSource>,
 }

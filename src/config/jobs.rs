@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use url::Url;
 
 mod read;
 
@@ -87,7 +88,8 @@ pub struct Task {
     /// that they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
-    /// Milliseconds the call may take; 10,000 if absent.
+    /// Milliseconds from when the call leaves until its whole answer is there; 10,000 if absent. Its wait for the budget is
+    /// not counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 100, max = 120_000))]
     pub timeout_ms: Option<u32>,
@@ -200,8 +202,23 @@ struct Around<'a> {
     rest_url: Option<&'a str>,
     accounts: &'a Accounts,
     account: Option<&'a str>,
+    /// There is no such account, which was said where it stands.
+    is_unknown: bool,
     on_error: OnError,
     depth: usize,
+}
+
+impl<'a> Around<'a> {
+    /// Takes over the account that is named here, if one is: it must be there, whether a call needs it or not.
+    fn sign_by(&mut self, path: &str, account: Option<&'a str>, findings: &mut Findings) {
+        let Some(name) = account else { return };
+        self.account = Some(name);
+        self.is_unknown = false;
+        if let Err(why) = self.accounts.known(name) {
+            self.is_unknown = true;
+            findings.add(format!("{path}.account"), why);
+        }
+    }
 }
 
 /// The job's plan; worth something only if nothing was found.
@@ -213,13 +230,14 @@ pub(super) fn resolve(
     venues: &[&'static VenueDef],
     findings: &mut Findings,
 ) -> Option<JobPlan> {
-    let around = Around {
+    let mut around = Around {
         venues,
         venue: find_venue(venues, &format!("{path}.venue"), &job.venue, findings)?,
         market: job.market.as_str().into(),
         rest_url: job.rest_url.as_deref(),
         accounts,
-        account: job.account.as_deref(),
+        account: None,
+        is_unknown: false,
         on_error: job.on_error.into(),
         depth: 0,
     };
@@ -227,6 +245,7 @@ pub(super) fn resolve(
         findings.add(format!("{path}.market"), message);
         return None;
     }
+    around.sign_by(path, job.account.as_deref(), findings);
     let (order, key, tasks) = order(path, job, findings)?;
     let tasks: Vec<Node> = resolve_all(&format!("{path}.{key}"), tasks, &around, findings);
     let place = |(at, node): (usize, Node)| node.placed(&(at + 1).to_string());
@@ -301,7 +320,7 @@ fn resolve_task<'a>(path: &str, task: &'a Task, around: &Around<'a>, findings: &
         findings.add(format!("{path}.market"), message);
         return None;
     }
-    inner.account = task.account.as_deref().or(inner.account);
+    inner.sign_by(path, task.account.as_deref(), findings);
     inner.on_error = task.on_error.map_or(inner.on_error, OnError::from);
     let work = match (&task.get, &task.serial, &task.gather) {
         (Some(get), None, None) => Work::Call(Box::new(resolve_call(path, get, task, &inner, findings)?)),
@@ -360,7 +379,9 @@ fn resolve_call(path: &str, get: &Get, task: &Task, around: &Around<'_>, finding
     };
     let params = endpoint.map_or(params.clone(), |endpoint| endpoint.all_params(params));
     let base = (around.venue.endpoints)(&around.market, None, around.rest_url).rest_url;
-    if !["https://", "http://"].iter().any(|scheme| base.strip_prefix(scheme).is_some_and(|host| !host.is_empty())) {
+    let is_address =
+        |base: &str| Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    if !is_address(&base) {
         let what = match around.rest_url {
             Some(given) => format!("{} is no REST address; write https://HOST", quoted(given)),
             None => {
@@ -403,6 +424,7 @@ fn signer(get: &Get, endpoint: Option<&Endpoint>, base: &str, around: &Around<'_
             let names = around.accounts.names_of(around.venue.id);
             Err(format!("{label} is signed: say which account signs it; accounts of {}: {names}", around.venue.id))
         }
+        (_, Some(_)) if around.is_unknown => Ok(None),
         (_, Some(name)) => around.accounts.of_venue(name, around.venue, base).map(Some),
     }
 }

@@ -23,7 +23,11 @@ pub(super) fn parse(text: &str, findings: &mut Findings) -> Option<Value> {
             let (line, column) = (error.line(), error.column());
             let whole = error.to_string();
             let what = whole.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&whole);
-            findings.add(place(line, column), format!("not JSON: {what}"));
+            let what = match what {
+                "recursion limit exceeded" => "is nested deeper than 127 levels".to_owned(),
+                what => format!("not JSON: {what}"),
+            };
+            findings.add(place(line, column), what);
             None
         }
     }
@@ -115,6 +119,7 @@ mod tests {
     #[test]
     fn clean_text_has_no_findings_and_depth_is_bounded() {
         assert_eq!(findings("\u{feff}{\"a\": {\"a\": [1, \"a\"]}}"), []);
-        assert_eq!(findings(&"[".repeat(100_000)).len(), 1);
+        let deep = findings(&"[".repeat(100_000));
+        assert_eq!(deep, [("line 1 column 128".to_owned(), "is nested deeper than 127 levels".to_owned())]);
     }
 }

@@ -44,7 +44,11 @@ pub fn load_accounts(path: Option<&Path>) -> Result<Accounts, Problems> {
     if let Some(path) = path {
         let text = read(path).map_err(|message| Problems(vec![problem("", message)]))?;
         let mut findings = Findings::default();
-        let Some(Value::Object(mut file)) = json::parse(&text, &mut findings) else {
+        let parsed = json::parse(&text, &mut findings);
+        if parsed.as_ref().is_some_and(|file| !file.is_object()) {
+            findings.add("", NO_OBJECT);
+        }
+        let Some(Value::Object(mut file)) = parsed else {
             let found = findings.into_list().into_iter().map(|(path, message)| problem(&path, message));
             return Err(Problems(found.collect()));
         };
@@ -58,6 +62,8 @@ pub fn load_accounts(path: Option<&Path>) -> Result<Accounts, Problems> {
     let config = Layers { origin, text: Value::Object(only).to_string(), env, set: Vec::new() }.check()?;
     Ok(config.accounts)
 }
+
+const NO_OBJECT: &str = "is not an object; write {\"feeds\": {…}}";
 
 /// Where a config comes from.
 #[derive(Clone, Debug)]
@@ -186,7 +192,7 @@ fn merge_and_check(
 /// The merging crate would read a section called `bus.bind` as a path, so unknown sections go before it sees them.
 fn take_out_unknown_sections(file: &mut Value, findings: &mut Findings) {
     let Some(sections) = file.as_object_mut() else {
-        findings.add("", "is not an object; write {\"feeds\": {…}}");
+        findings.add("", NO_OBJECT);
         *file = Value::Object(Map::new());
         return;
     };

@@ -83,6 +83,10 @@ fn value_of(node: &Value, text: &str) -> Result<Value, serde_json::Error> {
     if shape::allows(node, "null") && matches!(trimmed, "" | "null") {
         return Ok(Value::Null);
     }
+    if shape::is_secret(node) {
+        // Nothing of it is shown, not even where it stops being JSON.
+        return Ok(serde_json::from_str(trimmed).unwrap_or_else(|_| Value::String(text.to_owned())));
+    }
     if shape::allows(node, "object") || (shape::allows(node, "array") && trimmed.starts_with('[')) {
         return serde_json::from_str(trimmed);
     }

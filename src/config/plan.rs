@@ -11,7 +11,7 @@ use super::load::Source;
 use super::schema::{Admin, Bus, Connect, Control, Feed, Log, Publish, Settings, Store};
 use crate::fetch::Allowed;
 use crate::jobs::JobPlan;
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::sink::redis::RedisOptions;
 use crate::venue::{Endpoints, Signer, TerminalSpec, VenueDef};
 use crate::zmtp::ClientSecurity;
@@ -113,6 +113,28 @@ impl FeedPlan {
         routes.sort_unstable();
         routes.dedup();
         routes.into_iter().map(|route| self.endpoints.url(route)).collect()
+    }
+
+    /// The account that its rows are published under; `None` where the venue names accounts by itself, or it has none.
+    pub fn account(&self) -> Option<&str> {
+        self.signer.as_ref().filter(|_| self.terminal.is_none()).map(|signer| &*signer.account)
+    }
+
+    /// Why a channel of its account has one feed, when another one (`feeds.NAME`) has it.
+    pub(crate) fn rows_taken(&self, channel: Channel, other: &str) -> String {
+        let Some(account) = self.account() else {
+            return format!(
+                "{channel} rows of {} are published by {other} too; their topics name no market and have one source, so \
+                 leave the channel out of one of the two",
+                self.venue.id
+            );
+        };
+        format!(
+            "{channel} rows of account {account} are published by {other} too; their topics name no market and have one \
+             source: leave the channel out of one of the two, or, if {other} lacks the rows of {} {}, give the key a \
+             second name in accounts and use that one here",
+            self.venue.id, self.market
+        )
     }
 
     /// How many symbols it has streams of.

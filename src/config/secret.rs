@@ -11,12 +11,15 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
+/// What is to be written where a secret belongs.
+pub(super) const EXPECTED: &str = "{\"env\": \"NAME\"} or {\"file\": \"PATH\"}";
 /// The longest secret read, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 /// Where a secret comes from: `{"env": "NAME"}` or `{"file": "PATH"}`. It never stands in the config itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("writeOnly" = true))]
 pub struct SecretSource {
     /// Name of an environment variable.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,21 +33,30 @@ pub struct SecretSource {
 pub(super) type Environment = [(OsString, OsString)];
 
 impl SecretSource {
-    /// Reads the secret.
+    /// Reads a secret of one line.
     ///
     /// # Errors
     /// What is wrong, in words, and never any of the secret.
     pub(super) fn read(&self, environment: &Environment) -> Result<Secret, String> {
+        let secret = self.read_lines(environment)?;
+        check(secret.reveal(), || self.shown())?;
+        Ok(secret)
+    }
+
+    /// Reads a secret that may have several lines: a file of a key pair.
+    ///
+    /// # Errors
+    /// What is wrong, in words, and never any of the secret.
+    pub(super) fn read_lines(&self, environment: &Environment) -> Result<Secret, String> {
         let text = match (&self.env, &self.file) {
             (Some(name), None) => from_environment(name, environment)?,
             (None, Some(path)) => from_file(Path::new(path)).map_err(|what| format!("the file {path:?} {what}"))?,
-            _ => return Err("needs either {\"env\": \"NAME\"} or {\"file\": \"PATH\"}".to_owned()),
+            _ => return Err(format!("needs either {EXPECTED}")),
         };
-        let trimmed = text.trim_end_matches(['\r', '\n']);
-        if trimmed.is_empty() {
-            return Err(format!("{} is empty", self.shown()));
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(format!("{} is empty", self.shown())),
+            trimmed => Ok(Secret::new(trimmed.to_owned())),
         }
-        Ok(Secret::new(trimmed.to_owned()))
     }
 
     /// Where it comes from, in words.
@@ -54,6 +66,21 @@ impl SecretSource {
             (None, Some(path)) => format!("the file {path:?}"),
             (None, None) => "nothing".to_owned(),
         }
+    }
+}
+
+/// Whether a text can be a secret: one line, which a header could carry. Where it comes from, in words, is told.
+///
+/// # Errors
+/// What is wrong, and never any of the text.
+pub(super) fn check(text: &str, origin: impl Fn() -> String) -> Result<(), String> {
+    // Private keys in PEM are lines of their own.
+    let is_pem = text.starts_with("-----BEGIN ");
+    match text.chars().find(|c| c.is_control() && !(is_pem && matches!(c, '\r' | '\n'))) {
+        _ if text.is_empty() => Err(format!("{} is empty", origin())),
+        Some('\r' | '\n') => Err(format!("{} has several lines; a secret is one", origin())),
+        Some(_) => Err(format!("{} has a control character, such as NUL or a tab, in it", origin())),
+        None => Ok(()),
     }
 }
 
@@ -89,6 +116,16 @@ mod tests {
         std::fs::write(&path, "sword fish\r\n").unwrap();
         let file = SecretSource { env: None, file: Some(path.display().to_string()) };
         assert_eq!(file.read(&[]).map(|secret| secret.reveal().to_owned()), Ok("sword fish".to_owned()));
+        for (text, wanted) in [
+            ("sword\nfish", "the environment variable A has several lines; a secret is one"),
+            ("\nswordfish", "the environment variable A has several lines; a secret is one"),
+            ("sword\u{0}fish", "the environment variable A has a control character, such as NUL or a tab, in it"),
+            ("swordfish\t", "the environment variable A has a control character, such as NUL or a tab, in it"),
+        ] {
+            assert_eq!(env("A").read(&[("A".into(), text.into())]), Err(wanted.to_owned()));
+        }
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----";
+        assert!(env("A").read(&[("A".into(), format!("{pem}\n").into())]).is_ok_and(|secret| secret.reveal() == pem));
         for (source, wanted) in [
             (env("B"), "the environment variable B is not set"),
             (env("EMPTY"), "the environment variable EMPTY is empty"),

@@ -2,15 +2,20 @@
 //!
 //! Only the keywords that our schema uses are understood; a test in this module fails when it begins to use another.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value};
 
 use super::problem::{Findings, member, quoted};
-use super::{hint, schema};
+use super::{hint, schema, secret};
 
 /// Reports everything in `value` that the schema does not allow, and takes it out.
 ///
 /// What is left can be deserialized, so that the other rules can be checked on it too. A bad element of a list
 /// leaves an empty string in its place, which keeps the places of the others.
+///
+/// Where a secret belongs, nothing of what stands there is shown: someone may have written it there. The schema marks
+/// these places with `writeOnly`.
 pub(super) fn check(value: &mut Value, findings: &mut Findings) {
     let root = schema::json_schema();
     let usable = Walk { root: &root, findings }.node(&root, value, "");
@@ -55,6 +60,22 @@ fn resolve<'s>(root: &'s Value, node: &'s Value) -> &'s Value {
     }
 }
 
+/// Whether this is where a secret comes from.
+pub(super) fn is_secret(node: &Value) -> bool {
+    node["writeOnly"] == true
+}
+
+/// Whether a secret belongs here, or somewhere below.
+fn has_secrets<'s>(root: &'s Value, node: &'s Value, seen: &mut HashSet<&'s str>) -> bool {
+    if node["$ref"].as_str().is_some_and(|name| !seen.insert(name)) {
+        return false;
+    }
+    let node = resolve(root, node);
+    let members = node["properties"].as_object().into_iter().flat_map(Map::values);
+    let mut below = members.chain([&node["items"], &node["additionalProperties"]]).filter(|inner| inner.is_object());
+    is_secret(node) || below.any(|inner| has_secrets(root, inner, seen))
+}
+
 fn unknown_key(key: &str, properties: &Map<String, Value>) -> String {
     let names = || properties.keys().map(String::as_str);
     let allowed = names().collect::<Vec<_>>().join(", ");
@@ -70,6 +91,9 @@ impl<'a> Walk<'a> {
     /// Whether what is left of `value` can be used.
     fn node(&mut self, node: &'a Value, value: &mut Value, path: &str) -> bool {
         let node = resolve(self.root, node);
+        if is_secret(node) {
+            return self.secret(node, value, path);
+        }
         match value {
             Value::Null if allows(node, "null") => true,
             Value::Bool(_) if allows(node, "boolean") => true,
@@ -78,10 +102,25 @@ impl<'a> Walk<'a> {
             Value::Array(items) if allows(node, "array") => self.array(node, items, path),
             Value::Object(map) if allows(node, "object") => self.object(node, map, path),
             other => {
-                self.findings.add(path, format!("expected {}, got {}", expected(node), shown(other)));
+                let is_secret = has_secrets(self.root, node, &mut HashSet::new());
+                let got = if is_secret { kind(other).to_owned() } else { shown(other) };
+                self.findings.add(path, format!("expected {}, got {got}", expected(node)));
                 false
             }
         }
+    }
+
+    /// Whether this says where a secret comes from. Neither keys nor values of it are shown if it does not.
+    fn secret(&mut self, node: &Value, value: &Value, path: &str) -> bool {
+        let is_known = |(key, value): (&String, &Value)| {
+            node["properties"].get(key).is_some_and(|_| value.is_string() || value.is_null())
+        };
+        let says_where = value.as_object().is_some_and(|members| members.iter().all(is_known));
+        if !says_where {
+            let got = if value.is_object() { "something else" } else { kind(value) };
+            self.findings.add(path, format!("expected {}, got {got}, which is not shown here", secret::EXPECTED));
+        }
+        says_where
     }
 
     fn word(&mut self, node: &Value, word: &str, path: &str) -> bool {
@@ -176,10 +215,20 @@ fn expected(node: &Value) -> String {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::Object(_) => "an object".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
         Value::String(text) => quoted(text),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        other => kind(other).to_owned(),
+    }
+}
+
+const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }
 
@@ -229,6 +278,72 @@ mod tests {
         assert_eq!(found[6].1, "0 is out of range; allowed: 1 to 1000");
     }
 
+    /// The paths of all places where the schema wants a secret, or something with a secret in it. `x` is any name.
+    fn secret_places() -> Vec<Vec<String>> {
+        fn look(root: &Value, node: &Value, path: &[String], out: &mut Vec<Vec<String>>) {
+            let refs = path.len();
+            if refs > 8 || !has_secrets(root, node, &mut HashSet::new()) {
+                return;
+            }
+            out.push(path.to_vec());
+            let node = resolve(root, node);
+            let none = Map::new();
+            let members =
+                node["properties"].as_object().unwrap_or(&none).iter().map(|(key, node)| (key.as_str(), node));
+            for (key, inner) in members.chain([("x", &node["additionalProperties"])]) {
+                look(root, inner, &[path, &[key.to_owned()]].concat(), out);
+            }
+        }
+        let (root, mut out) = (schema::json_schema(), Vec::new());
+        look(&root, &root, &[], &mut out);
+        out
+    }
+
+    #[test]
+    fn what_stands_where_a_secret_belongs_is_not_shown() {
+        const CANARY: &str = "CANARY";
+        let places = secret_places();
+        let names: Vec<String> = places.iter().map(|place| place.join(".")).collect();
+        for known in [
+            "accounts.x.key",
+            "accounts.x.secret",
+            "accounts.x.passphrase",
+            "feeds.x.credentials",
+            "feeds.x.credentials.secret",
+            "control.token",
+            "bus.auth.users.x",
+            "control.auth.users",
+            "accounts.x",
+        ] {
+            assert!(names.iter().any(|name| name == known), "{known} is none of {names:?}");
+        }
+        let is_secret = |place: &[String]| {
+            let (root, segments) = (schema::json_schema(), place.iter().map(String::as_str).collect::<Vec<_>>());
+            at(&root, &segments).is_ok_and(is_secret)
+        };
+        let scalars = [json!(CANARY), json!(7_777_777), json!(777.5), json!([CANARY]), json!([[CANARY, 7_777_777]])];
+        let nested = [
+            json!({"env": [CANARY]}),
+            json!({"env": {"x": CANARY}}),
+            json!({"env": 7_777_777}),
+            json!({CANARY: CANARY}),
+            json!({"env": "A", "x": CANARY}),
+            json!({"file": {CANARY: 1}}),
+        ];
+        for place in places.iter().filter(|place| !place.is_empty()) {
+            let more: &[Value] = if is_secret(place) { &nested } else { &[] };
+            for wrong in scalars.iter().chain(more) {
+                let nest = |inner, key: &String| Value::Object(Map::from_iter([(key.clone(), inner)]));
+                let told = found(place.iter().rev().fold(wrong.clone(), nest));
+                let path = place.join(".");
+                assert!(told.iter().any(|(at, _)| *at == path), "{path} may be {wrong}: {told:?}");
+                assert!(!format!("{told:?}").contains(CANARY) && !format!("{told:?}").contains("777"), "{told:?}");
+                let wanted = |(at, what): &(String, String)| *at == path && what.contains("{\"env\": \"NAME\"}");
+                assert!(!is_secret(place) || told.iter().any(wanted), "{told:?}");
+            }
+        }
+    }
+
     #[test]
     fn missing_keys_and_empty_lists_are_found() {
         let found = found(json!({"bus": {"bind": []}, "feeds": {"a": {"url": null}}}));
@@ -265,6 +380,7 @@ mod tests {
             "minimum",
             "maximum",
             "propertyNames",
+            "writeOnly",
         ];
         fn look(node: &Value) {
             let Some(node) = node.as_object() else { return };

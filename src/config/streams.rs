@@ -83,6 +83,22 @@ fn check_backfill(path: &str, feed: &Feed, venue: &VenueDef, findings: &mut Find
     }
 }
 
+/// Refuses channels of an account in a feed that has none.
+pub(super) fn check_account(plan: &FeedPlan, path: &str, accounts: &Accounts, findings: &mut Findings) {
+    let of_account = plan.streams.iter().find(|stream| matches!(stream.channel, Channel::Account(_)));
+    let place = format!("{path}.account");
+    let Some(stream) = of_account.filter(|_| plan.venue.transport == Transport::WebSocket && !findings.has(&place))
+    else {
+        return;
+    };
+    let known = accounts.names_of(plan.venue.id);
+    let what = format!(
+        "is missing, and the channel {} is of an account: name one (accounts of {}: {known}), or give credentials",
+        stream.channel, plan.venue.id
+    );
+    findings.add(place, what);
+}
+
 /// That an account is of no use at an address that is none of its API's.
 fn signs_nothing(venue: &VenueDef, endpoints: &Endpoints, signer: &Signer) -> Option<String> {
     let host = sign::host_of(endpoints.urls.first()?)?;
@@ -238,10 +254,18 @@ impl<'a> Table<'a> {
             return;
         }
         let used: BTreeSet<&str> = self.streams.iter().map(|stream| stream.symbol.as_str()).collect();
+        let why = match self.streams.iter().any(|stream| stream.channel.has_symbol()) {
+            true => "each names another symbol".to_owned(),
+            false => {
+                let channels: BTreeSet<_> = self.streams.iter().map(|stream| stream.channel.to_string()).collect();
+                let channels = channels.into_iter().collect::<Vec<_>>().join(", ");
+                format!("{channels} take no symbols; leave symbols out, or add channels that take them")
+            }
+        };
         for (at, symbol) in feed.symbols.iter().enumerate() {
             let place = format!("{}.symbols[{at}]", self.path);
             if !findings.has(&place) && !used.contains(symbol.as_str()) {
-                findings.add(place, format!("no channel applies to {}: each names another symbol", quoted(symbol)));
+                findings.add(place, format!("no channel applies to {}: {why}", quoted(symbol)));
             }
         }
     }
@@ -278,6 +302,10 @@ impl<'a> Table<'a> {
             return Err(match given {
                 _ if !channel.has_symbol() => format!("{channel} is already given by channels[{other}]"),
                 true => format!("{channel} of {} is already given by channels[{other}]", quoted(symbol)),
+                false if !matches!(channel, Channel::Book(_)) => format!(
+                    "a second {channel} of {}, besides channels[{other}]: the bus has one {channel} per symbol; keep one",
+                    quoted(symbol)
+                ),
                 false => format!(
                     "a second book of {}, besides channels[{other}]: the bus has one book per symbol; keep the deeper \
                      one, and limit what is published with publish.book_depth",

@@ -99,7 +99,7 @@ impl TerminalAuth {
             );
             return None;
         };
-        let text = source.read(environment).map_err(|what| findings.add(&place, what)).ok()?;
+        let text = source.read_lines(environment).map_err(|what| findings.add(&place, what)).ok()?;
         let own = KeyPair::from_text(text.reveal());
         let own = own.map_err(|error| findings.add(place, format!("{}: {error}", source.shown()))).ok()?;
         Some(ClientSecurity::Curve { server: server?, own })

@@ -364,21 +364,3 @@ fn a_file_that_cannot_be_read_is_a_problem() {
     let problems = load(std::path::Path::new("/nonexistent/config.json"), &[]).unwrap_err();
     assert!(problems.to_string().starts_with("/nonexistent/config.json: cannot be opened: "), "{problems}");
 }
-
-#[test]
-fn an_accounts_channel_names_no_symbol_and_has_one_feed() {
-    let alone = check(feeds(json!({"a": {"channels": ["order"]}}))).unwrap();
-    let feed = &alone.feeds[0];
-    assert_eq!((feed.streams[0].symbol.as_str(), feed.streams.len(), feed.symbol_count()), ("", 1, 0));
-    assert_eq!(feed.urls().len(), 1);
-    let beside = check(feeds(json!({"a": {"symbols": ["X", "Y"], "channels": ["trade", "order"]}}))).unwrap();
-    assert_eq!((beside.feeds[0].streams.len(), beside.feeds[0].symbol_count()), (3, 2));
-    let twice = problems_of(feeds(json!({"a": {"channels": ["order", "order"]}})));
-    assert_eq!(twice, ["config.json: feeds.a.channels[1]: order is already given by channels[0]"]);
-    let two = json!({"a": {"channels": ["order"]}, "b": {"market": "spot", "channels": ["order"]}});
-    let found = problems_of(feeds(two));
-    assert!(
-        found[0].starts_with("config.json: feeds.b.channels[0]: \"order\" is published by feeds.a too"),
-        "{found:?}"
-    );
-}

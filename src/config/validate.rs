@@ -37,6 +37,9 @@ pub(super) fn check(
     for (name, feed) in &settings.feeds {
         let path = member("feeds", name);
         if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, &accounts, venues, findings) {
+            if feed.account.is_none() && feed.credentials.is_none() {
+                streams::check_account(&plan, &path, &accounts, findings);
+            }
             check_owners(&plan, &entries, &path, &mut owners, findings);
             feeds.push(plan);
         }
@@ -153,26 +156,44 @@ fn check_socket(
     bound.push((path, endpoint));
 }
 
-/// Who publishes a symbol: the feed's name by (venue, market, symbol).
-type Owners = BTreeMap<(&'static str, Arc<str>, String), String>;
+/// Topics that have one source together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Topics {
+    /// A symbol of a market, whatever its channels: it has one status and one instrument topic.
+    Symbol(Arc<str>, String),
+    /// A channel of an account, whose topics name no market.
+    Account(String, Channel),
+    /// What a market's feed publishes untouched.
+    Untouched(Arc<str>),
+}
 
-/// Refuses symbols that an earlier feed has too, whatever their channels: the symbol's status and instrument topics
-/// would have two sources and two sequences. So would an account's topics, which are of no market,
-/// and what is published untouched.
+/// Who publishes what of a venue: the feed's name.
+type Owners = BTreeMap<(&'static str, Topics), String>;
+
+/// Refuses what an earlier feed publishes too: its topics would have two sources and two sequences.
 fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Owners, findings: &mut Findings) {
     let mut clashes: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
     for (Stream { symbol, channel, .. }, entry) in plan.streams.iter().zip(entries) {
-        let (market, name) = match channel.has_symbol() {
-            true => (Arc::clone(&plan.market), symbol.clone()),
-            false if *channel == Channel::Raw => (Arc::clone(&plan.market), channel.to_string()),
-            false => (Arc::from(""), channel.to_string()),
+        let of = match channel {
+            // Without an account there is no row; that is told of the account.
+            Channel::Account(_) if plan.account().is_none() && plan.terminal.is_none() => continue,
+            Channel::Account(_) => Topics::Account(plan.account().unwrap_or_default().to_owned(), *channel),
+            Channel::Raw => Topics::Untouched(Arc::clone(&plan.market)),
+            _ => Topics::Symbol(Arc::clone(&plan.market), symbol.clone()),
         };
-        let owner = owners.entry((plan.venue.id, market, name.clone())).or_insert_with(|| plan.name.clone());
-        if *owner != plan.name {
-            let names = clashes.entry((*entry, owner.clone())).or_default();
-            if names.last() != Some(&name) {
-                names.push(name);
-            }
+        let owner = owners.entry((plan.venue.id, of)).or_insert_with(|| plan.name.clone());
+        if *owner == plan.name {
+            continue;
+        }
+        if matches!(channel, Channel::Account(_)) {
+            let why = plan.rows_taken(*channel, &member("feeds", owner));
+            findings.add(format!("{path}.channels[{entry}]"), why);
+            continue;
+        }
+        let name = if channel.has_symbol() { symbol.clone() } else { channel.to_string() };
+        let names = clashes.entry((*entry, owner.clone())).or_default();
+        if names.last() != Some(&name) {
+            names.push(name);
         }
     }
     for ((entry, owner), symbols) in clashes {

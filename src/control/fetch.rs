@@ -1,6 +1,5 @@
 //! The command `fetch`: one REST call, within what the config allows clients to ask for.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -9,8 +8,8 @@ use tokio::time::timeout;
 
 use super::Running;
 use super::reply::{Code, Failure};
-use crate::fetch::{self, Fetch, FetchError, HEADERS_MAX, Signing};
-use crate::sign::{Body, Json};
+use crate::fetch::{self, Fetch, FetchError, Signing};
+use crate::sign::{self, Body, Json};
 
 /// How long a call may take in all, where the request does not say, and at most: the line before the budget included.
 const USUAL_MS: u64 = 10_000;
@@ -31,7 +30,8 @@ struct Asked<'a> {
     #[serde(borrow)]
     data: Option<&'a RawValue>,
     form: bool,
-    headers: BTreeMap<String, String>,
+    #[serde(borrow)]
+    headers: Option<&'a RawValue>,
     account: Option<String>,
     signed: Option<bool>,
     timeout_ms: Option<u64>,
@@ -92,10 +92,10 @@ fn call(asked: Asked<'_>, timeout: Duration) -> Result<Fetch, String> {
         None | Some("null") => Body::Empty,
         Some(text) => fetch::body(text, asked.form).map_err(at("data"))?,
     };
-    if asked.headers.len() > HEADERS_MAX {
-        return Err(format!("headers: more than {HEADERS_MAX}"));
-    }
-    let headers = asked.headers.iter().map(|(name, value)| fetch::header(name, value));
+    let headers = match asked.headers.map(RawValue::get) {
+        None | Some("null") => Vec::new(),
+        Some(text) => headers(text).map_err(at("headers"))?,
+    };
     let signing = match (asked.account, asked.signed) {
         (Some(_), Some(false)) => return Err("signed: is false, and an account is named".to_owned()),
         (Some(account), _) => Signing::Account(account),
@@ -107,10 +107,18 @@ fn call(asked: Asked<'_>, timeout: Duration) -> Result<Fetch, String> {
         url: fetch::url(&address).map_err(at("url"))?,
         params,
         body,
-        headers: headers.collect::<Result<_, _>>().map_err(at("headers"))?,
+        headers: fetch::headers(headers).map_err(at("headers"))?,
         signing,
         timeout,
     })
+}
+
+/// Names and values in their order, a name given twice included.
+fn headers(object: &str) -> Result<Vec<(String, String)>, String> {
+    let no_texts = |_| "is no object of texts: {\"NAME\": \"VALUE\"}".to_owned();
+    let members = sign::raw_members(object).map_err(no_texts)?;
+    let text = |(name, value): (String, &RawValue)| Ok((name, serde_json::from_str(value.get())?));
+    members.into_iter().map(text).collect::<Result<_, _>>().map_err(no_texts)
 }
 
 #[cfg(test)]
@@ -134,7 +142,7 @@ mod tests {
         let params: Vec<_> = call.params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(params, [("z", "1.50"), ("a", "x"), ("a", "true")]);
         let Body::Data(data) = call.body else { panic!("data") };
-        assert_eq!(data.write(crate::sign::Style::Compact), r#"{"b":1.10,"a":null}"#);
+        assert_eq!(data.write(sign::Style::Compact), r#"{"b":1.10,"a":null}"#);
         assert_eq!(call.signing, Signing::ByHost);
     }
 
@@ -149,6 +157,8 @@ mod tests {
             (r#"{"url":"https://a.com","params":{"a":{}}}"#, "params: \"a\" is no text"),
             (r#"{"url":"https://a.com","method":"PATCH"}"#, "method: unknown"),
             (r#"{"url":"https://a.com","headers":{"Host":"b"}}"#, "headers: the header Host"),
+            (r#"{"url":"https://a.com","headers":{"X-A":"b","X-A":"c"}}"#, "headers: the header X-A is given twice"),
+            (r#"{"url":"https://a.com","headers":{"X-A":1}}"#, "headers: is no object of texts"),
             (r#"{"url":"https://a.com","signed":false,"account":"x"}"#, "signed: is false"),
             (r#"{"url":"https://a.com","urls":1}"#, "unknown field"),
         ] {

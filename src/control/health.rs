@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::feed::State;
+use crate::feed::{State, Status};
 use crate::io::command::DriverReport;
 
 /// The feeds whose driver does not answer: the gateway is not healthy while there is one.
@@ -10,7 +10,8 @@ pub(super) fn unresponsive<'a>(feeds: impl Iterator<Item = (&'a str, Option<&'a 
     feeds.filter_map(|(name, report)| report.is_none().then_some(name)).collect()
 }
 
-/// What is missing until every feed is connected and every book is live that the venue did not refuse, and why.
+/// What is missing until every feed is connected, and every book and every channel of an account is live that the venue did
+/// not refuse, and why.
 pub(super) fn missing<'a>(feeds: impl Iterator<Item = (&'a str, Option<&'a DriverReport>)>) -> Vec<Value> {
     let mut missing = Vec::new();
     for (name, report) in feeds {
@@ -28,26 +29,30 @@ pub(super) fn missing<'a>(feeds: impl Iterator<Item = (&'a str, Option<&'a Drive
         }
         let counted = |state| !matches!(state, State::Live | State::Rejected);
         let books = report.feed.symbols.iter().filter(|symbol| symbol.book && counted(symbol.status.state));
-        missing.extend(books.map(|symbol| {
-            let mut entry = json!({"feed": name, "symbol": symbol.symbol, "state": symbol.status.state.as_str()});
-            if let Some(reason) = symbol.status.reason {
-                entry["reason"] = json!(reason.as_str());
-            }
-            if let Some(detail) = &symbol.status.detail {
-                entry["detail"] = json!(detail);
-            }
-            entry
-        }));
+        missing.extend(books.map(|symbol| entry(name, ("symbol", &symbol.symbol), &symbol.status)));
+        let channels = report.feed.account.iter().filter(|channel| counted(channel.status.state));
+        missing.extend(channels.map(|channel| entry(name, ("channel", channel.kind.as_str()), &channel.status)));
     }
     missing
+}
+
+fn entry(feed: &str, (what, name): (&str, &str), status: &Status) -> Value {
+    let mut entry = json!({"feed": feed, what: name, "state": status.state.as_str()});
+    if let Some(reason) = status.reason {
+        entry["reason"] = json!(reason.as_str());
+    }
+    if let Some(detail) = &status.detail {
+        entry["detail"] = json!(detail);
+    }
+    entry
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::{FeedReport, Reason, Status, SymbolReport};
+    use crate::feed::{AccountReport, FeedReport, Reason, SymbolReport};
     use crate::io::command::LinkReport;
-    use crate::model::UnixNanos;
+    use crate::model::{AccountKind, UnixNanos};
 
     fn report(connected: bool, symbols: &[(&str, State, Option<Reason>, bool)]) -> DriverReport {
         let symbols = symbols.iter().map(|&(symbol, state, reason, book)| SymbolReport {
@@ -81,10 +86,20 @@ mod tests {
                 ("QUIET_TRADES", State::Syncing, None, false),
             ],
         );
+        let of_account = |kind, state, reason| AccountReport {
+            kind,
+            status: Status { state, reason: Some(reason), since: UnixNanos(1), detail: Some("why".to_owned()) },
+        };
+        let mut account = report(true, &[]);
+        account.feed.account = vec![
+            of_account(AccountKind::Order, State::Syncing, Reason::Disconnected),
+            of_account(AccountKind::Fill, State::Rejected, Reason::Rejected),
+        ];
         let down = report(false, &[("X", State::Down, Some(Reason::Disconnected), true)]);
-        let feeds = [("books", Some(&books)), ("down", Some(&down)), ("mute", None)];
+        let feeds = [("books", Some(&books)), ("account", Some(&account)), ("down", Some(&down)), ("mute", None)];
         let expected = json!([
             {"feed": "books", "symbol": "GAP", "state": "stale", "reason": "gap"},
+            {"feed": "account", "channel": "order", "state": "syncing", "reason": "disconnected", "detail": "why"},
             {"feed": "down", "state": "down", "detail": "refused"},
             {"feed": "mute", "state": "unresponsive"},
         ]);

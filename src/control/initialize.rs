@@ -1,11 +1,13 @@
 //! Reading the state of accounts anew.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::reply::{Code, Failure};
-use super::{Running, commands};
+use super::{Running, RunningFeed, commands};
 use crate::io::command::Command;
 use crate::model::Channel;
 
@@ -19,14 +21,17 @@ pub(super) struct Initialize {
 
 /// Has a feed, or all feeds of a venue that follow an account, ask for orders, positions and balances anew.
 pub(super) async fn initialize(running: &Running, asked: &Initialize) -> Result<Value, Failure> {
-    let mut feeds = match (&asked.feed, &asked.venue) {
-        (Some(name), None) => vec![commands::feed(running, Some(name))?],
-        (None, Some(venue)) => running.feeds.list().into_iter().filter(|feed| feed.handle.venue == *venue).collect(),
+    let follows =
+        |feed: &Arc<RunningFeed>| feed.wished().streams().any(|stream| matches!(stream.channel, Channel::Account(_)));
+    let (whose, feeds) = match (&asked.feed, &asked.venue) {
+        (Some(name), None) => (name, vec![commands::feed(running, Some(name))?]),
+        (None, Some(venue)) => {
+            let of_venue = running.feeds.list().into_iter().filter(|feed| feed.handle.venue == *venue);
+            (venue, of_venue.filter(follows).collect())
+        }
         _ => return Err(Failure::bad("initialize needs a feed or a venue, one of the two")),
     };
-    feeds.retain(|feed| feed.streams().iter().any(|stream| matches!(stream.channel, Channel::Account(_))));
-    let whose = asked.feed.as_ref().or(asked.venue.as_ref()).map(String::as_str).unwrap_or_default();
-    if feeds.is_empty() {
+    if !feeds.iter().any(follows) {
         let what = format!(
             "{whose:?} follows no account; it needs a feed with order, fill, position or balance among its channels"
         );
@@ -34,14 +39,26 @@ pub(super) async fn initialize(running: &Running, asked: &Initialize) -> Result<
     }
     let asking = feeds.iter().map(|feed| feed.handle.ask(|reply| Command::Initialize { reply }));
     let answers = join_all(asking).await;
-    if let Some((feed, _)) = feeds.iter().zip(&answers).find(|(_, answer)| answer.is_none()) {
-        return Err(Failure::mute(feed.name()));
+    let (mut begun, mut not_begun) = (Vec::new(), Vec::new());
+    let mut mute = None;
+    for (feed, answer) in feeds.iter().zip(answers) {
+        mute = mute.or(answer.is_none().then(|| feed.name()));
+        match answer.unwrap_or_else(|| Err("it does not answer".to_owned())) {
+            Ok(()) => begun.push(feed.name()),
+            Err(why) => not_begun.push((feed.name(), why)),
+        }
     }
-    let asked_anew = feeds.iter().zip(answers).filter(|(_, answer)| *answer == Some(true));
-    let names: Vec<&str> = asked_anew.map(|(feed, _)| feed.name()).collect();
-    if names.is_empty() {
-        let what = format!("{whose:?} is told the state of its account by the venue alone, or is not signed in now");
-        return Err(Failure::new(Code::Unsupported, what));
+    if let Some(mute) = mute.filter(|_| begun.is_empty()) {
+        return Err(Failure::mute(mute));
     }
-    Ok(json!({"feeds": names}))
+    if begun.is_empty() {
+        let each: Vec<String> = not_begun.iter().map(|(name, why)| format!("feed {name}: {why}")).collect();
+        return Err(Failure::new(Code::Unsupported, format!("nothing is read anew; {}", each.join("; "))));
+    }
+    let mut fields = json!({"feeds": begun});
+    if !not_begun.is_empty() {
+        let each = not_begun.iter().map(|(name, why)| json!({"feed": name, "error": why}));
+        fields["not_begun"] = each.collect();
+    }
+    Ok(fields)
 }

@@ -19,9 +19,10 @@ use crate::sign::Method;
 /// How long a command may wait for results, where it does not say, and at most.
 const USUAL_MS: u64 = 5_000;
 const LONGEST_MS: u64 = 60_000;
-/// Results of one answer, and bytes of them.
-const RESULTS_MAX: u64 = 10_000;
+/// Results of one answer, and bytes of it, of which some are for what is told beside the results.
+const RESULTS_MAX: usize = 10_000;
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+const BESIDE_BYTES: usize = 4096;
 
 /// Arguments of `job_start`.
 #[derive(Deserialize)]
@@ -172,15 +173,15 @@ pub(super) async fn next(running: &Running, asked: &Next) -> Result<String, Fail
         return Err(Failure::new(Code::Unsupported, what));
     }
     let most = asked.n.unwrap_or(1);
-    if !(1..=RESULTS_MAX).contains(&most) {
+    if !(1..=RESULTS_MAX as u64).contains(&most) {
         return Err(Failure::bad(format!("n: {most} is out of range; allowed: 1 to {RESULTS_MAX}")));
     }
     let results = take(&job, most, until(asked.within_ms)?).await;
     let report = job.report(clock::now());
     Ok(match asked.n {
-        Some(_) => answer(&report, "results", &format!("[{}]", joined(&results))),
-        None => match results.first() {
-            Some(result) => answer(&report, "result", &String::from_utf8_lossy(result)),
+        Some(_) => answer(shown(&report), "results", &format!("[{}]", joined(&results.all))),
+        None => match results.all.first() {
+            Some(result) => answer(shown(&report), "result", &String::from_utf8_lossy(result)),
             None => super::reply::ok(&shown(&report)).to_string(),
         },
     })
@@ -194,24 +195,59 @@ fn until(within_ms: Option<u64>) -> Result<Instant, Failure> {
     Ok(clock::instant_of(clock::mono().after(Duration::from_millis(within))))
 }
 
-/// The next results: so many, as many as an answer holds, or those that come until then.
-async fn take(job: &RunningJob, most: u64, until: Instant) -> Vec<Bytes> {
-    let (mut results, mut bytes) = (Vec::new(), 0);
-    while (results.len() as u64) < most && bytes < ANSWER_BYTES {
-        let Some(result) = job.next_result(until).await else { break };
-        bytes += result.len();
-        results.push(result);
+/// Results of one answer.
+#[derive(Default)]
+struct Taken {
+    all: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Taken {
+    /// Bytes of the next result that still fits. A single one always does: it has one body.
+    const fn room(&self) -> usize {
+        if self.all.is_empty() {
+            return usize::MAX;
+        }
+        (ANSWER_BYTES - BESIDE_BYTES).saturating_sub(self.bytes)
     }
-    results
+
+    fn push(&mut self, result: Bytes) {
+        // And the comma between two.
+        self.bytes += result.len() + 1;
+        self.all.push(result);
+    }
+}
+
+/// The next results: so many, as many as an answer holds, or those that come until then. Others wait for the next who asks.
+async fn take(job: &RunningJob, most: u64, until: Instant) -> Taken {
+    let mut taken = Taken::default();
+    while (taken.all.len() as u64) < most {
+        let Some(result) = job.next_result(until, taken.room()).await else { break };
+        taken.push(result);
+    }
+    taken
+}
+
+/// The results of a job that come until then: those that an answer holds, and how many others there were.
+async fn take_all(job: &RunningJob, until: Instant) -> (Taken, u64) {
+    let (mut taken, mut left_out) = (Taken::default(), 0);
+    while let Some(result) = job.next_result(until, usize::MAX).await {
+        if taken.all.len() < RESULTS_MAX && result.len() <= taken.room() {
+            taken.push(result);
+        } else {
+            left_out += 1;
+        }
+    }
+    (taken, left_out)
 }
 
 fn joined(results: &[Bytes]) -> String {
     results.iter().map(|result| String::from_utf8_lossy(result)).collect::<Vec<_>>().join(",")
 }
 
-/// A report with what is JSON already, each number as it was written.
-fn answer(report: &JobReport, key: &str, json: &str) -> String {
-    let fields = super::reply::ok(&shown(report)).to_string();
+/// An answer's fields with what is JSON already, each number as it was written.
+fn answer(fields: Value, key: &str, json: &str) -> String {
+    let fields = super::reply::ok(&fields).to_string();
     // An object with members: the results take the place of its last brace.
     format!("{},\"{key}\":{json}}}", fields.strip_suffix('}').unwrap_or(&fields))
 }
@@ -225,14 +261,19 @@ pub(super) struct Run {
     within_ms: Option<u64>,
 }
 
-/// Runs a job and answers with all its results: those that came in time, if it was not done by then. It is gone afterwards.
+/// Runs a job and answers with all its results: those that came in time, if it was not done by then, and that an answer has
+/// room for. It is gone afterwards.
 pub(super) async fn run(running: &Running, asked: Run) -> Result<String, Failure> {
     let until = until(asked.within_ms)?;
     let job = begin(running, &asked.name, asked.job, Results::Pull)?;
-    let results = take(&job, RESULTS_MAX, until).await;
+    let (results, left_out) = take_all(&job, until).await;
     let report = job.report(clock::now());
     let is_whole = matches!(report.phase, Phase::Idle | Phase::Failed) && report.results == Some(0);
     running.calls.jobs.stop(&job);
     let report = if is_whole { report } else { JobReport { phase: Phase::Stopped, next: None, ..report } };
-    Ok(answer(&report, "results", &format!("[{}]", joined(&results))))
+    let mut fields = shown(&report);
+    if left_out > 0 {
+        fields["left_out"] = json!(left_out);
+    }
+    Ok(answer(fields, "results", &format!("[{}]", joined(&results.all))))
 }

@@ -1,5 +1,6 @@
 //! What a running gateway can be asked and told: one command set in JSON, behind its doors.
 
+mod account_tables;
 mod calls;
 mod commands;
 mod fetch;

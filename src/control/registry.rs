@@ -383,12 +383,15 @@ impl Inner {
         self.feeds.iter().filter(of_market).find(|feed| feed.wished().has_symbol(symbol))
     }
 
-    /// Another feed that has the same channel without symbols: rows of an account, whose topics are of no market, or what
-    /// is published untouched, of one market.
+    /// Another feed that has the same channel without symbols: rows of the same account, whose topics are of no market, or
+    /// what is published untouched, of one market.
     fn other_without_symbols(&self, plan: &FeedPlan, channel: Channel) -> Option<&Arc<RunningFeed>> {
-        let of_market = |feed: &RunningFeed| channel != Channel::Raw || feed.handle.market == plan.market;
+        let has_its_topics = |feed: &RunningFeed| match channel {
+            Channel::Account(_) => feed.plan.account() == plan.account(),
+            _ => feed.handle.market == plan.market,
+        };
         let others = self.feeds.iter().filter(|feed| feed.handle.venue == plan.venue.id && feed.name() != plan.name);
-        let others = others.filter(|feed| of_market(feed));
+        let others = others.filter(|feed| has_its_topics(feed));
         others.into_iter().find(|feed| feed.wished().streams().any(|stream| stream.channel == channel))
     }
 
@@ -421,12 +424,14 @@ impl Inner {
         }
         for stream in streams.iter().filter(|stream| !stream.channel.has_symbol()) {
             if let Some(other) = self.other_without_symbols(&feed.plan, stream.channel) {
-                let why = format!(
-                    "{} rows are published by feed {} too; their topics have one source, so subscribe to them there, or \
-                     unsubscribe them there first",
-                    stream.channel,
-                    other.name()
-                );
+                let other = format!("feed {}", other.name());
+                let why = match stream.channel {
+                    Channel::Account(_) => feed.plan.rows_taken(stream.channel, &other),
+                    channel => format!(
+                        "{channel} is published by {other} too; its topic has one source, so subscribe to it there, or \
+                         unsubscribe it there first"
+                    ),
+                };
                 refusals.push((stream.clone(), why));
             }
         }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::wished::Owner;
 use super::{Running, RunningFeed, subscribe};
 use crate::bus::SubscriberStats;
+use crate::feed::AccountReport;
 use crate::frame::Loss;
 use crate::io::command::DriverReport;
 use crate::io::terminal::TerminalReport;
@@ -27,7 +28,7 @@ pub(super) enum Code {
     Rejected,
     /// There is nothing of that kind now.
     NotFound,
-    /// The book is there, but not live.
+    /// The book, or the channel of the account, is there, but not live.
     NotLive,
     /// What happened since is not known any more.
     Reread,
@@ -206,7 +207,8 @@ fn wishes(feed: &RunningFeed) -> Value {
     let wished = feed.wished();
     let all = wished.all().map(|(stream, owners)| {
         let by: Vec<Value> = owners.iter().map(name).collect();
-        json!({"symbol": stream.symbol, "channel": subscribe::channel_of(stream), "by": by})
+        let (symbol, channel) = subscribe::spelled(stream);
+        json!({"symbol": symbol, "channel": channel, "by": by})
     });
     all.collect()
 }
@@ -217,6 +219,9 @@ pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols
     let mut fields = json!({"name": feed.name.as_ref(), "venue": feed.venue, "market": feed.market.as_ref()});
     fields["origin"] = json!(if running.is_of_config() { "config" } else { "opened" });
     fields["streams"] = json!(running.wished().len());
+    if let Some(account) = running.plan.account() {
+        fields["account"] = json!(account);
+    }
     if symbols {
         fields["wishes"] = wishes(running);
     }
@@ -263,6 +268,10 @@ pub(super) fn feed(running: &RunningFeed, report: Option<&DriverReport>, symbols
     if symbols {
         let of = |symbol: &crate::feed::SymbolReport| (symbol.symbol.clone(), status(&symbol.status));
         fields["symbols"] = Value::Object(all.map(of).collect());
+        let of = |channel: &AccountReport| (channel.kind.as_str().to_owned(), status(&channel.status));
+        if !report.feed.account.is_empty() {
+            fields["account_channels"] = Value::Object(report.feed.account.iter().map(of).collect());
+        }
     }
     fields
 }

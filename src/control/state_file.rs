@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::registry::{Registry, RunningFeed};
-use super::subscribe::{self, channel_of};
+use super::subscribe::{self, spelled};
 use super::wished::Owner;
 use crate::config::at_run_time;
 use crate::config::credentials::GivenTexts;
@@ -105,7 +105,8 @@ impl Wish {
         };
         let clients: Vec<String> = owners.iter().filter_map(named).collect();
         let nameless = owners.iter().any(|owner| matches!(owner, Owner::Connection(_) | Owner::Nobody));
-        let (feed, symbol, channel) = (feed.to_owned(), stream.symbol.clone(), channel_of(stream));
+        let (symbol, channel) = spelled(stream);
+        let (feed, symbol) = (feed.to_owned(), symbol.to_owned());
         (nameless || !clients.is_empty()).then_some(Self { feed, symbol, channel, clients, nameless })
     }
 

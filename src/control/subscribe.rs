@@ -11,7 +11,7 @@ use super::reply::{Code, Failure};
 use super::wished::{Left, Owner};
 use super::{Registry, RunningFeed};
 use crate::io::command::{Answered, Command};
-use crate::model::Stream;
+use crate::model::{Channel, Stream};
 use crate::pipeline::Settled;
 
 /// How long the venue may take to answer, where the request does not say; and at most.
@@ -233,16 +233,18 @@ pub(super) fn answer(streams: &[Stream], standings: Vec<Standing>, notes: &[Stri
     Err(Failure { code: Code::Rejected, message: refusals.join("; "), fields })
 }
 
-/// A channel as the config spells it.
-pub(super) fn channel_of(stream: &Stream) -> String {
-    match stream.variant {
-        "" => stream.channel.to_string(),
-        variant => format!("{}:{variant}", stream.channel),
+/// A stream's symbol and channel as the config spells them. A raw channel has no symbol.
+pub(super) fn spelled(stream: &Stream) -> (&str, String) {
+    match (stream.channel, stream.variant) {
+        (Channel::Raw, _) => ("", format!("raw:{}", stream.symbol)),
+        (channel, "") => (&stream.symbol, channel.to_string()),
+        (channel, variant) => (&stream.symbol, format!("{channel}:{variant}")),
     }
 }
 
 fn named(stream: &Stream, state: &str, detail: Option<String>) -> Value {
-    let mut fields = json!({"symbol": stream.symbol, "channel": channel_of(stream), "state": state});
+    let (symbol, channel) = spelled(stream);
+    let mut fields = json!({"symbol": symbol, "channel": channel, "state": state});
     if let Some(detail) = detail {
         fields["detail"] = json!(detail);
     }
@@ -254,6 +256,7 @@ mod tests {
     use super::*;
     use crate::config::Layers;
     use crate::config::at_run_time;
+    use crate::model::AccountKind;
     use crate::venue::{Transport, VENUES};
 
     /// What is written to the state file is read again as the same stream.
@@ -262,20 +265,26 @@ mod tests {
         let mut count = 0;
         for venue in VENUES.iter().filter(|venue| venue.transport == Transport::WebSocket) {
             for market in venue.markets {
-                let feed =
-                    json!({"venue": venue.id, "market": market.id, "symbols": [market.example], "channels": ["trade"]});
-                let text = json!({"feeds": {"a": feed}}).to_string();
-                let config = Layers { text, ..Layers::default() }.check().unwrap();
+                let (symbols, key) = ([market.example], json!({"env": "K"}));
+                let credentials = json!({"key": key, "secret": key, "passphrase": key});
+                let feed = json!({
+                    "venue": venue.id, "market": market.id, "symbols": symbols, "channels": ["trade"],
+                    "credentials": credentials,
+                });
+                let (text, env) = (json!({"feeds": {"a": feed}}).to_string(), vec![("K".into(), "x".into())]);
+                let config = Layers { text, env, ..Layers::default() }.check().unwrap();
                 let read = |channel: &str, stream: Option<&Stream>| {
-                    let symbol = stream.map_or(market.example, |stream| &stream.symbol);
+                    let symbol = stream.map_or(market.example, |stream| spelled(stream).0);
                     let symbols = if symbol.is_empty() { vec![] } else { vec![symbol.to_owned()] };
                     at_run_time::streams(&config.feeds[0], &symbols, &[channel.to_owned()])
                 };
-                for channel in (venue.channels)(market.id) {
-                    let symbols = read(&channel, None)
-                        .or_else(|_| read(&channel, Some(&Stream::new("", crate::model::Channel::Bbo))));
+                let raw = r#"raw:{"op":"x","args":[1, 2]}"#.to_owned();
+                let of_account = |channel: &String| AccountKind::parse(channel).is_some();
+                for channel in (venue.channels)(market.id).into_iter().filter(|name| !of_account(name)).chain([raw]) {
+                    let symbols =
+                        read(&channel, None).or_else(|_| read(&channel, Some(&Stream::new("", Channel::Bbo))));
                     let (streams, _) = symbols.unwrap_or_else(|problems| panic!("{channel}: {problems:?}"));
-                    let again = read(&channel_of(&streams[0]), Some(&streams[0])).map(|(streams, _)| streams);
+                    let again = read(&spelled(&streams[0]).1, Some(&streams[0])).map(|(streams, _)| streams);
                     assert_eq!(again.as_ref(), Ok(&streams), "{} {} {channel}", venue.id, market.id);
                     count += 1;
                 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::account_tables::Sources;
 use super::commands::Answer;
 use super::reply::{Code, Failure};
 use super::{Running, subscribe};
@@ -24,6 +25,8 @@ const CHANGES_MAX: u64 = 10_000;
 /// Bytes of the rows, or the changes, of one answer.
 const ROWS_BYTES: usize = 15 << 20;
 const CHANGES_BYTES: usize = 4 << 20;
+/// What of a table of books matches a question for one.
+const BOOKS: &str = "books";
 
 /// Arguments of every command about a table; which of them there may be depends on it.
 #[derive(Debug, Default, Deserialize)]
@@ -73,8 +76,16 @@ impl Asked {
             Failure::new(Code::NotFound, what)
         })?;
         let mut asked = Where::new(kind, conditions(&self.conditions)?);
-        if let Some(feed) = feed.filter(|_| !kind.is_of_account()) {
-            asked = asked.or_with("market", Value::from(&*feed.handle.market).to_string());
+        match feed {
+            Some(feed) if !kind.is_of_account() => {
+                asked = asked.or_with("market", Value::from(&*feed.handle.market).to_string());
+            }
+            Some(feed) => {
+                if let Some(account) = feed.plan.account() {
+                    asked = asked.or_with("account", Value::from(account).to_string());
+                }
+            }
+            None => {}
         }
         Ok(Question { running, venue, kind, asked })
     }
@@ -145,6 +156,36 @@ impl Question<'_> {
         failure
     }
 
+    /// The account that is asked for.
+    fn account(&self) -> Option<String> {
+        self.asked.value("account").and_then(|json| serde_json::from_str(json).ok())
+    }
+
+    /// How the feeds stand that rows of accounts come from; `None` of other tables.
+    fn sources(&self) -> Option<Sources> {
+        let kind = self.kind.account_kind()?;
+        Some(Sources::of(self.running, self.venue.venue(), kind, self.account().as_deref()))
+    }
+
+    /// Refuses rows of accounts that may not be what the venue has. To be asked before the rows are read.
+    async fn check_sources(&self) -> Result<(), Failure> {
+        let Some((kind, sources)) = self.kind.account_kind().zip(self.sources()) else { return Ok(()) };
+        let Err(failure) = sources.check(self.venue.venue(), kind, self.account().as_deref()) else { return Ok(()) };
+        if failure.code == Code::NotFound {
+            // There is nothing to wait for.
+            return Err(failure);
+        }
+        let seq = self.venue.read(self.kind, Table::seq).await;
+        let mut refusal = self.refusal(failure.code, failure.message, seq);
+        refusal.fields.extend(failure.fields);
+        Err(refusal)
+    }
+
+    /// What an answer that shows no rows says of the feeds they come from, as members with a comma before them.
+    fn not_live(&self) -> String {
+        self.sources().map(|sources| sources.as_member()).unwrap_or_default()
+    }
+
     fn keys(&self) -> &[&'static str] {
         self.venue.shape(self.kind).keys()
     }
@@ -154,7 +195,10 @@ impl Question<'_> {
     }
 
     fn ambiguous(&self, what: &str, count: usize) -> Failure {
-        let missing: Vec<&str> = self.keys().iter().copied().filter(|name| self.asked.value(name).is_none()).collect();
+        // A book is told by its market and symbol, and has rows of every side and price.
+        let of_levels = |name: &str| what == BOOKS && matches!(name, "side" | "price");
+        let tells = |name: &&str| self.asked.value(name).is_none() && !of_levels(name);
+        let missing: Vec<&str> = self.keys().iter().copied().filter(tells).collect();
         Failure::bad(format!("{count} {what} match; write also some of: {}", missing.join(", ")))
     }
 
@@ -209,6 +253,7 @@ pub(super) async fn get(running: &Running, asked: &Asked) -> Result<Answer, Fail
     asked.only("get", &[])?;
     let question = asked.question(running, None)?;
     question.key_only("get")?;
+    question.check_sources().await?;
     let read = |table: &Table| (table.get(&question.asked), table.seq());
     match question.venue.read(question.kind, read).await {
         (Ok(Some(row)), seq) => Ok(Answer::Text(format!("{},\"row\":{}}}", question.head(seq), row.text()))),
@@ -224,6 +269,7 @@ pub(super) async fn find(running: &Running, asked: &Asked) -> Result<Answer, Fai
     asked.only("find", &["limit"])?;
     let most = asked.limit(ROWS, ROWS_MAX)?;
     let question = asked.question(running, None)?;
+    question.check_sources().await?;
     let read = |table: &Table| (table.find(&question.asked, most), table.seq());
     let (found, seq) = question.venue.read(question.kind, read).await;
     let mut text = question.head(seq);
@@ -254,7 +300,7 @@ pub(super) async fn sorted(running: &Running, asked: &Asked) -> Result<Answer, F
             Ok(Answer::Text(text))
         }
         (Ok(None), seq) => Err(not_live(&question, symbol, seq)),
-        (Err(Ambiguous(count)), _) => Err(question.ambiguous("books", count)),
+        (Err(Ambiguous(count)), _) => Err(question.ambiguous(BOOKS, count)),
     }
 }
 
@@ -313,7 +359,7 @@ pub(super) async fn wait(running: &Running, asked: &Asked) -> Result<Answer, Fai
         (changed || of_another_run).then_some(())
     };
     let changed = question.watch(within, look).await.is_some();
-    Ok(Answer::Text(format!("{},\"changed\":{changed}}}", question.head(last))))
+    Ok(Answer::Text(format!("{},\"changed\":{changed}{}}}", question.head(last), question.not_live())))
 }
 
 /// What `watch` has found.
@@ -363,7 +409,9 @@ pub(super) async fn watch(running: &Running, asked: &Asked) -> Result<Answer, Fa
         }
         change.write(*seq, &mut text);
     }
-    text.push_str("]}");
+    text.push(']');
+    text.push_str(&question.not_live());
+    text.push('}');
     Ok(Answer::Text(text))
 }
 

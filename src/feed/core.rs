@@ -59,6 +59,8 @@ pub(super) struct Core {
     pub(super) discover: bool,
     pub(super) silence: Duration,
     pub(super) backfill: Backfill,
+    /// REST calls that sessions have asked for.
+    pub(super) calls: u64,
     /// Missing parts of the past that nobody has taken over yet.
     pub(super) holes: Vec<Hole>,
 }
@@ -94,6 +96,7 @@ impl Core {
             discover,
             silence,
             backfill,
+            calls: 0,
             holes: Vec::new(),
         }
     }
@@ -147,7 +150,7 @@ impl Core {
         let old = std::mem::replace(&mut stream.status, new);
         self.states_changed = true;
         let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
-        let main = symbol.main.is_some_and(|main| main as usize == at);
+        let main = stream.is_of_account() || symbol.main.is_some_and(|main| main as usize == at);
         // What the whole connection goes through is told once a symbol, by its main stream.
         if !main && !stream.status.is_own_trouble() && !old.is_own_trouble() {
             return;
@@ -253,26 +256,8 @@ impl Core {
         if let Some((state, reason, detail)) = self.terminal.clone() {
             return self.set_feed(state, Some(reason), Some(detail), now, out);
         }
-        let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
-        let of_account = self.streams.iter().filter(|stream| stream.wanted && stream.symbol == 0);
-        let of_account = of_account.map(|stream| &stream.status);
-        let (mut worst, mut live, mut all, mut refused) = ((State::Live, None), 0, 0, 0);
-        for status in self.symbols.iter().filter_map(main).chain(of_account) {
-            all += 1;
-            if status.state == State::Rejected {
-                refused += 1;
-                continue;
-            }
-            live += u32::from(status.state == State::Live);
-            if status.state > worst.0 {
-                worst = (status.state, status.reason);
-            }
-        }
-        if all > 0 && refused == all {
-            worst = (State::Rejected, Some(Reason::Rejected));
-        }
-        let detail = format!("{live} of {all} symbols live");
-        self.set_feed(worst.0, worst.1, Some(detail), now, out);
+        let (state, reason, detail) = self.parts();
+        self.set_feed(state, reason, Some(detail), now, out);
     }
 
     fn set_feed(
@@ -314,7 +299,7 @@ impl Core {
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.status.detail = new;
         let Some(symbol) = self.symbols.get(stream.symbol as usize) else { return };
-        let main = symbol.main.is_some_and(|main| main as usize == at);
+        let main = stream.is_of_account() || symbol.main.is_some_and(|main| main as usize == at);
         let channel = Some(stream.stream.channel);
         out.event(&symbol.symbol, Event::Notice { main, channel, status: &stream.status });
     }

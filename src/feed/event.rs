@@ -206,9 +206,9 @@ pub struct BookView<'a> {
 pub enum Event<'a> {
     /// A state changed.
     Status {
-        /// Whether this stream speaks for its symbol (its book, if it has one).
+        /// Whether this stream speaks for its symbol (its book, if it has one). One of an account speaks for itself.
         main: bool,
-        /// The channel, for one of a symbol's streams.
+        /// The channel, for one of a symbol's streams, or of an account's.
         channel: Option<Channel>,
         /// The new state.
         status: &'a Status,

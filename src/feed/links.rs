@@ -8,14 +8,13 @@ use super::core::Core;
 use super::event::FeedOutput;
 use crate::model::{AccountKind, Mono, Stamp, Stream, StreamId};
 use crate::secret::Secret;
-use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Update, VenueDef};
+use crate::venue::kit::fills::Seen;
+use crate::venue::{HttpRequest, LinkId, Output, Route, RpcRequest, Session, Transport, Update, VenueDef};
 
 /// How long a connection and its successor run side by side at most.
 const OVERLAP: Duration = Duration::from_secs(20);
 /// Trades remembered while both run; beyond it they may be published twice.
 const TRADES_MAX: usize = 100_000;
-/// Fills are remembered among the trades, as those of no stream.
-const ACCOUNT: StreamId = StreamId(u32::MAX);
 
 /// One connection and its session.
 pub(super) struct Link {
@@ -61,12 +60,6 @@ impl Overlap {
             Update::Trade(trade) => {
                 self.trades.len() >= TRADES_MAX || self.trades.insert((trade.stream, trade.id.into()))
             }
-            // Other rows of an account come twice to the same effect.
-            Update::Account(row) if row.kind == AccountKind::Fill => {
-                let fields = row.fields.iter().filter(|(name, _)| matches!(*name, "id" | "order_id"));
-                let id: String = fields.map(|(_, value)| format!("{value} ")).collect();
-                self.trades.len() >= TRADES_MAX || self.trades.insert((ACCOUNT, id.into()))
-            }
             // The book may have gone on past it over the old connection; it then needs no snapshot.
             Update::Book(book) if is_new && book.snapshot => {
                 self.confirmed.insert(book.stream);
@@ -85,6 +78,7 @@ pub(super) struct Intake<'a> {
     pub(super) link: LinkId,
     pub(super) route: Route,
     pub(super) core: &'a mut Core,
+    pub(super) fills: &'a mut Seen,
     pub(super) overlap: Option<&'a mut Overlap>,
     /// Connections that are to be replaced, and why.
     pub(super) replace: &'a mut Vec<(LinkId, String)>,
@@ -106,6 +100,7 @@ impl Output for Intake<'_> {
     }
 
     fn http(&mut self, request: HttpRequest) {
+        self.core.calls += 1;
         self.out.http(self.link, request);
     }
 
@@ -121,6 +116,14 @@ impl Output for Intake<'_> {
     fn update(&mut self, update: Update<'_>) {
         if let Some(overlap) = &mut self.overlap
             && !overlap.admits(&update, self.link, self.core)
+        {
+            return;
+        }
+        // A terminal tells a fill again to say more of it. Other rows of an account come twice to the same effect.
+        if let Update::Account(row) = &update
+            && row.kind == AccountKind::Fill
+            && self.venue.transport == Transport::WebSocket
+            && !self.fills.admits(row)
         {
             return;
         }

@@ -19,11 +19,12 @@ use std::time::Duration;
 
 pub use event::{BookView, Event, FeedOutput, Levels, Outcome, Reason, State, Status, Symbol};
 pub use past::Backfill;
-pub use report::{BookReport, Counters, FeedReport, LastBook, SymbolReport};
+pub use report::{AccountReport, BookReport, Counters, FeedReport, LastBook, SymbolReport};
 
 use self::core::{Command, Core};
 use self::links::{Intake, Link, Overlap};
-use crate::model::{Mono, Stamp, Stream, StreamId};
+use crate::model::{Mono, Stamp, Stream, StreamId, UnixNanos};
+use crate::venue::kit::fills::Seen;
 use crate::venue::{Input, LinkId, RawSession, Route, SessionSpec, Signer, TerminalSpec, Timer, Transport, VenueDef};
 
 /// How often deadlines of streams are looked at.
@@ -62,6 +63,8 @@ pub struct Feed {
     /// Connections that a session wants replaced.
     replace: Vec<(LinkId, String)>,
     core: Core,
+    /// The account's fills that were published.
+    fills: Seen,
     polled: polled::Polled,
     past: past::Past,
     next_check: Option<Mono>,
@@ -84,17 +87,19 @@ impl Feed {
             routes.push(Route::default());
         }
         let (links, table, overlaps, replace) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (polled, past) = (polled::Polled::default(), past::Past::default());
+        let (fills, polled, past) = (Seen::default(), polled::Polled::default(), past::Past::default());
+        let (next_link, next_check) = (0, None);
         let mut feed =
-            Self { venue, spec, links, table, next_link: 0, overlaps, replace, core, polled, past, next_check: None };
+            Self { venue, spec, links, table, next_link, overlaps, replace, core, fills, polled, past, next_check };
         for (at, route) in routes.into_iter().enumerate() {
-            feed.open(route, at == 0, None);
+            feed.open(route, at == 0, None, None);
         }
         feed
     }
 
-    /// Opens a session for this route; its driver sees it in [`Self::links`].
-    fn open(&mut self, route: Route, leads: bool, replaces: Option<LinkId>) {
+    /// Opens a session for this route; its driver sees it in [`Self::links`]. One that replaces another is told until when
+    /// that one was there.
+    fn open(&mut self, route: Route, leads: bool, replaces: Option<LinkId>, whole: Option<UnixNanos>) {
         let streams = self.core.streams_of(route).map(|(id, state)| (id, state.stream.clone())).collect();
         let spec = SessionSpec {
             market: self.spec.market.clone(),
@@ -104,6 +109,8 @@ impl Feed {
             discover: self.spec.discover,
             terminal: self.spec.terminal.clone(),
             signer: self.spec.signer.clone(),
+            symbols: self.spec.signer.iter().flat_map(|_| self.core.named()).collect(),
+            whole,
             raw_url: self.spec.raw_url.clone(),
         };
         let session = match route {
@@ -182,11 +189,11 @@ impl Feed {
     /// Hands an input to one connection's session.
     #[inline]
     fn pass(&mut self, at: usize, input: Input<'_>, now: Stamp, out: &mut dyn FeedOutput) {
-        let Self { venue, spec, links, overlaps, replace, core, .. } = self;
+        let Self { venue, spec, links, overlaps, replace, core, fills, .. } = self;
         let Some(Link { id, route, session, .. }) = links.get_mut(at) else { return };
         let overlap = overlaps.iter_mut().find(|overlap| overlap.old == *id || overlap.new == *id);
         let (link, route) = (*id, *route);
-        let mut intake = Intake { venue, market: &spec.market, link, route, core, overlap, replace, now, out };
+        let mut intake = Intake { venue, market: &spec.market, link, route, core, fills, overlap, replace, now, out };
         session.handle(input, now, &mut intake);
     }
 
@@ -286,7 +293,7 @@ impl Feed {
         for (id, _) in std::mem::take(&mut self.replace) {
             let has_successor = self.links.iter().any(|link| link.replaces == Some(id));
             if let Some(at) = self.place(id).filter(|at| !has_successor && self.links[*at].replaces.is_none()) {
-                self.open(self.links[at].route, self.links[at].leads, Some(id));
+                self.open(self.links[at].route, self.links[at].leads, Some(id), Some(now.wall));
             }
         }
         while let Some(at) = self.overlaps.iter().position(|overlap| self.is_over(overlap, now.mono)) {
@@ -333,7 +340,7 @@ impl Feed {
                 }
             }
         } else {
-            self.open(route, false, None);
+            self.open(route, false, None, None);
         }
         self.obey(now, out);
         self.tell(now, out);
@@ -383,14 +390,20 @@ impl Feed {
         found
     }
 
-    /// Has the account's state be read again: orders, positions, balances. False without streams of an account whose state
-    /// is read so.
-    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> bool {
-        let reads = self.venue.transport == Transport::WebSocket && self.core.has_account();
-        if reads {
-            (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+    /// Has the account's state be read again: orders, positions, balances.
+    ///
+    /// # Errors
+    /// Why it is not: no account is followed, or it is not signed in.
+    pub fn initialize(&mut self, now: Stamp, out: &mut dyn FeedOutput) -> Result<(), String> {
+        if !self.core.has_account() {
+            return Err("it follows no account".to_owned());
         }
-        reads
+        if self.venue.transport == Transport::Terminal {
+            return Err("its venue tells the state of accounts by itself".to_owned());
+        }
+        let before = self.core.calls;
+        (0..self.links.len()).for_each(|at| self.pass(at, Input::Initialize, now, out));
+        if self.core.calls > before { Ok(()) } else { Err(self.core.why_not_read()) }
     }
 
     /// Says `down` for every symbol: the last thing before the process ends.

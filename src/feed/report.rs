@@ -2,8 +2,9 @@
 
 use super::core::{Core, SymbolState};
 use super::event::{BookView, Status, Symbol};
+use super::stream::StreamState;
 use crate::book::{BookSync, SyncStats, crc25};
-use crate::model::{Channel, Level};
+use crate::model::{AccountKind, Channel, Level};
 
 /// A feed's counters since the start; the field names are the metric names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,15 @@ pub struct SymbolReport {
     pub book: bool,
 }
 
+/// How one channel of the feed's account stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountReport {
+    /// Which.
+    pub kind: AccountKind,
+    /// Its state.
+    pub status: Status,
+}
+
 /// A feed's state for operators.
 #[derive(Clone, Debug, Default)]
 pub struct FeedReport {
@@ -72,6 +82,8 @@ pub struct FeedReport {
     pub counters: Counters,
     /// Every symbol's state, the feed as a whole first.
     pub symbols: Vec<SymbolReport>,
+    /// The state of each channel of its account.
+    pub account: Vec<AccountReport>,
     /// Parts of the past that are missing and being fetched.
     pub backfilling: usize,
     /// Milliseconds that the venue's clock is ahead of ours, if logins are signed by it.
@@ -129,7 +141,15 @@ impl Core {
             Some(SymbolReport { symbol, status, book: main.has_book() })
         };
         let symbols = std::iter::once(whole).chain(self.symbols.iter().filter_map(of_symbol)).collect();
-        FeedReport { counters: self.counters, symbols, backfilling: 0, clock_ahead_ms: None }
+        FeedReport { counters: self.counters, symbols, account: self.account_reports(), ..FeedReport::default() }
+    }
+
+    fn account_reports(&self) -> Vec<AccountReport> {
+        let of_account = |stream: &StreamState| match stream.stream.channel {
+            Channel::Account(kind) if stream.wanted => Some(AccountReport { kind, status: stream.status.clone() }),
+            _ => None,
+        };
+        self.streams.iter().filter_map(of_account).collect()
     }
 
     pub(super) fn book_reports(&self) -> Vec<BookReport> {

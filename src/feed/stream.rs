@@ -148,6 +148,11 @@ impl StreamState {
         matches!(self.stream.channel, Channel::Book(_) | Channel::Bbo)
     }
 
+    /// Whether it is of an account: it speaks for itself, as no symbol does.
+    pub(super) const fn is_of_account(&self) -> bool {
+        matches!(self.stream.channel, Channel::Account(_))
+    }
+
     /// How long it may be silent; trades, candles and liquidations may be so for ever.
     fn silence_limit(&self, base: Duration) -> Option<Duration> {
         match self.stream.channel {

@@ -12,7 +12,7 @@ use url::Url;
 
 pub use self::allowed::{Allowed, Forbidden, Listed};
 pub use self::answer::Fetched;
-pub use self::request::{HEADERS_MAX, body, header, is_text_header, method, pairs, url};
+pub use self::request::{body, headers, is_text_header, method, pairs, url};
 use crate::config::{Accounts, KnownAccount};
 use crate::io::budget::{Account, RestBudget};
 use crate::io::http::{HttpError, RestClient};
@@ -33,7 +33,7 @@ pub struct Fetch {
     pub params: Vec<(String, String)>,
     /// What is sent.
     pub body: Body,
-    /// Headers, as [`header`] reads them.
+    /// Headers, as [`headers`] reads them.
     pub headers: Vec<(String, String)>,
     /// Who signs it.
     pub signing: Signing,
@@ -147,7 +147,7 @@ impl Fetcher {
         let able: Vec<&KnownAccount> = usable.iter().copied().filter(may).collect();
         let note = match (able.as_slice(), usable.as_slice(), of_api.as_slice()) {
             ([account], ..) => return signer_of(account, url).map(|signer| (Some(signer), None)),
-            ([], [], []) => format!("not signed: there is no account of {}", api.name),
+            ([], [], []) => format!("not signed: there is no account of {}{}", api.name, self.accounts.unread()),
             ([], [], [account, ..]) => {
                 let why = account.credentials.as_ref().err().map_or("", String::as_str);
                 format!("not signed: the account {} cannot be used: {why}", account.name)

@@ -7,7 +7,7 @@ use crate::sign::{Body, Json, Method, Style};
 /// The longest address, in bytes; the most headers, and the longest of them.
 const URL_MAX: usize = 8 * 1024;
 /// The most headers of a call.
-pub const HEADERS_MAX: usize = 32;
+const HEADERS_MAX: usize = 32;
 const HEADER_MAX: usize = 4 * 1024;
 /// Headers that belong to the connection, and are not the caller's to set.
 const OF_THE_CONNECTION: [&str; 10] = [
@@ -52,11 +52,30 @@ pub fn url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// The headers of a call, checked.
+///
+/// # Errors
+/// What is wrong with one of them, or that there are two of a name or too many.
+pub fn headers(given: Vec<(String, String)>) -> Result<Vec<(String, String)>, String> {
+    if given.len() > HEADERS_MAX {
+        return Err(format!("more than {HEADERS_MAX} headers"));
+    }
+    let mut checked: Vec<(String, String)> = Vec::with_capacity(given.len());
+    for (name, value) in given {
+        let (name, value) = header(&name, &value)?;
+        if checked.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+            return Err(format!("the header {name} is given twice; a list goes into one, with commas"));
+        }
+        checked.push((name, value));
+    }
+    Ok(checked)
+}
+
 /// A header, checked. Those of the connection and of cookies are not to be had.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn header(name: &str, value: &str) -> Result<(String, String), String> {
+fn header(name: &str, value: &str) -> Result<(String, String), String> {
     let is_token =
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
     if !is_token || name.len() + value.len() > HEADER_MAX {

@@ -26,13 +26,17 @@ fn bad_calls_are_refused_with_a_reason() {
     for (name, value) in
         [("Host", "a"), ("content-length", "1"), ("a b", "c"), ("", "c"), ("x", "a\r\nb: c"), ("x", "é")]
     {
-        assert!(header(name, value).is_err(), "{name}: {value}");
+        assert!(headers(vec![(name.to_owned(), value.to_owned())]).is_err(), "{name}: {value}");
     }
-    assert_eq!(header("X-Y", " z "), Ok(("X-Y".to_owned(), "z".to_owned())));
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(headers(vec![pair("X-Y", " z "), pair("a", "b")]), Ok(vec![pair("X-Y", "z"), pair("a", "b")]));
+    let told = headers(vec![pair("X-Y", "z"), pair("x-y", "a")]).unwrap_err();
+    assert!(told.starts_with("the header x-y is given twice"), "{told}");
+    let told = headers((0..33).map(|at| pair(&format!("x{at}"), "z")).collect()).unwrap_err();
+    assert_eq!(told, "more than 32 headers");
     assert!(body("{\"secret\": ", false).unwrap_err().starts_with("the data is no JSON from line 1"));
     assert!(body("[1]", true).is_err() && body(r#"{"a": {"b": 1}}"#, true).is_err());
     let form = body(r#"{"b": 1.50, "a": [true, "x"]}"#, true).unwrap();
-    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(form, Body::Form(vec![pair("b", "1.50"), pair("a", "true"), pair("a", "x")]));
     assert!(matches!(body("[1.50]", false), Ok(Body::Data(Json::List(_)))));
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::map::{Map, Stamps, Topic};
 use super::names::channel_name;
 use super::payload::{Encoding, Json, MessagePack, Payload};
+use super::rows::put_status;
 use super::spec::EncoderSpec;
 use super::{Frame, Outgoing, Retain, topic};
 use crate::feed::{BookView, Event, Levels, Reason, State, Status, Symbol};
@@ -345,6 +346,10 @@ impl Encoder {
         status: &Status,
         out: &mut Vec<Outgoing>,
     ) {
+        if let Some(Channel::Account(kind)) = channel {
+            out.extend(self.account_status::<P>(kind, status).map(Outgoing::Frame));
+            return;
+        }
         if status.reason == Some(Reason::Starting) {
             self.go_on(symbol);
         }
@@ -382,14 +387,7 @@ impl Encoder {
         if let Some(channel) = channel {
             map.text("channel", &channel_name(channel));
         }
-        map.text("state", status.state.as_str());
-        if let Some(reason) = status.reason {
-            map.text("reason", reason.as_str());
-        }
-        map.integer("since", status.since.0);
-        if let Some(detail) = &status.detail {
-            map.text("detail", detail);
-        }
+        put_status(&mut map, status);
         map.finish(retain)
     }
 

@@ -25,7 +25,7 @@ pub use notice::{Loss, Notice, notice};
 pub use payload::Encoding;
 pub use schema::{Book as TypedBook, LevelText, Payload as TypedPayload, json_schema};
 pub use spec::{EncoderSpec, LastSeq};
-pub use topic::{parse_topic, topic, topic_of};
+pub use topic::{account_status_topic, parse_topic, topic, topic_of};
 
 /// The version of the wire format, in every payload as `v`.
 pub const VERSION: u64 = 1;

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use super::encode::Encoder;
 use super::map::{Map, Topic};
 use super::payload::Payload;
-use super::{Frame, Retain, VERSION, topic_of};
+use super::{Frame, Retain, VERSION, account_status_topic, topic_of};
+use crate::feed::{Reason, Status};
 use crate::model::{Clocks, Stamp};
 use crate::venue::{AccountKind, AccountUpdate, FieldValue, RawEvent};
 
@@ -40,6 +41,27 @@ impl Encoder {
             AccountKind::Order | AccountKind::Fill => Retain::Stream,
             AccountKind::Position | AccountKind::Balance => Retain::Latest,
         }))
+    }
+
+    /// How a channel of the account stands.
+    pub(super) fn account_status<P: Payload>(&mut self, kind: AccountKind, status: &Status) -> Option<Frame> {
+        if status.reason == Some(Reason::Starting) {
+            // Another feed may have published the account's rows before.
+            let known = &self.spec.last_seq;
+            self.rows.values_mut().for_each(|topic| topic.seq = topic.seq.max(known.of(&topic.name)));
+        }
+        let (spec, account) = (&self.spec, self.spec.account.as_deref());
+        let name = account_status_topic(&spec.venue, account, &spec.market, kind);
+        let account = account.map(|account| ("account", account));
+        let head = [("venue", &*spec.venue), ("market", &*spec.market)].into_iter().chain(account);
+        let head: Vec<_> = head.chain([("symbol", "")]).collect();
+        let head = write_head::<P>("status", &head, spec.epoch);
+        let feed = spec.feed.clone();
+        let mut map = self.begin_row::<P>(name, head, Clocks::default())?;
+        map.text("feed", &feed);
+        map.text("channel", kind.as_str());
+        put_status(&mut map, status);
+        Some(map.finish(Retain::Latest))
     }
 
     /// An event as the venue said it; `None` beyond the limit of topics.
@@ -80,6 +102,18 @@ impl Encoder {
             rows.entry(name).or_insert_with_key(|name| Topic::named(name.clone(), spec.last_seq.before_first(name)));
         topic.set_head(head);
         Some(Map::begin(scratch, topic, stamps))
+    }
+}
+
+/// The fields that every status has.
+pub(super) fn put_status<P: Payload>(map: &mut Map<'_, P>, status: &Status) {
+    map.text("state", status.state.as_str());
+    if let Some(reason) = status.reason {
+        map.text("reason", reason.as_str());
+    }
+    map.integer("since", status.since.0);
+    if let Some(detail) = &status.detail {
+        map.text("detail", detail);
     }
 }
 

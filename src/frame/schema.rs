@@ -295,7 +295,10 @@ payload! {
         /// Of a feed as a whole: `connected` while all its connections are open, else `disconnected`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         link: Option<String>,
-        /// Which of the symbol's channels; absent for the feed as a whole.
+        /// The account that the channel is of; absent where the venue names accounts by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+        /// Which of the symbol's channels, or of the account's; absent for the feed as a whole.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         channel: Option<String>,
         /// `live`, `syncing`, `stale`, `offline`, `down` or `rejected`.

@@ -20,6 +20,8 @@ pub struct EncoderSpec {
     pub venue: String,
     /// The market's id.
     pub market: String,
+    /// The account that rows are published under; `None` where the venue names accounts by itself, or there is none.
+    pub account: Option<String>,
     /// Milliseconds since 1970 of the run's start.
     pub epoch: u64,
     /// JSON or MessagePack.

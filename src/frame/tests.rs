@@ -27,6 +27,7 @@ fn spec(encoding: Encoding, interval_ms: u64) -> EncoderSpec {
         feed: "bybit_linear".to_owned(),
         venue: "bybit".to_owned(),
         market: "linear".to_owned(),
+        account: None,
         epoch: 1_672_304_000_000,
         encoding,
         book_depth: 2,

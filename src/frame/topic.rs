@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::model::AccountKind;
+
 /// Builds a topic. A dot, space, `*`, `>` or `%` inside a part is percent-encoded, so that the topic without its
 /// last dot is also a valid NATS subject.
 pub fn topic(channel: &str, venue: &str, market: &str, symbol: &str) -> Bytes {
@@ -16,6 +18,12 @@ pub fn topic_of(parts: &[&str]) -> Bytes {
         text.push('.');
     }
     Bytes::from(text)
+}
+
+/// The topic that says how a channel of an account stands, beside those of its rows (`order.bybit.main.` and
+/// `status.bybit.main.order.`). Where the venue names accounts by itself, the market stands for them.
+pub fn account_status_topic(venue: &str, account: Option<&str>, market: &str, kind: AccountKind) -> Bytes {
+    topic("status", venue, account.unwrap_or(market), kind.as_str())
 }
 
 fn push_part(text: &mut String, part: &str) {

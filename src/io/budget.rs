@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep_until;
+use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::dial::host_of;
@@ -198,9 +198,38 @@ impl Account {
         desk.counters.others += others;
     }
 
-    /// Asks nothing for so long: the venue said so.
-    pub fn hold(&self, pause: Duration) {
-        self.desk().weights.hold(clock::now().mono.after(pause));
+    /// The venue refused a call that left at `left`, and named such a pause; returns the one that is made.
+    pub fn refused(&self, left: Mono, named: Duration) -> Duration {
+        self.desk().weights.refused(left, named, clock::mono())
+    }
+
+    /// The same where it named none: asks nothing for so long, until it is known better. Returns until when.
+    pub fn guess(&self, left: Mono, pause: Duration) -> Mono {
+        self.desk().weights.guess(left, pause, clock::mono())
+    }
+
+    /// What was guessed holds no more: the venue said for how long.
+    pub fn forget_guess(&self, guess: Mono) {
+        self.desk().weights.forget_guess(guess);
+        // Whoever is first waits for it.
+        self.moved.notify_waiters();
+    }
+
+    /// An answer says what the venue allows: if that is less than we would have asked, it holds from now on.
+    pub fn told(&self, per_minute: u32) {
+        let per_minute = per_minute.min(self.limit.per_minute);
+        let mut desk = self.desk();
+        if desk.weights.per_minute() == u64::from(per_minute) {
+            return;
+        }
+        let share = u64::from(self.limit.burst) * u64::from(per_minute) / u64::from(self.limit.per_minute.max(1));
+        desk.weights.limit_to(per_minute, u32::try_from(share).unwrap_or(self.limit.burst));
+        info!(account = self.name, per_minute, "The venue allows another number of REST calls");
+    }
+
+    /// The venue served a call that left at `left`.
+    pub fn served(&self, left: Mono) {
+        self.desk().weights.served(left);
     }
 
     /// The venue refused a call because there were too many.
@@ -215,7 +244,7 @@ impl Account {
         let Counters { calls, weight, others, limited } = desk.counters;
         AccountReport {
             name: self.name.clone(),
-            limit: u64::from(self.limit.per_minute),
+            limit: desk.weights.per_minute(),
             used: desk.weights.spent(now),
             waiting: desk.line.len() as u64,
             under_way: UNDER_WAY_MAX.saturating_sub(self.under_way.available_permits()) as u64,
@@ -277,12 +306,16 @@ impl Place {
         loop {
             self.become_first().await;
             let under_way = Arc::clone(&self.account.under_way).acquire_owned().await.ok();
+            let moved = self.account.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
             match self.leave() {
                 Ok(()) => return Turn { _under_way: under_way },
                 Err(again) => {
                     // Whoever need not be patient may come in the meantime.
                     drop(under_way);
-                    sleep_until(clock::instant_of(again)).await;
+                    // And what holds it may be over earlier.
+                    let _ = timeout_at(clock::instant_of(again), moved).await;
                 }
             }
         }
@@ -306,7 +339,8 @@ impl Place {
         let mut desk = self.account.desk();
         if let Err(again) = desk.weights.take(self.weight, now) {
             self.account.tell(&mut desk, again, now);
-            return Err(again);
+            // The line is told of as long as there is one.
+            return Err(desk.told_at.map_or(again, |at| again.min(at.after(TELL_EVERY))));
         }
         desk.counters.calls += 1;
         desk.counters.weight += u64::from(self.weight);
@@ -326,7 +360,8 @@ impl Account {
         if desk.weights.held_until() > now {
             warn!(account, waiting, next_ms, "REST calls wait: the venue told us to");
         } else {
-            info!(account, waiting, next_ms, used, limit = self.limit.per_minute, "REST calls wait for the budget");
+            let limit = desk.weights.per_minute();
+            info!(account, waiting, next_ms, used, limit, "REST calls wait for the budget");
         }
     }
 }
@@ -405,6 +440,26 @@ mod tests {
         assert_eq!(account.forecast(&ticket).expect("it waits").0, 0);
         drop(tokio::time::timeout(Duration::from_secs(5), second.turn()).await.expect("its turn comes"));
         assert_eq!(account.forecast(&ticket), None);
+    }
+
+    #[tokio::test]
+    async fn a_line_is_told_of_as_long_as_there_is_one_and_goes_on_when_the_venue_names_an_earlier_time() {
+        let account = account(600, 600);
+        let left = clock::mono();
+        let guess = account.guess(left, Duration::from_secs(120));
+        let place = account.queue(1).expect("a place");
+        let again = place.leave().expect_err("held");
+        let wait = again.since(clock::mono());
+        assert!(wait <= TELL_EVERY && wait > TELL_EVERY / 2, "{wait:?}, though nothing leaves for two minutes");
+        let turn = place.turn();
+        tokio::pin!(turn);
+        assert!(tokio::time::timeout(Duration::from_millis(20), turn.as_mut()).await.is_err());
+        account.refused(left, Duration::ZERO);
+        account.forget_guess(guess);
+        let waited = clock::mono();
+        drop(tokio::time::timeout(Duration::from_secs(8), turn).await.expect("before the line is told of again"));
+        assert!(clock::mono().since(waited) > Duration::from_millis(900), "and not at once");
+        account.served(clock::mono());
     }
 
     #[tokio::test]

@@ -29,8 +29,8 @@ pub enum Command {
     },
     /// Read the account's state again by REST: orders, positions and balances. What has changed is published as it comes.
     Initialize {
-        /// False if the feed has no streams of an account whose state is read so.
-        reply: oneshot::Sender<bool>,
+        /// Whether it has begun, or why not.
+        reply: oneshot::Sender<Result<(), String>>,
     },
     /// Put a question to the venue's session.
     Ask {

@@ -1,24 +1,25 @@
-//! REST calls within the venue's budget, signed when they leave, with a deadline, a size limit, and no redirect to another
-//! host.
+//! REST calls within the venue's budget, signed when they leave, with a deadline, a size limit, and no redirect but to the
+//! same host for what reads.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Response, redirect};
 use rustls::ClientConfig;
-use tracing::{info, warn};
+use tracing::warn;
 use url::{Position, Url};
 
-use super::backoff::LONGEST_BAN;
 use super::budget::{Account, Place};
 use super::dial::{host_of, retry_after};
-use super::limits::millis;
+use super::redirect::moved;
+use super::refusal::Refusal;
 use super::server_time::{ServerClock, ServerTimes};
 use super::tls;
 use crate::clock;
-use crate::model::{Mono, Stamp, UnixNanos};
+use crate::model::{Mono, Stamp};
 use crate::sign::{self, Compat, Method, Request, SignError, Signed, Signer};
 use crate::venue::{self, ServerTime};
 
@@ -26,10 +27,6 @@ use crate::venue::{self, ServerTime};
 const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Redirects followed within one host.
 const MAX_REDIRECTS: usize = 3;
-/// How long a host that limits us without saying for how long is left alone.
-const LIMITED_PAUSE: Duration = Duration::from_secs(10);
-/// The same for a host that banned us: the shortest ban that Binance gives.
-const BANNED_PAUSE: Duration = Duration::from_secs(120);
 /// How long a host may take to tell its time.
 const TIME_WITHIN: Duration = Duration::from_secs(5);
 /// How long a call may wait for the budget. Its own deadline begins when it leaves.
@@ -211,15 +208,39 @@ impl RestClient {
         self.clocks.offsets()
     }
 
-    /// Waits for the turn, signs, sends, and reads the answer; when it left, and when all of it was back.
+    /// Makes the call, and again where a redirect leads to, each time with a turn and a signature of its own; when the
+    /// last left, and when all of its answer was back. What is not to be followed is the answer.
     async fn exchange(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        clock: Option<&ServerClock>,
+        mut limit: Duration,
+        mut place: Place,
+    ) -> Result<(Answer, Stamp, Stamp), HttpError> {
+        let (account, weight) = (Arc::clone(place.account()), place.weight());
+        let mut request = Cow::Borrowed(request);
+        let mut hops = 0;
+        loop {
+            let (answer, left, back, next) = self.exchange_once(&request, signer, clock, limit, place).await?;
+            let Some(next) = next.filter(|_| hops < MAX_REDIRECTS) else { return Ok((answer, left, back)) };
+            request = Cow::Owned(next);
+            hops += 1;
+            limit = limit.saturating_sub(back.mono.since(left.mono));
+            place = account.queue(weight).ok_or_else(|| HttpError::Crowded { account: account.name().to_owned() })?;
+        }
+    }
+
+    /// Waits for the turn, signs, sends, and reads the answer; when it left, when all of it was back, and what call it
+    /// leads on to.
+    async fn exchange_once(
         &self,
         request: &Request,
         signer: Option<&Signer>,
         clock: Option<&ServerClock>,
         limit: Duration,
         place: Place,
-    ) -> Result<(Answer, Stamp, Stamp), HttpError> {
+    ) -> Result<(Answer, Stamp, Stamp, Option<Request>), HttpError> {
         let host = host_of(&request.url);
         let parsed = Url::parse(&request.url).map_err(|error| HttpError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -240,11 +261,17 @@ impl RestClient {
             Some(signer) => signer.sign(request.clone(), now_ms)?,
             None => sign::unsigned(request, now_ms, Compat::Documented)?,
         };
-        let sent = ask(built(&client, &signed, &parsed)?, &host, &account);
-        match tokio::time::timeout(limit, sent).await {
-            Ok(answer) => Ok((answer?, left, clock::now())),
-            Err(_) => Err(HttpError::Deadline { host, limit }),
+        let sent = ask(built(&client, &signed, &parsed)?, &host, &account, left.mono);
+        let Ok(answer) = tokio::time::timeout(limit, sent).await else {
+            return Err(HttpError::Deadline { host, limit });
+        };
+        let answer = answer?;
+        if let Some(per_minute) = (account.limit().told)(parsed.path(), &answer.body).filter(|_| answer.status == 200) {
+            account.told(per_minute);
         }
+        let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
+        let next = moved(request, &signed, answer.status, location);
+        Ok((answer, left, clock::now(), next))
     }
 
     /// The client, made at the first call. Without certificate authorities only plain http can be called.
@@ -262,7 +289,7 @@ impl RestClient {
         };
         let client = Client::builder()
             .tls_backend_preconfigured(config)
-            .redirect(redirect::Policy::custom(within_one_origin))
+            .redirect(redirect::Policy::none())
             .user_agent(concat!("tickbus/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .build()
@@ -297,18 +324,23 @@ fn built(client: &Client, signed: &Signed, asked: &Url) -> Result<reqwest::Reque
     Ok(request)
 }
 
-async fn ask(request: reqwest::RequestBuilder, host: &str, account: &Account) -> Result<Answer, HttpError> {
+async fn ask(request: reqwest::RequestBuilder, host: &str, account: &Account, left: Mono) -> Result<Answer, HttpError> {
     let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
     let mut response = request.send().await.map_err(lost)?;
     let status = response.status().as_u16();
     note_used(&response, account);
     let asked = header(&response, "Retry-After").and_then(|value| retry_after(value, clock::wall()));
-    // At once, whatever becomes of the body.
-    obey(host, status, asked, None, account);
-    if matches!(status, 418 | 429) {
-        account.limited();
-    }
+    let refusal = Refusal::of(host, status, asked, left, account);
     let headers = std::mem::take(response.headers_mut());
+    let body = read(&mut response, host).await;
+    if let Some(refusal) = refusal {
+        refusal.told(body.as_ref().ok().and_then(|body| (account.limit().banned_until)(body)));
+    }
+    Ok(Answer { status, headers, body: body? })
+}
+
+async fn read(response: &mut Response, host: &str) -> Result<Bytes, HttpError> {
+    let lost = |error: reqwest::Error| HttpError::Lost { host: host.to_owned(), detail: causes(error) };
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
         if body.len() + chunk.len() > MAX_BODY {
@@ -316,10 +348,7 @@ async fn ask(request: reqwest::RequestBuilder, host: &str, account: &Account) ->
         }
         body.extend_from_slice(&chunk);
     }
-    if let Some(until) = (account.limit().banned_until)(&body).filter(|_| status == 418 || status == 429) {
-        obey(host, status, asked, Some(until), account);
-    }
-    Ok(Answer { status, headers, body: body.freeze() })
+    Ok(body.freeze())
 }
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
@@ -331,29 +360,6 @@ fn note_used(response: &Response, account: &Account) {
     let used = account.limit().used_header.and_then(|name| header(response, name));
     if let Some(weight) = used.and_then(|text| text.parse().ok()) {
         account.used(weight);
-    }
-}
-
-/// Leaves a host alone that told us to slow down: for as long as it said, in a header or in words.
-fn obey(host: &str, status: u16, asked: Option<Duration>, until: Option<UnixNanos>, account: &Account) {
-    let banned = until.map(|until| Duration::from_nanos(until.0.saturating_sub(clock::wall().0)));
-    let pause = match (status, banned.max(asked)) {
-        (418, None) => BANNED_PAUSE,
-        (429, None) => LIMITED_PAUSE,
-        (418 | 429 | 503, Some(asked)) => asked.min(LONGEST_BAN),
-        _ => return,
-    };
-    info!(host, status, account = account.name(), pause_ms = millis(pause), "the host limits our REST calls");
-    account.hold(pause);
-}
-
-/// Follows a redirect only to the same scheme, host and port; otherwise the 3xx itself is the answer.
-fn within_one_origin(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let home = attempt.previous().first().map(Url::origin);
-    if home == Some(attempt.url().origin()) && attempt.previous().len() <= MAX_REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
     }
 }
 

@@ -17,6 +17,8 @@ pub mod http;
 pub mod limits;
 mod lines;
 mod questions;
+mod redirect;
+mod refusal;
 mod repeats;
 mod server_time;
 mod states;
@@ -66,8 +68,8 @@ pub trait Steps: Send {
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
     /// Has the account's state be read again; false if there are no such streams.
-    fn initialize(&mut self, _now: Stamp) -> bool {
-        false
+    fn initialize(&mut self, _now: Stamp) -> Result<(), String> {
+        Err("it follows no account".to_owned())
     }
     /// Publishes `down` for every symbol: the last thing before the process ends.
     fn shut_down(&mut self, now: Stamp);
@@ -116,7 +118,7 @@ impl Steps for Pipeline {
         self.resync(symbol, now)
     }
 
-    fn initialize(&mut self, now: Stamp) -> bool {
+    fn initialize(&mut self, now: Stamp) -> Result<(), String> {
         self.initialize(now)
     }
 

@@ -7,6 +7,9 @@ use crate::model::Mono;
 
 /// What a venue's limits are counted over.
 const WINDOW: Duration = Duration::from_secs(60);
+/// How long nothing is asked after a refusal, at least; twice as long after each further one, up to `2^DOUBLINGS` as long.
+const FLOOR: Duration = Duration::from_secs(1);
+const DOUBLINGS: u32 = 6;
 
 /// A budget of weight: never more than so much in any minute, so much of it at once, and nothing while it is held.
 #[derive(Clone, Debug)]
@@ -20,6 +23,11 @@ pub struct Weights {
     tokens: f64,
     refilled_at: Mono,
     held_until: Mono,
+    /// The same, where the venue did not say for how long.
+    guessed_until: Mono,
+    /// Refusals without a call between them that was served, and when the last came.
+    refusals: u32,
+    refused_at: Mono,
 }
 
 impl Weights {
@@ -34,7 +42,22 @@ impl Weights {
             tokens: burst as f64,
             refilled_at: now,
             held_until: Mono(0),
+            guessed_until: Mono(0),
+            refusals: 0,
+            refused_at: Mono(0),
         }
+    }
+
+    /// From now on never more than so much in any minute, so much of it at once.
+    pub fn limit_to(&mut self, per_minute: u32, burst: u32) {
+        self.per_minute = u64::from(per_minute.max(1));
+        self.burst = u64::from(burst.max(1)).min(self.per_minute);
+        self.tokens = self.tokens.min(self.burst as f64);
+    }
+
+    /// What may leave in any minute.
+    pub const fn per_minute(&self) -> u64 {
+        self.per_minute
     }
 
     /// Spends so much, or says when it can be tried again. What is heavier than the whole budget has a minute of its own.
@@ -57,7 +80,7 @@ impl Weights {
         let weight = u64::from(weight);
         let needed = weight.min(self.burst) as f64 - self.tokens;
         let tokens = if needed > 0.0 { self.time_of(needed) } else { Duration::ZERO };
-        tokens.max(self.room_for(weight, now)).max(self.held_until.since(now))
+        tokens.max(self.room_for(weight, now)).max(self.held_until().since(now))
     }
 
     /// How long until the last minute has room for so much.
@@ -122,8 +145,47 @@ impl Weights {
     }
 
     /// Until when nothing is given out.
-    pub const fn held_until(&self) -> Mono {
-        self.held_until
+    pub fn held_until(&self) -> Mono {
+        self.held_until.max(self.guessed_until)
+    }
+
+    /// The venue refused a call that left at `left`, and wants such a pause: nothing is given out for so long, nor for less
+    /// than the floor, which grows with each refusal in a row. Returns the pause.
+    pub fn refused(&mut self, left: Mono, pause: Duration, now: Mono) -> Duration {
+        let pause = pause.max(self.floor(left, now));
+        self.hold(now.after(pause));
+        pause
+    }
+
+    /// The same where the venue does not say for how long: returns until when, for [`Self::forget_guess`].
+    pub fn guess(&mut self, left: Mono, pause: Duration, now: Mono) -> Mono {
+        let until = now.after(pause.max(self.floor(left, now)));
+        self.guessed_until = self.guessed_until.max(until);
+        until
+    }
+
+    /// The venue has said for how long after all.
+    pub fn forget_guess(&mut self, guess: Mono) {
+        // Unless another call's is later.
+        if self.guessed_until == guess {
+            self.guessed_until = Mono(0);
+        }
+    }
+
+    /// The venue served a call that left at `left`.
+    pub fn served(&mut self, left: Mono) {
+        if left > self.refused_at {
+            self.refusals = 0;
+        }
+    }
+
+    fn floor(&mut self, left: Mono, now: Mono) -> Duration {
+        // Those that were on their way when one was refused are one refusal.
+        if self.refusals == 0 || left > self.refused_at {
+            self.refusals = self.refusals.saturating_add(1);
+            self.refused_at = now;
+        }
+        FLOOR.saturating_mul(1 << self.refusals.saturating_sub(1).min(DOUBLINGS))
     }
 
     /// What was spent in the last minute, others' share included.
@@ -186,7 +248,79 @@ mod tests {
         assert_eq!(weights.take(250, at(600_000)), Ok(()));
     }
 
+    #[test]
+    fn a_refused_call_is_not_made_again_at_once() {
+        let mut weights = Weights::new(600, 600, START);
+        let mut now = at(10);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            pauses.push(weights.refused(now, Duration::ZERO, now.after(Duration::from_millis(1))).as_secs());
+            // Others that were on their way then.
+            weights.refused(now, Duration::ZERO, now.after(Duration::from_millis(2)));
+            now = weights.take(1, now).expect_err("held");
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        weights.served(START);
+        assert_eq!(weights.refused(now, Duration::ZERO, now).as_secs(), 64, "a call of before says nothing");
+        now = weights.held_until();
+        weights.served(now);
+        assert_eq!(weights.refused(now, Duration::ZERO, now).as_secs(), 1);
+        assert_eq!(weights.refused(now, Duration::from_secs(90), now).as_secs(), 90, "what the venue says, if longer");
+    }
+
+    #[test]
+    fn a_limit_that_is_told_holds_for_what_was_spent_too() {
+        let mut weights = Weights::new(4_800, 480, START);
+        weights.take(400, START).expect("there is room");
+        weights.limit_to(480, 48);
+        assert_eq!(weights.take(40, at(10)), Ok(()));
+        let again = weights.take(48, at(20)).expect_err("440 are spent");
+        assert_eq!(again, at(60_000));
+        assert_eq!((weights.take(48, again), weights.per_minute()), (Ok(()), 480));
+    }
+
+    #[test]
+    fn what_the_venue_names_replaces_a_guess() {
+        let mut weights = Weights::new(600, 600, START);
+        let guess = weights.guess(START, Duration::from_secs(120), at(10));
+        assert_eq!(weights.take(1, at(20)), Err(at(120_010)));
+        weights.refused(START, Duration::from_secs(4), at(20));
+        weights.forget_guess(guess);
+        assert_eq!(weights.take(1, at(20)), Err(at(4_020)));
+        let (first, later) = (
+            weights.guess(START, Duration::from_secs(10), at(30)),
+            weights.guess(START, Duration::from_secs(10), at(40)),
+        );
+        weights.forget_guess(first);
+        assert_eq!(weights.held_until(), later, "another call's stays");
+    }
+
     proptest! {
+        /// Whatever a venue asks for, it gets no two calls of ours within the floor while it refuses each: their number grows
+        /// with the logarithm of the time, until there is one a minute.
+        #[test]
+        fn whoever_refuses_all_is_left_alone_more_and_more(
+            asks in prop::collection::vec((0_u64..3_000, 1_u64..50), 1..60),
+        ) {
+            let mut weights = Weights::new(6_000, 6_000, START);
+            let (mut now, mut last) = (START, None::<(Mono, Duration)>);
+            for (turn, (asked, way)) in asks.into_iter().enumerate() {
+                while let Err(again) = weights.take(1, now) {
+                    prop_assert!(again > now);
+                    now = again;
+                }
+                if let Some((refused, pause)) = last {
+                    prop_assert!(now.since(refused) >= pause, "{:?} after {pause:?}", now.since(refused));
+                }
+                let back = now.after(Duration::from_millis(way));
+                let asked = Duration::from_millis(asked);
+                let pause = weights.refused(now, asked, back);
+                let floor = Duration::from_secs(1 << turn.min(6));
+                prop_assert_eq!(pause, asked.max(floor), "the {}th", turn + 1);
+                last = Some((back, pause));
+            }
+        }
+
         /// Whatever is asked and whenever: no minute sees more than the budget, a hold is kept, and whoever waits as
         /// told gets on.
         #[test]

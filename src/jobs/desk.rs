@@ -10,7 +10,7 @@ use super::bus::{Numbered, Published};
 use super::frames::Frames;
 use super::plan::{JobPlan, Node};
 use super::pull::pull;
-use super::run::{Caller, Runner, Sink};
+use super::run::{Caller, Sink};
 use super::running::{JobReport, Origin, Phase, RunningJob};
 use crate::clock;
 use crate::frame::Encoding;
@@ -36,7 +36,7 @@ pub enum Results {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeskError {
     /// There is no such job.
-    #[error("no job {name:?}; there are: {known}")]
+    #[error("no job {name:?}; {known}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -108,11 +108,10 @@ impl Desk {
                 }
             };
             let job = Arc::new(RunningJob::new(plan, origin, pulled));
-            let runner = Runner { caller: Arc::clone(&self.caller), sink };
             let task = tokio::spawn({
-                let job = Arc::clone(&job);
+                let (job, caller) = (Arc::clone(&job), Arc::clone(&self.caller));
                 async move {
-                    job.run(&runner).await;
+                    job.run(caller, sink).await;
                     if job.phase() == Phase::Failed {
                         warn!(job = %job.name(), "Job stopped by an error");
                     }
@@ -131,7 +130,10 @@ impl Desk {
     /// There is none; which there are.
     pub fn find(&self, name: &str) -> Result<Arc<RunningJob>, DeskError> {
         self.with(|inner| {
-            let known = || inner.jobs.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
+            let known = || match inner.jobs.keys().map(|name| &**name).collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "there are none".to_owned(),
+                known => format!("there are: {known}"),
+            };
             let unknown = || DeskError::Unknown { name: name.to_owned(), known: known() };
             inner.jobs.get(name).cloned().ok_or_else(unknown)
         })

@@ -88,7 +88,7 @@ async fn until(job: &RunningJob, wanted: impl Fn(Phase) -> bool) {
 async fn places(job: &RunningJob, most: usize) -> Vec<String> {
     let mut places = Vec::new();
     while places.len() < most {
-        let Some(result) = job.next_result(Instant::now() + PATIENCE).await else { break };
+        let Some(result) = job.next_result(Instant::now() + PATIENCE, usize::MAX).await else { break };
         let told: serde_json::Value = serde_json::from_slice(&result).unwrap();
         places.push(told["task"].as_str().unwrap().to_owned());
     }
@@ -153,10 +153,10 @@ async fn nobody_waits_longer_than_they_want() {
     let (desk, _) = desk();
     let job = desk.start(plan("a", Order::Queue, vec![call("never")]), Origin::Command, Results::Pull).unwrap();
     let soon = Instant::now() + Duration::from_millis(30);
-    let (one, other) = tokio::join!(job.next_result(soon), job.next_result(soon));
+    let (one, other) = tokio::join!(job.next_result(soon, 99), job.next_result(soon, 99));
     assert_eq!((one, other, job.phase()), (None, None, Phase::Running));
     desk.stop(&job);
-    assert_eq!((job.phase(), job.next_result(Instant::now() + PATIENCE).await), (Phase::Stopped, None));
+    assert_eq!((job.phase(), job.next_result(Instant::now() + PATIENCE, usize::MAX).await), (Phase::Stopped, None));
     assert!(matches!(desk.find("a"), Err(DeskError::Unknown { .. })));
 }
 
@@ -175,7 +175,9 @@ async fn a_ring_says_when_its_next_turn_is_and_one_that_stops_on_errors_is_over(
     let stops = JobPlan { on_error: OnError::Stop, ..plan("b", Order::Queue, vec![call("bad"), call("x")]) };
     let job = desk.start(stops, Origin::Command, Results::Pull).unwrap();
     until(&job, |phase| phase == Phase::Failed).await;
-    assert_eq!((job.report(clock::now()).tasks, places(&job, 9).await), (1, vec!["1".to_owned()]));
+    let report = job.report(clock::now());
+    assert_eq!((report.tasks, report.done, report.failed), (0, 0, 2), "what is not made has no result");
+    assert_eq!(places(&job, 9).await, ["1", "2"], "and says so");
     assert!(desk.add(&job, vec![call("x")]).unwrap_err().to_string().contains("is over"));
     let done = Order::Ring { rounds: Some(1), interval: Duration::ZERO };
     let job = desk.start(plan("c", done, vec![call("x")]), Origin::Command, Results::Bus).unwrap();
@@ -216,4 +218,26 @@ async fn there_are_only_so_many_and_what_is_over_goes_first() {
     desk.end();
     assert!(desk.reports().is_empty() && busy.phase() == Phase::Stopped);
     assert!(start("late", "x", Results::Bus).is_err());
+}
+
+#[tokio::test]
+async fn what_somebody_has_no_room_for_waits_for_the_next() {
+    let (desk, _) = desk();
+    let nodes = vec![call("x"), call("y")];
+    let job = desk.start(plan("a", Order::Queue, nodes), Origin::Command, Results::Pull).unwrap();
+    until(&job, |phase| phase == Phase::Idle).await;
+    let later = || Instant::now() + PATIENCE;
+    assert_eq!(job.next_result(later(), 10).await, None, "it is larger");
+    assert_eq!((job.report(clock::now()).results, job.is_spent()), (Some(2), false), "and is still there");
+    assert_eq!(places(&job, 9).await, ["1", "2"], "in its place");
+}
+
+#[tokio::test]
+async fn results_are_counted_one_by_one_though_their_group_runs_on() {
+    let (desk, _) = desk();
+    let nodes = vec![group(true, OnError::Continue, vec![call("x"), call("bad"), call("never")])];
+    let job = desk.start(plan("a", Order::Queue, nodes), Origin::Command, Results::Pull).unwrap();
+    assert_eq!(places(&job, 2).await.len(), 2);
+    let report = job.report(clock::now());
+    assert_eq!((report.phase, report.done, report.failed), (Phase::Running, 1, 1));
 }

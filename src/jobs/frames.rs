@@ -93,6 +93,7 @@ impl Frames {
             feed: FEED.to_owned(),
             venue: call.venue.id.to_owned(),
             market: call.market.to_string(),
+            account: None,
             epoch: self.epoch,
             encoding: self.encoding,
             book_depth: BOOK_DEPTH,

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use reqwest::header::{HeaderMap, LOCATION};
+use url::Url;
+
 use super::plan::CallPlan;
 use super::result::{Answer, Failure};
 use super::run::{Boxed, Caller};
@@ -39,7 +42,9 @@ impl RestCaller {
         if !(200..300).contains(&answer.status) {
             let said = String::from_utf8_lossy(&answer.body).chars().take(DETAIL_MAX).collect::<String>();
             let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };
-            return Err(failed(Some(answer.status), format!("HTTP {}{said}", answer.status)));
+            let to = redirected(&answer.headers).map(|host| format!(", to {host}, where it is not followed"));
+            let to = to.filter(|_| (300..400).contains(&answer.status)).unwrap_or_default();
+            return Err(failed(Some(answer.status), format!("HTTP {}{to}{said}", answer.status)));
         }
         Ok(Answer { status: answer.status, body: answer.body, path })
     }
@@ -49,6 +54,13 @@ impl Caller for RestCaller {
     fn call<'a>(&'a self, call: &'a CallPlan) -> Boxed<'a, Result<Answer, Failure>> {
         Box::pin(self.make(call))
     }
+}
+
+/// The host that a redirect leads to. No more of the address: it may repeat what signed the call.
+fn redirected(headers: &HeaderMap) -> Option<String> {
+    let to = Url::parse(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://{}{port}", to.scheme(), to.host_str()?))
 }
 
 /// Path and query, percent-encoded, in the order of the parameters.

@@ -27,15 +27,51 @@ pub(super) struct Offered {
 
 /// Where they are taken.
 pub(super) struct Pulled {
-    waiting: Mutex<mpsc::Receiver<Item>>,
+    waiting: Mutex<Waiting>,
     /// Counts those that wait, without taking part.
     count: mpsc::WeakSender<Item>,
+}
+
+struct Waiting {
+    receiver: mpsc::Receiver<Item>,
+    /// One that somebody had no room for.
+    first: Option<Item>,
+}
+
+/// What there was to take.
+pub(super) enum Taken {
+    /// A result.
+    Result(Bytes),
+    /// One that is larger than the room for it; it stays.
+    TooLarge,
+    /// Nothing, so far.
+    Nothing,
+}
+
+impl Taken {
+    /// The result, if there was one that fits.
+    pub(super) fn result(self) -> Option<Bytes> {
+        match self {
+            Self::Result(result) => Some(result),
+            Self::TooLarge | Self::Nothing => None,
+        }
+    }
+}
+
+impl Waiting {
+    fn take(&mut self, room: usize) -> Taken {
+        match self.first.take_if(|(payload, _)| payload.len() <= room) {
+            Some((payload, _)) => Taken::Result(payload),
+            None if self.first.is_some() => Taken::TooLarge,
+            None => Taken::Nothing,
+        }
+    }
 }
 
 /// Both ends.
 pub(super) fn pull(numbered: Numbered) -> (Offered, Pulled) {
     let (sender, receiver) = mpsc::channel(RESULTS);
-    let pulled = Pulled { waiting: Mutex::new(receiver), count: sender.downgrade() };
+    let pulled = Pulled { waiting: Mutex::new(Waiting { receiver, first: None }), count: sender.downgrade() };
     (Offered { numbered, room: Arc::new(Semaphore::new(KIBIBYTES as usize)), sender }, pulled)
 }
 
@@ -52,20 +88,28 @@ impl Sink for Offered {
 }
 
 impl Pulled {
-    /// The next result, if there is one.
-    pub(super) async fn now(&self) -> Option<Bytes> {
-        self.waiting.lock().await.try_recv().ok().map(|(payload, _)| payload)
+    /// The next result, if there is one, and room for it.
+    pub(super) async fn now(&self, room: usize) -> Taken {
+        let mut waiting = self.waiting.lock().await;
+        if waiting.first.is_none() {
+            waiting.first = waiting.receiver.try_recv().ok();
+        }
+        waiting.take(room)
     }
 
-    /// The next result, once there is one; `None` when the job has ended and there is none.
-    pub(super) async fn next(&self) -> Option<Bytes> {
-        self.waiting.lock().await.recv().await.map(|(payload, _)| payload)
+    /// The next result, once there is one; nothing when the job has ended and there is none.
+    pub(super) async fn next(&self, room: usize) -> Taken {
+        let mut waiting = self.waiting.lock().await;
+        if waiting.first.is_none() {
+            waiting.first = waiting.receiver.recv().await;
+        }
+        waiting.take(room)
     }
 
     /// How many wait; while somebody takes one, and after the job's end, it may be some others.
     pub(super) fn len(&self) -> usize {
         match self.waiting.try_lock() {
-            Ok(waiting) => waiting.len(),
+            Ok(waiting) => waiting.receiver.len() + usize::from(waiting.first.is_some()),
             Err(_) => self.count.upgrade().map_or(0, |sender| sender.max_capacity() - sender.capacity()),
         }
     }

@@ -15,7 +15,8 @@ use crate::clock;
 
 /// Calls of one group that are under way at one time; more wait for their turn.
 const AT_ONCE: usize = 64;
-const NOT_MADE: &str = "not made: a task of its group failed, and the group stops on errors";
+const GROUP_STOPS: &str = "not made: a task of its group failed, and the group stops on errors";
+pub(super) const JOB_STOPS: &str = "not made: a task of the job failed, and the job stops on errors";
 
 /// A future on the heap.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -67,6 +68,9 @@ impl Runner {
             all.add(one);
             if one.stops && on_error == OnError::Stop {
                 all.stops = true;
+                for (node, round) in turns.rest() {
+                    all.add(self.leave_out(&node, round, JOB_STOPS).await);
+                }
                 break;
             }
         }
@@ -127,7 +131,7 @@ impl Runner {
             if one.stops && group.on_error == OnError::Stop {
                 all.stops = true;
                 for later in group.tasks.iter().skip(at + 1) {
-                    all.add(self.leave_out(later, round).await);
+                    all.add(self.leave_out(later, round, GROUP_STOPS).await);
                 }
                 break;
             }
@@ -147,28 +151,28 @@ impl Runner {
             if let Some(node) = waiting.next() {
                 match all.stops {
                     false => running.push(self.task(node, round)),
-                    true => all.add(self.leave_out(node, round).await),
+                    true => all.add(self.leave_out(node, round, GROUP_STOPS).await),
                 }
             }
         }
         for node in waiting {
-            all.add(self.leave_out(node, round).await);
+            all.add(self.leave_out(node, round, GROUP_STOPS).await);
         }
         all
     }
 
     /// Says of every call in a task that it was not made.
-    fn leave_out<'a>(&'a self, node: &'a Node, round: u64) -> Boxed<'a, Outcome> {
+    pub(super) fn leave_out<'a>(&'a self, node: &'a Node, round: u64, why: &'static str) -> Boxed<'a, Outcome> {
         Box::pin(async move {
             let mut all = Outcome::default();
             match &node.work {
                 Work::Call(call) => {
-                    self.sink.take(TaskResult::not_made(node, call, round, clock::wall(), NOT_MADE)).await;
+                    self.sink.take(TaskResult::not_made(node, call, round, clock::wall(), why)).await;
                     all.failed = 1;
                 }
                 Work::Group(group) => {
                     for task in &group.tasks {
-                        all.add(self.leave_out(task, round).await);
+                        all.add(self.leave_out(task, round, why).await);
                     }
                 }
             }

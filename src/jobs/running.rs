@@ -10,8 +10,9 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::plan::{JobPlan, Node, OnError, Order};
-use super::pull::Pulled;
-use super::run::Runner;
+use super::pull::{Pulled, Taken};
+use super::result::TaskResult;
+use super::run::{Boxed, Caller, JOB_STOPS, Runner, Sink};
 use super::turns::{Turn, Turns};
 use crate::clock;
 use crate::config::jobs::Job;
@@ -86,6 +87,27 @@ pub struct JobReport {
     pub results: Option<usize>,
 }
 
+/// Calls whose results were handed on.
+#[derive(Debug, Default)]
+struct Counts {
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Counts results on their way, so that whoever has one finds it counted.
+struct Counted {
+    counts: Arc<Counts>,
+    sink: Arc<dyn Sink>,
+}
+
+impl Sink for Counted {
+    fn take<'a>(&'a self, result: TaskResult) -> Boxed<'a, ()> {
+        let counter = if result.outcome.is_ok() { &self.counts.done } else { &self.counts.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.sink.take(result)
+    }
+}
+
 /// A job that runs, or ran.
 pub struct RunningJob {
     name: Arc<str>,
@@ -97,8 +119,7 @@ pub struct RunningJob {
     phase: watch::Sender<Phase>,
     /// Tasks were added.
     more: Notify,
-    done: AtomicU64,
-    failed: AtomicU64,
+    counts: Arc<Counts>,
     pulled: Option<Pulled>,
     task: Mutex<Option<AbortHandle>>,
 }
@@ -116,8 +137,7 @@ impl RunningJob {
             turns,
             phase: watch::Sender::new(Phase::Running),
             more: Notify::new(),
-            done: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
+            counts: Arc::default(),
             pulled,
             task: Mutex::default(),
         }
@@ -173,8 +193,8 @@ impl RunningJob {
             next,
             round: turns.round(),
             tasks: turns.len(),
-            done: self.done.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
+            done: self.counts.done.load(Ordering::Relaxed),
+            failed: self.counts.failed.load(Ordering::Relaxed),
             skipped: turns.skipped(),
             results: self.pulled.as_ref().map(Pulled::len),
         }
@@ -193,7 +213,8 @@ impl RunningJob {
     }
 
     /// Carries it out until it is stopped: a job that has nothing left waits for more.
-    pub(super) async fn run(&self, runner: &Runner) {
+    pub(super) async fn run(&self, caller: Arc<dyn Caller>, sink: Arc<dyn Sink>) {
+        let runner = Runner { caller, sink: Arc::new(Counted { counts: Arc::clone(&self.counts), sink }) };
         loop {
             let more = self.more.notified();
             tokio::pin!(more);
@@ -212,13 +233,29 @@ impl RunningJob {
                     self.phase.send_replace(Phase::Running);
                     let outcome = runner.task(&node, round).await;
                     self.turns().ended(clock::now().mono);
-                    self.done.fetch_add(outcome.done, Ordering::Relaxed);
-                    self.failed.fetch_add(outcome.failed, Ordering::Relaxed);
                     if outcome.stops && self.on_error == OnError::Stop {
-                        self.phase.send_replace(Phase::Failed);
-                        return;
+                        return self.fail(&runner).await;
                     }
                 }
+            }
+        }
+    }
+
+    /// Says of each task that is left that it is not made, those that are added meanwhile included.
+    async fn fail(&self, runner: &Runner) {
+        loop {
+            let rest = {
+                let mut turns = self.turns();
+                let rest = turns.rest();
+                if rest.is_empty() {
+                    // While nothing can be added.
+                    self.phase.send_replace(Phase::Failed);
+                    return;
+                }
+                rest
+            };
+            for (node, round) in &rest {
+                runner.leave_out(node, *round, JOB_STOPS).await;
             }
         }
     }
@@ -250,21 +287,23 @@ impl RunningJob {
         Ok(places)
     }
 
-    /// The next result of a job whose results are taken one by one, waited for until the job is over or it is `until`.
-    pub async fn next_result(&self, until: Instant) -> Option<Bytes> {
+    /// The next result of a job whose results are taken one by one, waited for until the job is over or it is `until`. One of
+    /// more bytes than there is `room` for stays where it is.
+    pub async fn next_result(&self, until: Instant, room: usize) -> Option<Bytes> {
         let pulled = self.pulled.as_ref()?;
         let mut phase = self.phase.subscribe();
         let next = async {
             loop {
-                if let Some(result) = pulled.now().await {
-                    return Some(result);
+                match pulled.now(room).await {
+                    Taken::Nothing => {}
+                    taken => return taken.result(),
                 }
                 // A result is there before the job is over.
                 if phase.borrow_and_update().is_over() {
-                    return pulled.now().await;
+                    return pulled.now(room).await.result();
                 }
                 tokio::select! {
-                    result = pulled.next() => return result,
+                    taken = pulled.next(room) => return taken.result(),
                     _ = phase.changed() => {}
                 }
             }

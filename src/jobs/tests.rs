@@ -94,8 +94,22 @@ async fn a_queue_runs_first_in_first_out_and_a_stack_last_in_first_out() {
     let (venue, _) = run(Order::Stack, OnError::Continue, nodes(), &[]).await;
     assert_eq!(places(&venue), ["3", "2", "1"]);
     let (venue, outcome) = run(Order::Queue, OnError::Stop, nodes(), &["b"]).await;
-    assert_eq!(places(&venue), ["1", "2"], "the rest is still in the queue");
-    assert!(outcome.stops);
+    assert_eq!(places(&venue), ["1", "2", "3"], "and says what it did not do");
+    assert!(venue.results.lock().unwrap()[2].1.starts_with("not made: a task of the job failed"));
+    assert_eq!((outcome.done, outcome.failed, outcome.stops), (1, 2, true));
+    let (venue, outcome) = run(Order::Stack, OnError::Stop, nodes(), &["b"]).await;
+    assert_eq!((places(&venue), outcome.failed), (vec!["3".to_owned(), "2".to_owned(), "1".to_owned()], 2));
+}
+
+#[tokio::test]
+async fn a_ring_that_stops_on_errors_says_what_its_round_did_not_do() {
+    let ring = Order::Ring { rounds: Some(9), interval: Duration::ZERO };
+    let group = group(true, OnError::Continue, vec![call("c"), call("d")]);
+    let (venue, outcome) = run(ring, OnError::Stop, vec![call("a"), call("b"), group], &["b"]).await;
+    assert_eq!(places(&venue), ["1", "2", "3.1", "3.2"]);
+    assert_eq!((outcome.done, outcome.failed), (1, 3));
+    let (venue, _) = run(ring, OnError::Stop, vec![call("a"), call("b")], &["b"]).await;
+    assert_eq!(places(&venue), ["1", "2"], "nothing was left of the round");
 }
 
 #[tokio::test]

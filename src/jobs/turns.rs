@@ -100,6 +100,23 @@ impl Turns {
         self.round_at = Some(due.after(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))));
     }
 
+    /// Takes the tasks that are not run because an error stops the job, each with its round: all of a queue or a stack, of
+    /// a ring those that the round still had.
+    pub fn rest(&mut self) -> Vec<(Node, u64)> {
+        if !matches!(self.order, Order::Ring { .. }) {
+            let last_first = self.order == Order::Stack;
+            let mut rest: Vec<_> = self.tasks.drain(..).map(|task| (task, 1)).collect();
+            if last_first {
+                rest.reverse();
+            }
+            return rest;
+        }
+        // At the first task, the round has not begun.
+        let at = std::mem::take(&mut self.at);
+        let begun = if at == 0 { self.tasks.len() } else { at };
+        self.tasks.iter().skip(begun).map(|task| (task.clone(), self.round)).collect()
+    }
+
     /// Adds a task: to the end of a queue or of each round of a ring, on top of a stack. Returns its place.
     ///
     /// # Errors

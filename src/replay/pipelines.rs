@@ -120,6 +120,7 @@ impl Pipelines {
             feed: if feed.is_empty() { "replay".to_owned() } else { feed.to_owned() },
             venue: self.venue.id.to_owned(),
             market: market.to_owned(),
+            account: None,
             epoch: self.epoch,
             encoding: Encoding::Json,
             book_depth: BOOK_DEPTH,

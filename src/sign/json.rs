@@ -214,6 +214,14 @@ fn hex_digit(number: u16) -> char {
     char::from(b"0123456789abcdef"[usize::from(number & 15)])
 }
 
+/// The members of an object in their order, each value as it was written.
+///
+/// # Errors
+/// The text is no JSON object.
+pub fn raw_members(text: &str) -> serde_json::Result<Vec<(String, &RawValue)>> {
+    serde_json::from_str(text).map(|Members(members)| members)
+}
+
 /// Reads a text that is known to be JSON.
 fn read(text: &str, depth: usize) -> Result<Json, JsonError> {
     if depth > DEPTH_MAX {

@@ -7,7 +7,8 @@ use super::{Scheme, SignError, heartbeat, no_login, no_message};
 
 pub(super) const SCHEME: Scheme = Scheme { rest, login: no_login, message: no_message };
 
-/// Path and query are signed decoded; the passphrase is sent signed too.
+/// Path and query are signed decoded, but for `+`, `=`, `&` and `;` in the query, without which it could not be told what a
+/// parameter is; the passphrase is sent signed too.
 fn rest(call: &mut Call<'_>) -> Result<(), SignError> {
     call.json_body()?;
     call.leave_empty_body()?;

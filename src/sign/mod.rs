@@ -31,7 +31,7 @@ pub mod vectors;
 use call::Call;
 
 pub use api::{APIS, Api, Needs, find, for_host, for_messages, for_request, for_socket, unsigned};
-pub use json::{Json, JsonError, Style};
+pub use json::{Json, JsonError, Style, raw_members};
 pub use opening::{for_venue, host_of, knows_socket, opening};
 pub use request::{Beat, Body, Heartbeat, Method, Opening, Proof, Request, Signed, Typed};
 pub use signer::Signer;

@@ -17,6 +17,7 @@ pub mod stream;
 pub mod venue;
 
 mod connection;
+mod fills;
 mod http;
 mod pace;
 

@@ -169,6 +169,7 @@ trait Host: Send + Sync {
     fn step(&self, moves: usize);
     fn connections(&self) -> u64;
     fn stats(&self) -> serde_json::Value;
+    fn fills(&self, market: &str) -> Vec<String>;
 }
 
 impl<V: Venue> Host for Shared<V> {
@@ -199,6 +200,10 @@ impl<V: Venue> Host for Shared<V> {
 
     fn stats(&self) -> serde_json::Value {
         lock(&self.venue).stats(self.now())
+    }
+
+    fn fills(&self, market: &str) -> Vec<String> {
+        lock(&self.venue).fills(market)
     }
 }
 
@@ -239,6 +244,12 @@ impl Truth {
     /// Websocket connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.0.connections()
+    }
+
+    /// The account's fills of a market, whether a client was there or not: symbol, id and order of each, oldest first; the last
+    /// 5,000. Of venues with one stream for all markets, those of all.
+    pub fn fills(&self, market: &str) -> Vec<String> {
+        self.0.fills(market)
     }
 
     /// What the venue counted of its clients, as `GET /sim/stats` shows it.

@@ -238,6 +238,9 @@ pub trait Venue: Send + Sized + 'static {
     }
     /// What it counted of its clients, for those who check them.
     fn stats(&self, now: Stamp) -> serde_json::Value;
+    /// What the account's stream of a market told, or would have told, of its fills: symbol, id and order of each, oldest
+    /// first.
+    fn fills(&self, market: &str) -> Vec<String>;
     /// The order book service of a topic starts anew, for all its subscribers.
     fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>);
     /// A book change with one more bid, above the best ask.

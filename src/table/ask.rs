@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rows::Table;
-use super::{Change, MustReread, Row, Where};
+use super::{Change, MustReread, Row, TableKind, Where};
 
 /// Rows found.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +48,11 @@ impl Table {
     /// The rows that match, oldest first within a topic.
     fn matching<'a>(&'a self, asked: &'a Where) -> impl Iterator<Item = &'a Arc<Row>> {
         let (symbol, market) = (asked.value("symbol"), asked.value("market"));
-        let of_market = !self.kind.is_of_account();
+        let (of_market, of_symbol) = (!self.kind.is_of_account(), self.kind != TableKind::Status);
+        // The topic of a status may name an account and its channel.
         let groups = self.groups.iter().filter(move |group| {
-            symbol.is_none_or(|symbol| symbol == &*group.symbol)
-                && market.is_none_or(|market| !of_market || market == &*group.market)
+            symbol.is_none_or(|symbol| !of_symbol || symbol == &*group.symbol)
+                && market.is_none_or(|market| !(of_market && of_symbol) || market == &*group.market)
         });
         let rows = groups.flat_map(|group| group.rows.values().map(|held| &held.row));
         let mut matcher = asked.matcher(self.kind);
@@ -65,7 +66,10 @@ impl Table {
     pub fn get(&self, asked: &Where) -> Result<Option<Arc<Row>>, Ambiguous> {
         if let Some(key) = asked.key(&self.shape) {
             let row = self.places.get(key.as_str()).and_then(|place| self.row_at(*place));
-            return Ok(row.filter(|row| asked.matches(self.kind, row)).cloned());
+            let row = row.filter(|row| asked.matches(self.kind, row));
+            if row.is_some() || self.kind != TableKind::Status {
+                return Ok(row.cloned());
+            }
         }
         let mut matching = self.matching(asked);
         let first = matching.next().cloned();

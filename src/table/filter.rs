@@ -55,12 +55,17 @@ impl Where {
         self.conditions.iter().map(|(name, _)| name.as_str()).find(|name| !shape.keys().contains(name))
     }
 
-    /// The key of the one row asked for, if every field of the key is given, and says how it is spelled.
+    /// The key of the one row asked for, if every field of the key is given, and says how it is spelled. A status without
+    /// account and channel is a symbol's, or the feed's.
     pub(super) fn key(&self, shape: &Shape) -> Option<String> {
         if shape.kind() == TableKind::Book {
             return None;
         }
-        let values: Option<Vec<&str>> = shape.keys().iter().map(|name| self.value(name)).collect();
+        let usual = |name: &str| {
+            let may_lack = shape.kind() == TableKind::Status && matches!(name, "account" | "channel");
+            may_lack.then_some("null")
+        };
+        let values: Option<Vec<&str>> = shape.keys().iter().map(|name| self.value(name).or(usual(name))).collect();
         values.map(|values| values.join(","))
     }
 

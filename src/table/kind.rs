@@ -1,6 +1,6 @@
 //! Which tables there are: what makes two rows one, and what ends a row.
 
-use crate::venue::{AccountKind, VenueDef, usual_row_keys};
+use crate::venue::{AccountKind, VenueDef, is_order_over, usual_row_keys};
 
 /// A kind of table. Each venue has one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,10 +30,6 @@ pub enum TableKind {
     /// How symbols and feeds stand.
     Status,
 }
-
-/// An order of one of these states is over: its row goes. Any other word keeps it.
-const ORDER_OVER: [&str; 6] =
-    ["\"filled\"", "\"cancelled\"", "\"rejected\"", "\"expired\"", "\"executed\"", "\"closed\""];
 
 /// A kind of table at one venue: with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,19 +126,37 @@ impl TableKind {
             // A trade with oneself has one id and two orders.
             Self::Fill => &["market", "account", "symbol", "id", "order_id"],
             Self::Position | Self::Balance => &["market", "account", "symbol"],
-            Self::Status => &["market", "symbol", "feed"],
+            Self::Status => &["market", "symbol", "feed", "account", "channel"],
+        }
+    }
+
+    /// Whether a field of the key counts with this value, given as JSON text: of a status, the channel does where it is an
+    /// account's. A symbol has one status, whichever of its channels told it.
+    pub(super) fn counts(self, name: &str, json: &str) -> bool {
+        let of_account = || Self::parse(json.trim_matches('"')).is_some_and(Self::is_of_account);
+        self != Self::Status || name != "channel" || of_account()
+    }
+
+    /// What rows of an account it has, if it has such.
+    pub const fn account_kind(self) -> Option<AccountKind> {
+        match self {
+            Self::Order => Some(AccountKind::Order),
+            Self::Fill => Some(AccountKind::Fill),
+            Self::Position => Some(AccountKind::Position),
+            Self::Balance => Some(AccountKind::Balance),
+            _ => None,
         }
     }
 
     /// Whether its rows are of an account.
     pub const fn is_of_account(self) -> bool {
-        matches!(self, Self::Order | Self::Fill | Self::Position | Self::Balance)
+        self.account_kind().is_some()
     }
 
     /// Whether such a row says that it is over; `field` reads it as JSON text.
     pub(super) fn is_over<'a>(self, field: impl Fn(&str) -> Option<&'a str>) -> bool {
         match self {
-            Self::Order => field("state").is_some_and(|state| ORDER_OVER.contains(&state)),
+            Self::Order => field("state").is_some_and(|state| is_order_over(state.trim_matches('"'))),
             Self::Balance => field("removed") == Some("true"),
             _ => false,
         }

@@ -108,7 +108,7 @@ impl Row {
             if !key.is_empty() {
                 key.push(',');
             }
-            let value = self.field(name);
+            let value = self.field(name).filter(|value| shape.kind().counts(name, value));
             key.push_str(value.as_deref().unwrap_or("null"));
         }
         key

@@ -159,6 +159,8 @@ fn an_order_that_is_over_is_told_once_more_and_goes() {
     told(&mut table, "order", "A", order("1", "filled"));
     told(&mut table, "order", "A", order("2", "rejected"));
     told(&mut table, "order", "A", order("3", "a word of the venue"));
+    told(&mut table, "order", "A", order("4", "triggered"));
+    told(&mut table, "order", "A", order("4", "completed"));
     let told: Vec<_> =
         changes(&table, 0).unwrap().iter().map(|c| (c["op"].clone(), c["row"]["state"].clone())).collect();
     let expected = [
@@ -168,9 +170,42 @@ fn an_order_that_is_over_is_told_once_more_and_goes() {
         ("insert", "rejected"),
         ("delete", "rejected"),
         ("insert", "a word of the venue"),
+        ("insert", "triggered"),
+        ("delete", "completed"),
     ];
     assert_eq!(told, expected.map(|(op, state)| (json!(op), json!(state))), "also the one that was never open");
     assert_eq!(found(&table, &[])[0]["id"], "3");
+}
+
+#[test]
+fn a_status_is_a_symbols_a_feeds_or_an_accounts_channels() {
+    let mut table = table(TableKind::Status);
+    let status = |channel: Value, state: &str| json!({"feed": "f", "channel": channel, "state": state});
+    told(&mut table, "status", "A", status(json!("trade"), "live"));
+    // Another channel speaks for the symbol now: it is the same row.
+    told(&mut table, "status", "A", status(json!("book"), "stale"));
+    told(&mut table, "status", "", json!({"feed": "f", "state": "live"}));
+    for (channel, state) in [("order", "rejected"), ("fill", "syncing"), ("order", "live")] {
+        let topic = crate::frame::topic("status", "v", "main", channel);
+        let fields = json!({"account": "main", "feed": "f", "channel": channel, "state": state});
+        table.apply(FEED, &topic, &frame("", fields));
+    }
+    let states = |conditions: &[(&str, Value)]| -> Vec<Value> {
+        found(&table, conditions).iter().map(|row| row["state"].clone()).collect()
+    };
+    assert_eq!(states(&[("symbol", json!("A"))]), ["stale"]);
+    assert_eq!(states(&[("market", json!("m")), ("symbol", json!(""))]), ["live", "live", "syncing"]);
+    assert_eq!(states(&[("account", json!("main")), ("channel", json!("fill"))]), ["syncing"]);
+    let got = |conditions: &[(&str, Value)]| {
+        let row = table.get(&asked(&table, conditions)).unwrap().map(|row| row.text().to_owned());
+        row.map(|text| serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let whole = [("market", json!("m")), ("symbol", json!("")), ("feed", json!("f"))];
+    assert_eq!(got(&whole).unwrap().get("channel"), None, "without an account it is the feed's own");
+    let order = [whole.as_slice(), &[("account", json!("main")), ("channel", json!("order"))]].concat();
+    assert_eq!(got(&order).unwrap()["state"], "live");
+    assert_eq!(got(&[whole.as_slice(), &[("channel", json!("fill"))]].concat()).unwrap()["state"], "syncing");
+    assert_eq!(got(&[("symbol", json!("A")), ("channel", json!("book"))]).unwrap()["state"], "stale");
 }
 
 #[test]

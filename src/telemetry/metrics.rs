@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use self::Kind::{Counter, Gauge};
 use self::Source::{
-    Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, LoginClock, One, Redis, Request, RequestRefused, Rest,
-    Store, Table, Terminal, TerminalHost, Version,
+    AccountChannel, Answers, Book, Bus, BusRefused, Clock, Events, Feed, Job, LoginClock, One, Redis, Request,
+    RequestRefused, Rest, Store, Table, Terminal, TerminalHost, Version,
 };
 use super::process::Process;
 use crate::bus::{BusStats, Refused, RequestStats};
@@ -129,6 +129,8 @@ enum Source {
     TerminalHost(fn(&HostReport) -> u64),
     /// One value a book and state: 1 for the state it is in.
     Book,
+    /// One value a channel of an account and state, likewise.
+    AccountChannel,
     /// Always 1; the version is a label.
     Version,
 }
@@ -149,6 +151,7 @@ impl Source {
             Terminal(_) => &["terminal"],
             TerminalHost(_) => &["terminal", "endpoint"],
             Book => &["feed", "venue", "market", "symbol", "state"],
+            AccountChannel => &["feed", "venue", "market", "channel", "state"],
             Version => &["version"],
         }
     }
@@ -237,6 +240,12 @@ pub const METRICS: &[Metric] = &[
     metric("tickbus_terminal_in_flight_calls", Gauge, Terminal(|p| p.in_flight as u64), "RPC requests on their way now."),
     metric("tickbus_terminal_waiting_calls", Gauge, Terminal(|p| p.waiting as u64), "RPC calls waiting now."),
     metric("tickbus_book_state", Gauge, Book, "1 for the state a symbol's book is in, 0 for the other states."),
+    metric(
+        "tickbus_account_state",
+        Gauge,
+        AccountChannel,
+        "1 for the state a channel of an account is in, 0 for the other states.",
+    ),
     metric("tickbus_bus_subscribers", Gauge, Bus(|s| s.subscribers as u64), "Subscribers connected."),
     metric("tickbus_bus_queued_frames", Gauge, Bus(|s| s.queued_frames as u64), "Frames queued, for all subscribers together."),
     metric("tickbus_bus_kept_topics", Gauge, Bus(|s| s.kept_topics as u64), "Topics whose current frame is kept for joiners."),
@@ -325,7 +334,7 @@ impl Metric {
                     refused(&stats.refused).iter().for_each(|(reason, count)| sample(&[name, reason], *count));
                 }
             }
-            Answers | Store(_) | Feed(_) | LoginClock | Events(_) | Book => {
+            Answers | Store(_) | Feed(_) | LoginClock | Events(_) | Book | AccountChannel => {
                 readings.feeds.iter().for_each(|feed| self.write_feed(feed, out))
             }
             Table(read) => readings.tables.iter().for_each(|table| {
@@ -364,13 +373,22 @@ impl Metric {
             }
             (Book, Some(report)) => {
                 for symbol in report.feed.symbols.iter().filter(|symbol| symbol.book) {
-                    for state in STATES {
-                        let labels = [feed, venue, market, symbol.symbol.as_str(), state.as_str()];
-                        self.sample(&labels, f64::from(u8::from(symbol.status.state == state)), out);
-                    }
+                    self.states([feed, venue, market, &symbol.symbol], symbol.status.state, out);
+                }
+            }
+            (AccountChannel, Some(report)) => {
+                for channel in &report.feed.account {
+                    self.states([feed, venue, market, channel.kind.as_str()], channel.status.state, out);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A line for each state: 1 for this one.
+    fn states(&self, [feed, venue, market, name]: [&str; 4], is: State, out: &mut String) {
+        for state in STATES {
+            self.sample(&[feed, venue, market, name, state.as_str()], f64::from(u8::from(is == state)), out);
         }
     }
 

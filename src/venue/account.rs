@@ -26,7 +26,9 @@ impl AccountKind {
                 "created",
                 "updated",
             ],
-            Self::Fill => &["id", "order_id", "side", "price", "size", "value", "fee", "fee_currency", "liquidity"],
+            Self::Fill => {
+                &["id", "order_id", "side", "price", "size", "value", "fee", "fee_currency", "liquidity", "backfill"]
+            }
             Self::Position => &[
                 "size",
                 "entry_price",
@@ -41,6 +43,14 @@ impl AccountKind {
             Self::Balance => &["total", "available", "locked", "unrealised_pnl", "kind", "removed"],
         }
     }
+}
+
+/// The states, over all venues, in which an order is over: nothing of it is open any more.
+const ORDER_OVER: [&str; 7] = ["filled", "cancelled", "rejected", "expired", "executed", "completed", "closed"];
+
+/// Whether an order of this state, in our words, is over. Any word that is not known leaves it open.
+pub fn is_order_over(state: &str) -> bool {
+    ORDER_OVER.contains(&state)
 }
 
 /// [`VenueDef::row_keys`](super::VenueDef::row_keys) of venues with a position a side, and with balances by kind of account.

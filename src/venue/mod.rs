@@ -24,7 +24,7 @@ mod terminal;
 mod update;
 
 pub use crate::sign::{Credentials, Method, Signer};
-pub use account::{AccountKind, AccountUpdate, FieldValue, usual_row_keys};
+pub use account::{AccountKind, AccountUpdate, FieldValue, is_order_over, usual_row_keys};
 pub use endpoint::{Endpoint, Page, Params, Past, Reader, Told};
 pub use raw::RawSession;
 pub use server_time::ServerTime;
@@ -103,12 +103,22 @@ pub struct RestLimit {
     pub used_header: Option<&'static str>,
     /// Until when we are banned, from the body of a refusal that says so.
     pub banned_until: fn(body: &[u8]) -> Option<UnixNanos>,
+    /// Weight that may leave in any minute, from the body of an answer of this path that says what the venue allows. More than
+    /// `per_minute` is not taken.
+    pub told: fn(path: &str, body: &[u8]) -> Option<u32>,
 }
 
 impl RestLimit {
     /// [`VenueDef::rest_limit`] of venues that count calls and say nothing: so many a second, twice as many at once.
     pub const fn calls(name: &'static str, per_second: u32) -> Self {
-        Self { name, per_minute: per_second * 60, burst: per_second * 2, used_header: None, banned_until: |_| None }
+        Self {
+            name,
+            per_minute: per_second * 60,
+            burst: per_second * 2,
+            used_header: None,
+            banned_until: |_| None,
+            told: |_, _| None,
+        }
     }
 }
 
@@ -282,6 +292,10 @@ pub struct SessionSpec {
     pub streams: Vec<(StreamId, Stream)>,
     /// Who signs in, where the config says so.
     pub signer: Option<Signer>,
+    /// The symbols the feed names for whatever connection: fills of these are read where they are told symbol by symbol.
+    pub symbols: Vec<String>,
+    /// Until when the connection that this one is to replace told everything.
+    pub whole: Option<UnixNanos>,
     /// The address a [`Route::RAW`] leads to.
     pub raw_url: String,
     /// Replay: streams that are not in the table are added as they appear, and nothing is requested.

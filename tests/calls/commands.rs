@@ -169,7 +169,7 @@ async fn results_are_taken_one_by_one_several_or_all_at_once() {
     assert!((1..=4).contains(&cut["results"].as_array().unwrap().len()), "{cut}");
     let stops = scene.job(json!({"queue": [get("/bad"), get("/never")], "on_error": "stop"}));
     let failed = scene.ask(run(stops, 20_000)).await;
-    assert_eq!((&failed["state"], &failed["tasks"], &failed["failed"]), (&json!("failed"), &json!(1), &json!(1)));
+    assert_eq!((&failed["state"], &failed["tasks"], &failed["failed"]), (&json!("failed"), &json!(0), &json!(2)));
     assert!(scene.ask(json!({"op": "jobs"})).await["jobs"].as_array().unwrap().iter().all(|job| job["name"] != "all"));
 }
 
@@ -254,4 +254,47 @@ async fn ctl_has_a_word_for_each() {
     }
     let (code, answer) = gateway.ctl(&["job_stop", "clock"]).await;
     assert_eq!((code, &answer["code"]), (1, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn what_an_answer_has_no_room_for_is_counted_or_waits() {
+    let server = Server::start(|asked| {
+        let size = if asked.target == "/large" { 9_000_000 } else { 10 };
+        ok(format!("\"{}\"", "x".repeat(size)))
+    })
+    .await;
+    let mut config = config(&json!({}));
+    config["control"]["fetch"] = json!({"hosts": [server.host()]});
+    let gateway = Gateway::start(&config).await;
+    let large = json!({"get": {"path": "/large"}});
+    let queue = json!([large, large, {"get": {"path": "/small"}}, large, {"get": {"path": "/small"}}]);
+    let job = json!({"venue": "bybit", "market": "spot", "rest_url": server.url, "queue": queue});
+    let tasks = |told: &Value| -> Vec<String> {
+        told["results"].as_array().unwrap().iter().map(|one| one["task"].as_str().unwrap().to_owned()).collect()
+    };
+    let told = gateway.ask(json!({"op": "job_run", "name": "big", "job": job, "within_ms": 30_000})).await;
+    assert_eq!((&told["state"], &told["done"], &told["left_out"]), (&json!("idle"), &json!(5), &json!(2)));
+    assert_eq!(tasks(&told), ["1", "3", "5"], "what fits is there");
+    assert!(told.to_string().len() < 16 * 1024 * 1024);
+
+    gateway.ask(json!({"op": "job_start", "name": "one", "job": job, "results": "pull"})).await;
+    let mut taken = Vec::new();
+    while taken.len() < 5 {
+        let told = gateway.ask(json!({"op": "job_next", "name": "one", "n": 100, "within_ms": 20_000})).await;
+        assert!(told.to_string().len() < 16 * 1024 * 1024 && !tasks(&told).is_empty());
+        taken.extend(tasks(&told));
+    }
+    assert_eq!(taken, ["1", "2", "3", "4", "5"], "each once");
+}
+
+#[tokio::test]
+async fn a_job_that_stops_on_errors_says_of_each_task_that_it_is_not_made() {
+    let scene = Scene::new().await;
+    let queue = json!([{"get": {"path": "/bad"}}, {"get": {"path": "/b"}}, {"gather": [{"get": {"path": "/c"}}]}]);
+    let job = scene.job(json!({"on_error": "stop", "queue": queue})).to_string();
+    let (_, told) = scene.gateway.ctl(&["job_run", "stops", &format!("job={job}")]).await;
+    let all: Vec<_> = told["results"].as_array().unwrap().iter().map(|one| (&one["task"], &one["ok"])).collect();
+    assert_eq!(all, [(&json!("1"), &json!(false)), (&json!("2"), &json!(false)), (&json!("3.1"), &json!(false))]);
+    assert!(told["results"][1]["error"].as_str().unwrap().starts_with("not made: a task of the job failed"), "{told}");
+    assert_eq!((&told["state"], &told["failed"], &told["tasks"]), (&json!("failed"), &json!(3), &json!(0)));
 }

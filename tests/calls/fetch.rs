@@ -103,6 +103,84 @@ async fn redirects_stay_on_the_host_and_take_no_key_elsewhere() {
     assert_eq!((code, out.as_str()), (0, "\"arrived\"\n"));
 }
 
+/// A server of bybit's that sends calls on, and refuses what is not signed for where it came to.
+async fn moving() -> Server {
+    Server::start(|asked| {
+        let moved = |status, to: &str| (status, format!("Location: {to}\r\n"), "moved".to_owned());
+        let text = [asked.header("x-bapi-timestamp"), KEYS[0].1, asked.query(), &asked.body].concat();
+        match asked.target.split_once('?').map_or(asked.target.as_str(), |(path, _)| path) {
+            _ if asked.header("x-bapi-sign") != hex(CANARIES[0].1, &text) => (401, String::new(), "refused".to_owned()),
+            "/found" => moved(302, "/v5/there?b=2&c=3"),
+            "/kept" => moved(307, &asked.target.replace("kept", "v5/there")),
+            "/round" => moved(302, "/round"),
+            _ => ok("\"arrived\""),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_signed_call_is_signed_anew_where_it_is_sent_on_to_or_not_made_again() {
+    let server = moving().await;
+    let config = config_of(&[("mine", "bybit", "ONE")]);
+    let signed = ["--account", "mine", "--config", config.path().to_str().unwrap()];
+    let fetch = async |method: &str, path: &str| {
+        let before = server.asked().len();
+        let (code, out, err) =
+            said(&[&["fetch", method, &format!("{}{path}", server.url)], &signed[..]].concat()).await;
+        let targets = server.asked().split_off(before).into_iter().map(|asked| asked.target).collect::<Vec<_>>();
+        (code, out, err, targets)
+    };
+    for (path, to) in [("/found?a=1", "/v5/there?b=2&c=3"), ("/kept?a=1", "/v5/there?a=1")] {
+        let (code, out, err, targets) = fetch("GET", path).await;
+        assert_eq!((code, out.as_str(), targets), (0, "\"arrived\"\n", vec![path.to_owned(), to.to_owned()]), "{err}");
+        for method in ["POST", "PUT", "DELETE"] {
+            let (code, out, err, targets) = fetch(method, path).await;
+            assert_eq!((code, out.as_str(), targets), (1, "moved\n", vec![path.to_owned()]));
+            assert!(err.contains(" from 127.0.0.1; a redirect is followed for a GET only"), "{err}");
+        }
+    }
+    let (code, _, err, targets) = fetch("GET", "/round").await;
+    assert!(code == 1 && err.contains("HTTP 302 from 127.0.0.1") && targets.len() == 4, "{err}");
+
+    let gateway = gateway(json!({"accounts": ["mine"], "hosts": [server.host()], "methods": ["POST"]})).await;
+    for (method, status, calls) in [("GET", 200, 2), ("POST", 307, 1)] {
+        let (url, before) = (format!("{}/kept?a=1", server.url), server.asked().len());
+        let answer = gateway.ask(json!({"op": "fetch", "method": method, "url": url, "account": "mine"})).await;
+        assert_eq!((&answer["status"], server.asked().len() - before), (&json!(status), calls), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_is_no_success_is_said() {
+    let server = Server::start(|_| (404, String::new(), "no such thing".to_owned())).await;
+    let (code, out, err) = said(&["fetch", "GET", &server.url, "--header", "X-A: b", "--header", "x-b: c"]).await;
+    assert_eq!((code, out.as_str()), (1, "no such thing\n"));
+    assert!(err.contains("HTTP 404 from 127.0.0.1"), "{err}");
+    let (code, _, err) = said(&["fetch", "GET", &server.url, "--header", "X-A: b", "--header", "x-a: c"]).await;
+    assert!(code == 2 && err.contains("the header x-a is given twice"), "{err}");
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_ctl_is_given_is_sent_as_it_was_written() {
+    let server = Server::start(echo).await;
+    let gateway = gateway(json!({"hosts": [server.host()], "methods": ["POST"]})).await;
+    let data = r#"{"qty":123456789012345678901234567890,"p":0.12345678901234567890123,"e":1E2,"b":1.10,"a":-0}"#;
+    let call = [
+        "fetch".to_owned(),
+        format!("base_url={}", server.url),
+        "path=/echo".to_owned(),
+        "method=POST".to_owned(),
+        format!("data={data}"),
+        r#"params={"z":1.10,"a":2}"#.to_owned(),
+    ];
+    let (code, answer) = gateway.ctl(&call.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!((code, &answer["status"]), (0, &json!(200)), "{answer}");
+    let asked = server.asked().pop().unwrap();
+    assert_eq!((asked.target.as_str(), asked.body.as_str()), ("/echo?z=1.10&a=2", data));
+}
+
 /// A gateway with two accounts, with what `control.fetch` says, and the canaries in its environment.
 async fn gateway(fetch: Value) -> Gateway {
     let mut config = config(&json!({}));

@@ -1,10 +1,13 @@
 //! Signed jobs and calls without a gateway: `tickbus job` and `tickbus call`.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 use tickbus::secret::Secret;
 use tickbus::sim::{Options, Server as Venue, binance};
 
-use crate::gateway::file_of;
+use crate::gateway::{DEADLINE, file_of, tickbus};
 use crate::server::{Asked, CANARIES, KEYS, Said, Server, assert_no_canary, base64, config_of, hex, ok, said};
 
 fn lines(out: &str) -> Vec<Value> {
@@ -63,7 +66,7 @@ async fn several_accounts_side_by_side_each_sign_their_own_calls() {
     // Without the config there is no such account, and nobody is asked.
     let (code, _, err) = said(&["job", "run", job]).await;
     assert_eq!(code, 2);
-    assert!(err.contains("queue[0].gather[0].account: there is no account \"one\"; there are none"), "{err}");
+    assert!(err.contains(": account: there is no account \"one\"; there are none"), "{err}");
     assert_eq!(server.asked().len(), 4);
 }
 
@@ -243,4 +246,99 @@ async fn check_says_of_each_job_what_it_calls_and_who_signs() {
     let (code, out, _) = said(&["check", "--config", config.path().to_str().unwrap()]).await;
     assert_eq!(code, 0);
     assert!(out.ends_with("\njob all: ring, 3 calls, bybit spot, signed by one, two\n"), "{out}");
+}
+
+/// A job of calls to a Bybit of that address.
+fn job_of(url: &str, more: Value) -> tempfile::NamedTempFile {
+    let mut job = json!({"venue": "bybit", "market": "spot", "rest_url": url});
+    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    file_of(&job)
+}
+
+#[tokio::test]
+async fn a_job_whose_results_nobody_reads_ends() {
+    let server = Server::start(|_| ok("{}")).await;
+    let job = job_of(&server.url, json!({"ring": [{"get": {"path": "/x"}}], "interval_ms": 20}));
+    let run = move || {
+        let mut command = tickbus();
+        let mut child =
+            command.args(["job", "run", job.path().to_str().unwrap()]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        // Its reader is gone by now.
+        (line, child.wait().unwrap().code())
+    };
+    let ran = tokio::time::timeout(DEADLINE, tokio::task::spawn_blocking(run)).await.expect("it ends").unwrap();
+    assert!(ran.0.contains("\"ok\":true") && ran.1 == Some(0), "{ran:?}");
+    assert!(server.asked().len() < 100);
+}
+
+#[tokio::test]
+async fn a_host_that_refuses_at_once_again_is_left_alone_longer_each_time() {
+    let server = Server::start(|_| (429, "Retry-After: 0\r\n".to_owned(), String::new())).await;
+    let job = job_of(
+        &server.url,
+        json!({"queue": [{"get": {"path": "/a"}}, {"get": {"path": "/b"}}, {"get": {"path": "/c"}}]}),
+    );
+    let (code, out, err) = said(&["job", "run", job.path().to_str().unwrap()]).await;
+    let took: Vec<u64> = lines(&out).iter().map(|line| line["took_ns"].as_u64().unwrap() / 1_000_000).collect();
+    assert_eq!((code, took.len()), (1, 3), "{out}");
+    assert!(took[1] >= 900 && took[2] >= 1_900, "{took:?}");
+    assert!(err.contains("pause_ms=1000") && err.contains("pause_ms=2000") && err.contains("pause_ms=4000"), "{err}");
+}
+
+#[tokio::test]
+async fn a_ban_ends_when_the_venue_said_so() {
+    let server = Server::start(|asked| {
+        let until = tickbus::clock::wall().as_ms() + 3_000;
+        let body = format!("{{\"code\":-1003,\"msg\":\"IP banned until {until}. Please\"}}");
+        if asked.target == "/a" { (418, String::new(), body) } else { ok("{}") }
+    })
+    .await;
+    let tasks = json!({"venue": "binance", "queue": [{"get": {"path": "/a"}}, {"get": {"path": "/b"}}]});
+    let (code, out, err) = said(&["job", "run", job_of(&server.url, tasks).path().to_str().unwrap()]).await;
+    let told = lines(&out);
+    let took = told[1]["took_ns"].as_u64().unwrap() / 1_000_000;
+    assert!(code == 1 && (2_000..20_000).contains(&took), "{out}");
+    assert_eq!(err.matches("the host limits our REST calls").count(), 1, "one pause, the one it named: {err}");
+    assert!(err.contains("pause_ms=2") && !err.contains("pause_ms=120000"), "{err}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_run_says_why_with_its_own_exit_code() {
+    let server =
+        Server::start(|_| (302, "Location: http://127.0.0.1:1/other?signature=x\r\n".to_owned(), String::new())).await;
+    let (code, _, err) = said(&["job", "run", "nowhere.json"]).await;
+    assert!(code == 2 && err.contains("cannot read nowhere.json: No such file"), "{code} {err}");
+    let call = ["call", "bybit", "spot", "/x", "--rest-url", &server.url];
+    for (name, text) in [("gone", None), ("broken", Some("{")), ("list", Some("[]"))] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = match text {
+            Some(text) => {
+                std::fs::write(file.path(), text).unwrap();
+                file.path().to_str().unwrap()
+            }
+            None => "nowhere.json",
+        };
+        let (code, _, err) = said(&[&call[..], &["-c", path]].concat()).await;
+        assert!(code == 2 && err.contains(path), "{name}: {code} {err}");
+    }
+    assert!(server.asked().is_empty());
+    let (code, _, err) = said(&call).await;
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("HTTP 302, to http://127.0.0.1:1, where it is not followed") && !err.contains("signature"),
+        "{err}"
+    );
+    let (code, _, err) = said(&["call", "bybit", "spot", "tickerz", "--rest-url", &server.url]).await;
+    assert!(code == 2 && err.contains("ENDPOINT: ") && !err.contains("queue[0]") && !err.contains("config"), "{err}");
+    for text in ["null", "[]", "1"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let (code, _, err) = said(&["job", "show", file.path().to_str().unwrap()]).await;
+        assert!(
+            code == 2 && err.contains("is not an object; write {\"venue\"") && !err.contains("unknown venue"),
+            "{err}"
+        );
+    }
 }

@@ -213,7 +213,7 @@ async fn a_wrong_key_is_refused_in_the_venues_words_and_public_data_go_on() {
     let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
     let mut watcher = Watcher::new(&gateway, &venue, "spot", DEPTH, &["book.", "status."]);
     watcher.walk(1);
-    watcher.until("refused", |watcher| watcher.told_of("", 0).contains(&"rejected rejected".into())).await;
+    watcher.until("refused", |watcher| watcher.told_of("order", 0).contains(&"rejected rejected".into())).await;
     watcher.until_true(&["BTC_JPY"], 100).await;
     assert!(!watcher.told_of("BTC_JPY", 0).iter().any(|told| told.starts_with("stale")), "{:?}", watcher.told);
 }

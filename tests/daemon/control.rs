@@ -306,13 +306,18 @@ async fn credentials_may_be_given_as_text_and_are_told_nowhere() {
     for (wrong, place) in [
         (json!({"key": "opensesame"}), "credentials.secret"),
         (json!({"key": {"env": "NOT_THERE_AT_ALL"}, "secret": "opensesame"}), "credentials.key"),
-        (json!({"key": 7, "secret": "opensesame"}), "credentials"),
+        (json!({"key": 7, "secret": "opensesame"}), "credentials.key: expected a text"),
+        (json!({"key": "a", "secret": ["opensesame"]}), "credentials.secret: expected a text"),
+        (json!({"key": "a", "secret": {"opensesame": "opensesame"}}), "credentials.secret: expected a text"),
+        (json!({"key": "a", "secret": "opensesame\nopensesame"}), "credentials.secret: the text has several lines"),
+        (json!({"key": ["opensesame"], "secret": {"env": ["opensesame"]}}), "credentials.key: expected {\"env\""),
         (json!({"key": "a", "secret": "opensesame", "more": "opensesame"}), "credentials"),
         (json!("opensesame"), "credentials"),
     ] {
         let answer = gateway.ask(open(wrong.clone())).await;
         assert_eq!(code(&answer), "bad_request", "{wrong} {answer}");
-        assert!(answer["error"].as_str().unwrap().contains(place), "{wrong} {answer}");
+        let told = answer["error"].as_str().unwrap();
+        assert!(told.contains(place) && !answer.to_string().contains("opensesame"), "{wrong} {answer}");
     }
     let good = json!({"key": "opensesame", "secret": "opensesame2", "passphrase": "opensesame3"});
     assert_eq!(gateway.ask(open(good.clone())).await["existed"], false);

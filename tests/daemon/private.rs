@@ -1,7 +1,7 @@
 //! The gateway on the accounts of simulated venues: what they have when it comes, what happens to them, connections that are
 //! lost, keys that are refused, and no secret anywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tickbus::secret::Secret;
-use tickbus::sim::{Depth, Options, Running, Server, binance, bybit, okx};
+use tickbus::sim::{Depth, Options, Running, Server, binance, bitflyer, bybit, okx};
+use tokio::time::Instant;
 
-use crate::gateway::{Gateway, config, file_of, tickbus, until};
+use crate::gateway::{DEADLINE, Gateway, config, file_of, tickbus, until};
 use crate::watcher::Watcher;
 
 /// A venue's market with an account.
@@ -76,6 +77,18 @@ pub(crate) const CASES: [Case; 5] = [
     },
 ];
 
+/// Only its fills are looked at: its open orders alone take nine calls of the ninety a minute, too many for connections that
+/// end again and again.
+const FLYER: Case = Case {
+    venue: "bitflyer",
+    market: "spot",
+    symbol: "BTC_JPY",
+    place: "",
+    book: "book",
+    depth: Depth::Full,
+    channels: &["fill"],
+};
+
 /// Key, secret and passphrase.
 pub(crate) type Keys = [&'static str; 3];
 pub(crate) const KEYS: Keys = ["key", "secret", "phrase"];
@@ -111,6 +124,7 @@ impl Case {
                 key_life,
                 ..binance::Settings::default()
             },
+            bitflyer: bitflyer::Settings { key: key(), secret: secret(), deal_every, ..bitflyer::Settings::default() },
             ..Options::default()
         }
     }
@@ -209,6 +223,78 @@ async fn after_a_lost_connection_it_signs_in_and_reads_the_account_again() {
     }
 }
 
+/// Receives frames until the fills are enough, each of which comes once, those that were fetched in the order of time: whether
+/// each was fetched, by symbol, id and order.
+async fn fills(
+    watcher: &mut Watcher,
+    told: &mut BTreeMap<String, bool>,
+    enough: impl Fn(&BTreeMap<String, bool>) -> bool,
+) {
+    let (mut last, start) = (0, Instant::now());
+    while !enough(told) {
+        assert!(start.elapsed() < DEADLINE, "not enough fills within {DEADLINE:?}: {told:?}");
+        let (topic, frame) = watcher.next().await;
+        if !topic.starts_with("fill.") {
+            continue;
+        }
+        let text = |name: &str| frame[name].as_str().unwrap_or_else(|| panic!("no {name}: {frame}")).to_owned();
+        let is_fetched = frame["backfill"] == true;
+        let before = told.insert(["symbol", "id", "order_id"].map(text).join(" "), is_fetched);
+        assert_eq!(before, None, "told twice: {frame}");
+        if is_fetched {
+            let at = frame["ts_event"].as_u64().unwrap();
+            assert!(at >= last, "fetched fills are not in order of time: {frame}");
+            last = at;
+        }
+    }
+}
+
+/// The venue goes on trading while the connection is gone: what happens then is fetched, and every fill comes once.
+async fn no_fill_is_missed(case: Case) {
+    let venue = case.serve(&["lifetime:1500"], KEYS, HOUR).await;
+    let (_files, config) = case.config(&venue, case.channels, KEYS);
+    let gateway = Gateway::start(&config).await;
+    let mut watcher = case.watcher(&gateway, &venue);
+    let mut told = BTreeMap::new();
+    let are_both = |told: &BTreeMap<String, bool>| {
+        let fetched = told.values().filter(|fetched| **fetched).count();
+        fetched >= 1 && told.len() - fetched >= 2
+    };
+    fills(&mut watcher, &mut told, are_both).await;
+    let truth = venue.truth().fills(case.market);
+    fills(&mut watcher, &mut told, |told| truth.iter().all(|fill| told.contains_key(fill))).await;
+    let truth = venue.truth().fills(case.market);
+    assert!(told.keys().all(|fill| truth.contains(fill)), "{case:?}: a fill that never was: {told:?}");
+    assert!(venue.truth().connections() >= 2, "{case:?}");
+}
+
+#[tokio::test]
+async fn no_fill_of_bybit_is_missed() {
+    no_fill_is_missed(CASES[0]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_okx_is_missed() {
+    no_fill_is_missed(CASES[1]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_binance_futures_is_missed() {
+    for case in &CASES[2..4] {
+        no_fill_is_missed(*case).await;
+    }
+}
+
+#[tokio::test]
+async fn no_fill_of_binance_spot_is_missed() {
+    no_fill_is_missed(CASES[4]).await;
+}
+
+#[tokio::test]
+async fn no_fill_of_bitflyer_is_missed() {
+    no_fill_is_missed(FLYER).await;
+}
+
 #[tokio::test]
 async fn a_refused_key_is_told_and_leaves_public_data_alone() {
     for case in CASES {
@@ -223,6 +309,61 @@ async fn a_refused_key_is_told_and_leaves_public_data_alone() {
         assert!(!told.iter().any(|told| told.starts_with("stale")), "{case:?}: {told:?}");
         assert_eq!(case.row(&watcher, "order"), None);
     }
+}
+
+/// What every door says of an account that the venue refuses, also to whoever comes late.
+#[tokio::test]
+async fn a_refused_account_is_told_to_everyone_who_asks() {
+    let case = CASES[0];
+    let venue = case.serve(&[], KEYS, HOUR).await;
+    let (_files, mut config) = case.config(&venue, &[case.book, "order", "fill"], ["kex", "another", "phrase"]);
+    config["admin"]["listen"] = json!("127.0.0.1:0");
+    let mut gateway = Gateway::start(&config).await;
+    let mut first = case.watcher(&gateway, &venue);
+    refusal(&mut gateway).await;
+    let refused = |watcher: &Watcher, channel| watcher.told_of(channel, 0).contains(&"rejected rejected".to_owned());
+    first.until("both refused", |watcher| refused(watcher, "order") && refused(watcher, "fill")).await;
+    let mut late = case.watcher(&gateway, &venue);
+    let topic = "status.bybit.desk.order.";
+    late.until("the late one is told", |watcher| watcher.last.contains_key(topic)).await;
+    let told = &late.last[topic];
+    assert_eq!(
+        (&told["state"], &told["channel"], &told["account"]),
+        (&json!("rejected"), &json!("order"), &json!("desk"))
+    );
+    let words = told["detail"].as_str().unwrap();
+    let status = gateway.ask(json!({"op": "status", "feed": "a"})).await;
+    let feed = &status["feeds"][0];
+    assert_eq!(
+        (&feed["account"], &feed["account_channels"]["order"]["detail"]),
+        (&json!("desk"), &json!(words)),
+        "{feed}"
+    );
+    assert_eq!(feed["account_channels"]["fill"]["state"], "rejected", "{feed}");
+    let about = |op: &str, table: &str, of: Value| json!({"op": op, "venue": "bybit", "table": table, "where": of});
+    let rows = gateway.ask(about("find", "status", json!({"account": "desk"}))).await;
+    assert_eq!(rows["matches"], 2, "{rows}");
+    for op in ["find", "get"] {
+        let refused = gateway.ask(about(op, "order", json!({}))).await;
+        assert_eq!(
+            (&refused["ok"], &refused["code"], &refused["detail"]),
+            (&json!(false), &json!("not_live"), &json!(words))
+        );
+        assert!(refused["seq"].is_u64() && refused["not_live"][0]["feed"] == "a", "{refused}");
+    }
+    for op in ["wait", "watch"] {
+        let mut question = about(op, "order", json!({}));
+        question["within_ms"] = json!(0);
+        let answer = gateway.ask(question).await;
+        assert_eq!((&answer["ok"], &answer["not_live"][0]["state"]), (&json!(true), &json!("rejected")), "{answer}");
+    }
+    for (table, of) in [("position", json!({})), ("order", json!({"account": "nobody"}))] {
+        let none = gateway.ask(about("find", table, of)).await;
+        assert_eq!((&none["code"], none.get("seq")), (&json!("not_found"), None), "{none}");
+    }
+    let begun = gateway.ask(json!({"op": "initialize", "feed": "a"})).await;
+    assert_eq!(begun["code"], "unsupported", "{begun}");
+    assert!(begun["error"].as_str().unwrap().contains(words), "{begun}");
 }
 
 #[tokio::test]

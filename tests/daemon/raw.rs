@@ -110,8 +110,13 @@ async fn messages_of_a_venue_without_a_protocol_here_are_published_byte_for_byte
     }
     let subscribed =
         gateway.ask(json!({"op": "subscribe", "feed": "a", "channels": ["raw:third"], "within_ms": 20_000})).await;
-    assert_eq!(subscribed["ok"], true, "{subscribed}");
+    let stream = |channel: &str| json!([{"symbol": "", "channel": channel, "state": "subscribed"}]);
+    assert_eq!((&subscribed["ok"], &subscribed["streams"]), (&json!(true), &stream("raw:third")));
     assert_eq!(venue.next_text().await, "third");
+    let text = r#"raw:{"op":"subscribe","args":[{"a":1, "b":2}]}"#;
+    let (code, told) = gateway.ctl(&["--timeout", "20", "subscribe", "a", &format!("channel={text}")]).await;
+    assert_eq!((code, &told["streams"]), (0, &stream(text)), "{told}");
+    assert_eq!(venue.next_text().await, text.trim_start_matches("raw:"));
 }
 
 #[tokio::test]

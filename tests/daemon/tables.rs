@@ -29,6 +29,22 @@ async fn scene(rate: u32) -> (Running, Gateway) {
     (venue, gateway)
 }
 
+#[tokio::test]
+async fn a_book_is_told_by_its_market_and_symbol() {
+    let venue = venue(0, &[]).await;
+    let feeds = json!({
+        "a": feed(&venue, "linear", &["BTCUSDT"], &["book:50"]), "b": feed(&venue, "spot", &["BTCUSDT"], &["book:50"]),
+    });
+    let gateway = Gateway::start(&config(&feeds)).await;
+    let ask = async |conditions: Value| gateway.ask(about("sorted", "book", conditions)).await;
+    for market in ["linear", "spot"] {
+        let live = async { while ask(json!({"market": market, "symbol": "BTCUSDT"})).await["ok"] == false {} };
+        timeout(DEADLINE, live).await.expect("a live book in time");
+    }
+    let refused = ask(json!({"symbol": "BTCUSDT"})).await;
+    assert_eq!(refusal(&refused), ("bad_request", "2 books match; write also some of: market"));
+}
+
 /// A connection that asks one question after the other.
 struct Asker(ZmqConnection);
 
@@ -278,8 +294,8 @@ async fn a_watcher_that_asks_at_once_again_waits_its_turn_and_a_gateway_that_end
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
-/// The simulated OKX, with an account that trades five times a second.
-async fn account() -> (Running, tempfile::TempDir, Gateway) {
+/// The simulated OKX, with an account that trades five times a second, and a config that follows it.
+async fn account() -> (Running, tempfile::TempDir, Value) {
     let okx = Settings { deal_every: Duration::from_millis(200), ..Settings::default() };
     let options = Options { venue: "okx".to_owned(), rate: 50, okx, seed: 7, ..Options::default() };
     let venue = Server::bind(options).await.unwrap().start();
@@ -294,16 +310,29 @@ async fn account() -> (Running, tempfile::TempDir, Gateway) {
         "venue": "okx", "market": "swap", "symbols": ["BTC-USDT-SWAP"], "url": venue.url("public"), "silence_ms": 600_000,
         "channels": ["book", "trade", "ticker", "order", "fill", "position", "balance"], "credentials": credentials,
     });
-    let gateway = Gateway::start(&config(&json!({"a": feed}))).await;
-    (venue, folder, gateway)
+    (venue, folder, config(&json!({"a": feed})))
+}
+
+/// The rows of a table of the account, once it is live.
+async fn found(gateway: &Gateway, table: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let answer = gateway.ask(json!({"op": "find", "venue": "okx", "table": table})).await;
+        if answer["ok"] == true {
+            return answer;
+        }
+        assert_eq!(answer["code"], "not_live", "{answer}");
+        assert!(begun.elapsed() < DEADLINE, "{answer}");
+    }
 }
 
 #[tokio::test]
 async fn orders_come_and_go_and_fills_stay() {
-    let (_venue, _files, gateway) = account().await;
+    let (_venue, _files, config) = account().await;
+    let gateway = Gateway::start(&config).await;
     let mut asker = Asker::new(&gateway).await;
     let about = |op: &str, table: &str| json!({"op": op, "venue": "okx", "table": table});
-    let image = asker.ask(&about("find", "order")).await;
+    let image = found(&gateway, "order").await;
     let mut open: BTreeMap<String, Value> =
         rows(&image).iter().map(|row| (json!(row["id"]).to_string(), row.clone())).collect();
     let (mut seq, mut ended) = (image["seq"].as_u64().unwrap(), Vec::new());
@@ -325,10 +354,10 @@ async fn orders_come_and_go_and_fills_stay() {
         seq = answer["seq"].as_u64().unwrap();
     }
     assert!(ended.iter().all(|state| ["filled", "cancelled"].contains(&&**state)), "{ended:?}");
-    let fills = gateway.ask(about("find", "fill")).await;
+    let fills = found(&gateway, "fill").await;
     assert!(rows(&fills).iter().all(|fill| fill["account"] == "main" && fill["order_id"].is_string()), "{fills}");
     for table in ["position", "balance"] {
-        let mut answer = gateway.ask(about("find", table)).await;
+        let mut answer = found(&gateway, table).await;
         while rows(&answer).is_empty() {
             let wait = about("wait", table).also("after", &answer["seq"]).also("within_ms", 30_000);
             assert_eq!(gateway.ask(wait).await["changed"], true);
@@ -356,15 +385,13 @@ async fn the_python_client_gets_finds_sorts_waits_and_watches() {
 
 #[tokio::test]
 async fn the_python_client_follows_an_account_and_reads_anew_after_a_restart() {
-    let (venue, _files, gateway) = account().await;
+    let (_venue, _files, mut config) = account().await;
+    let gateway = Gateway::start(&config).await;
     let settings = [("TICKBUS_CONTROL", gateway.control.as_str())];
     let Some(mut script) = Script::start(Language::Python, "tests/python/tables.py", &["account"], &settings) else {
         return;
     };
     assert_eq!(script.line().await, "insert update delete");
-    let mut config = config(&json!({"b": {
-        "venue": "okx", "market": "swap", "symbols": ["BTC-USDT-SWAP"], "channels": ["ticker"], "url": venue.url("public"),
-    }}));
     config["control"]["bind"] = json!(gateway.control);
     drop(gateway);
     let _gateway = Gateway::start(&config).await;

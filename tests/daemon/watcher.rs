@@ -110,7 +110,9 @@ impl Watcher {
 
     fn check_status(&mut self, frame: &Value) {
         let text = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
-        let told = Told { symbol: text("symbol"), state: text("state"), reason: text("reason") };
+        // A channel of the account is told by its name, which is no symbol's.
+        let name = if frame["account"].is_string() { text("channel") } else { text("symbol") };
+        let told = Told { symbol: name, state: text("state"), reason: text("reason") };
         assert!(frame["since"].as_u64().is_some_and(|since| since > 0), "{frame}");
         self.states.insert(told.symbol.clone(), told.state.clone());
         self.told.push(told);

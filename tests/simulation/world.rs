@@ -86,6 +86,7 @@ fn encoder_spec(book_interval: Duration) -> EncoderSpec {
         feed: "f".to_owned(),
         venue: "bybit".to_owned(),
         market: "linear".to_owned(),
+        account: None,
         epoch: 1,
         encoding: Encoding::Json,
         book_depth: 5,

@@ -40,6 +40,10 @@ pub fn from_value(name: &str, job: Value, accounts: &Accounts) -> Result<JobPlan
     if !validate::is_feed_name(name) {
         findings.add("name", "is not a job name; allowed: lower case letters, digits and single underscores");
     }
+    if !job.is_object() {
+        findings.add("", "is not an object; write {\"venue\": …, \"market\": …, \"queue\": […]}");
+        return Err(findings.into_list());
+    }
     let mut whole = json!({"feeds": {}, "jobs": {"x": job}});
     shape::check(&mut whole, &mut findings);
     let job: Job = serde_json::from_value(whole["jobs"]["x"].take()).unwrap_or_default();

@@ -82,7 +82,7 @@ fn what_can_be_no_account_is_a_problem() {
     );
     let begins = [
         "accounts.b.key: missing",
-        "accounts.c.key.text: unknown key",
+        "accounts.c.key: expected {\"env\": \"NAME\"} or {\"file\": \"PATH\"}, got something else",
         "accounts.Main: is not an account name",
         "accounts.a.api: unknown API \"bybitt\"; allowed: binance, ",
     ];
@@ -90,6 +90,48 @@ fn what_can_be_no_account_is_a_problem() {
         assert!(found.starts_with(begin), "{found}");
     }
     assert!(found.len() == begins.len() && found[3].ends_with("did you mean \"bybit\"?"), "{found:#?}");
+}
+
+#[test]
+fn a_secret_that_stands_in_the_config_is_not_shown() {
+    for wrong in
+        [json!(CANARY), json!([CANARY]), json!({"x": CANARY}), json!({"env": {"x": CANARY}}), json!(57_575_757)]
+    {
+        let credentials = json!({"key": wrong, "secret": wrong, "passphrase": wrong});
+        let feed = json!({"venue": "okx", "market": "spot", "symbols": ["BTC-USDT"], "channels": ["trade"], "credentials": credentials});
+        let mut account = credentials.clone();
+        account["api"] = json!("okx");
+        let auth = json!({"mechanism": "PLAIN", "users": {"u": wrong}});
+        let config = json!({
+            "feeds": {"f": feed}, "accounts": {"a": account, "b": wrong}, "control": {"token": wrong, "auth": auth},
+            "bus": {"auth": {"mechanism": "CURVE", "key": wrong, "clients": "any"}},
+            "sinks": {"redis": {"url": "redis://127.0.0.1", "password": wrong}},
+        });
+        let mut layers = layers(config, &[("TICKBUS__ACCOUNTS__C__KEY", &wrong.to_string())]);
+        layers.set.push(format!("accounts.d.key={CANARY}"));
+        let Problems(found) = layers.check().unwrap_err();
+        let told = found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(!told.contains(CANARY) && !told.contains("57575757"), "{told}");
+        for place in [
+            "feeds.f.credentials.key",
+            "feeds.f.credentials.secret",
+            "feeds.f.credentials.passphrase",
+            "accounts.a.key",
+            "accounts.a.secret",
+            "accounts.a.passphrase",
+            "accounts.c.key",
+            "accounts.d.key",
+            "control.token",
+            "control.auth.users.u",
+            "bus.auth.key",
+            "sinks.redis.password",
+        ] {
+            assert!(
+                told.contains(&format!("{place}: expected {{\"env\": \"NAME\"}} or {{\"file\": \"PATH\"}}, got")),
+                "{place}\n{told}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -133,7 +175,38 @@ fn a_file_of_keys_that_cannot_be_read_says_why_and_shows_nothing() {
         // Whoever set the variable may not have meant tickbus.
         let config = load(json!({"feeds": {}}), &[("PYBOTTERS_APIS", path)]);
         assert!(config.accounts.notes[0].contains(wanted), "{:?}", config.accounts.notes);
+        let told = config.accounts.known("bybit").unwrap_err();
+        assert!(told.starts_with("there is no account \"bybit\"; there are none; PYBOTTERS_APIS: "), "{told}");
+        assert!(told.contains(wanted) && !told.contains(CANARY), "{told}");
     }
+}
+
+#[test]
+fn a_file_of_keys_has_each_name_once_and_texts_that_can_be_keys() {
+    let twice = file(&format!(r#"{{"bybit": ["{CANARY}", "s"], "okx": [], "bybit": ["k", "s"]}}"#), 0o600);
+    let found = problems(json!({"feeds": {}, "apis": twice.path()}), &[]);
+    assert!(
+        found.len() == 1 && found[0].ends_with("has \"bybit\" twice, and only one of them could be used"),
+        "{found:?}"
+    );
+    let keys = json!({"bybit": [format!("{CANARY}\nx"), format!("{CANARY}\u{0}")], "binance": ["k", ""]});
+    let keys = file(&keys.to_string(), 0o600);
+    let config = load(json!({"feeds": {}, "apis": keys.path()}), &[]);
+    let wanted = [
+        "binance binance: binance needs a secret",
+        "bybit bybit: key has several lines; a secret is one; secret has a control character, such as NUL or a tab, in it",
+    ];
+    assert_eq!(states(&config), wanted);
+}
+
+#[test]
+fn everything_that_is_wrong_with_an_account_is_said() {
+    let accounts = json!({"a": {"api": "bybit", "key": {"env": "NO_KEY"}, "secret": {"file": "/nowhere"}}});
+    let config = load(json!({"feeds": {}, "accounts": accounts}), &[]);
+    let state = &states(&config)[0];
+    let wanted =
+        "a bybit: key: the environment variable NO_KEY is not set; secret: the file \"/nowhere\" cannot be opened";
+    assert!(state.starts_with(wanted), "{state}");
 }
 
 #[test]
@@ -197,4 +270,87 @@ fn whoever_opens_a_feed_at_run_time_cannot_have_a_key_sent_elsewhere() {
         let found = problems(elsewhere);
         assert!(found.iter().any(|(path, what)| path == "account" && what.contains("elsewhere.example")), "{found:?}");
     }
+}
+
+/// Two accounts of Bybit and one of OKX, and these feeds.
+fn with_feeds(feeds: Value) -> Value {
+    let bybit = json!({"api": "bybit", "key": {"env": "K"}, "secret": {"env": "K"}});
+    let okx = json!({"api": "okx", "key": {"env": "K"}, "secret": {"env": "K"}, "passphrase": {"env": "K"}});
+    json!({"accounts": {"one": bybit, "two": bybit, "three": okx}, "feeds": feeds})
+}
+
+fn feed(venue: &str, market: &str, account: &str, channels: &[&str]) -> Value {
+    json!({"venue": venue, "market": market, "account": account, "channels": channels})
+}
+
+#[test]
+fn an_accounts_channel_names_no_symbol() {
+    let (env, all) = ([("K", "x")], ["order", "fill", "position", "balance"]);
+    let config = load(with_feeds(json!({"a": feed("bybit", "linear", "one", &all)})), &env);
+    let alone = &config.feeds[0];
+    assert_eq!((alone.streams[0].symbol.as_str(), alone.streams.len(), alone.symbol_count()), ("", 4, 0));
+    assert_eq!((alone.urls().len(), alone.account()), (1, Some("one")));
+    let found = problems(with_feeds(json!({"a": feed("bybit", "linear", "one", &["order", "order"])})), &env);
+    assert_eq!(found, ["feeds.a.channels[1]: order is already given by channels[0]"]);
+    let mut beside = feed("bybit", "linear", "one", &["order", "fill"]);
+    beside["symbols"] = json!(["BTCUSDT"]);
+    assert_eq!(
+        problems(with_feeds(json!({"a": beside.clone()})), &env),
+        [
+            "feeds.a.symbols[0]: no channel applies to \"BTCUSDT\": fill, order take no symbols; leave symbols out, or add \
+          channels that take them"
+        ]
+    );
+    beside["channels"] = json!(["order", "trade"]);
+    assert_eq!(load(with_feeds(json!({"a": beside})), &env).feeds[0].symbol_count(), 1);
+}
+
+#[test]
+fn each_channel_of_an_account_has_one_feed() {
+    let (env, all) = ([("K", "x")], ["order", "fill", "position", "balance"]);
+    let apart = json!({
+        "a": feed("bybit", "linear", "one", &all), "b": feed("bybit", "linear", "two", &all),
+        "c": feed("okx", "swap", "three", &all),
+    });
+    assert_eq!(load(with_feeds(apart), &env).feeds.len(), 3, "other accounts have other topics");
+    let divided = json!({
+        "a": feed("bybit", "linear", "one", &["order", "fill"]), "b": feed("bybit", "inverse", "one", &["position"]),
+    });
+    assert_eq!(load(with_feeds(divided), &env).feeds.len(), 2);
+    let two_markets = json!({
+        "a": feed("bybit", "linear", "one", &all), "b": feed("bybit", "spot", "one", &["order", "balance"]),
+    });
+    let why = |channel: &str| {
+        format!(
+            "{channel} rows of account one are published by feeds.a too; their topics name no market and have one source: \
+             leave the channel out of one of the two, or, if feeds.a lacks the rows of bybit spot, give the key a second \
+             name in accounts and use that one here"
+        )
+    };
+    assert_eq!(
+        problems(with_feeds(two_markets), &env),
+        [format!("feeds.b.channels[0]: {}", why("order")), format!("feeds.b.channels[1]: {}", why("balance"))]
+    );
+    let advice = json!({"a": feed("bybit", "linear", "one", &all), "b": feed("bybit", "spot", "two", &["order"])});
+    assert_eq!(load(with_feeds(advice), &env).feeds.len(), 2, "the advice can be followed");
+}
+
+#[test]
+fn an_accounts_channel_needs_an_account() {
+    let feed = json!({"venue": "okx", "market": "swap", "channels": ["order"]});
+    let why =
+        "is missing, and the channel order is of an account: name one (accounts of okx: three), or give credentials";
+    assert_eq!(problems(with_feeds(json!({"x": feed})), &[("K", "x")]), [format!("feeds.x.account: {why}")]);
+    let accounts = load(with_feeds(json!({})), &[("K", "x")]).accounts;
+    let open =
+        |settings: &Value, texts| at_run_time::feed("x", settings.as_object().unwrap().clone(), texts, &accounts);
+    let none = credentials::GivenTexts::default();
+    assert_eq!(open(&feed, none).err().unwrap(), [("account".to_owned(), why.to_owned())]);
+    let mut given = json!({"credentials": {"key": "k", "secret": "s", "passphrase": "p"}}).as_object().unwrap().clone();
+    let texts = credentials::GivenTexts::take(&mut given);
+    assert_eq!(open(&feed, texts).unwrap().account(), Some("main"));
+    let public = json!({"venue": "okx", "market": "swap"});
+    let plan = open(&public, credentials::GivenTexts::default()).unwrap();
+    let refused = at_run_time::streams(&plan, &[], &["order".to_owned()]).err().unwrap();
+    assert!(refused[0].1.starts_with("order is of an account, and the feed has none"), "{refused:?}");
 }

@@ -28,7 +28,7 @@ fn every_problem_of_an_auth_is_found_at_its_path() {
         (
             json!({"mechanism": "PLAIN", "users": {"a": {"env": "NONE"}, "b": {}, "c": "password", "": {"env": "PASSWORD"}}}),
             vec![
-                "bus.auth.users.c: expected an object, got \"password\"",
+                "bus.auth.users.c: expected {\"env\": \"NAME\"} or {\"file\": \"PATH\"}, got a string",
                 "bus.auth.users[\"\"]: a user name has 1 to 255 bytes",
                 "bus.auth.users.a: the environment variable NONE is not set",
                 "bus.auth.users.b: needs either",

@@ -82,10 +82,41 @@ fn what_cannot_be_signed_is_a_problem_of_the_config() {
     assert!(told.contains("unknown method \"POST\"; allowed: GET"), "{told}");
     let mut nowhere = job(json!({"get": "time"}));
     nowhere["rest_url"] = json!("127.0.0.1:9001");
-    let told = check(nowhere).unwrap_err().to_string();
+    let told = check(nowhere.clone()).unwrap_err().to_string();
     assert!(told.contains("jobs.x.queue[0]: \"127.0.0.1:9001\" is no REST address; write https://HOST"), "{told}");
-    // An account that no call needs is looked at by nobody.
-    let mut idle = job(json!({"get": "time"}));
+    nowhere["rest_url"] = json!("http://127.0.0.1:99999");
+    let told = check(nowhere).unwrap_err().to_string();
+    assert!(told.contains("\"http://127.0.0.1:99999\" is no REST address"), "{told}");
+}
+
+#[test]
+fn an_account_that_does_not_exist_is_a_problem_though_no_call_needs_it() {
+    let mut idle = job(json!({"gather": [{"get": "time"}, {"get": "wallet"}, {"account": "tow", "get": "time"}]}));
     idle["account"] = json!("three");
+    let told = check(idle.clone()).unwrap_err().to_string();
+    let lines: Vec<&str> = told.lines().map(|line| line.trim_start_matches(": ")).collect();
+    let known = "known: broken, one, two";
+    let (at_job, at_task) = ("jobs.x.account", "jobs.x.queue[0].gather[2].account");
+    assert_eq!(
+        lines,
+        [
+            format!("{at_job}: there is no account \"three\"; {known}"),
+            format!("{at_task}: there is no account \"tow\"; {known}; did you mean \"two\"?"),
+        ],
+        "each once, where it stands"
+    );
+    // What is wrong with one that no call needs matters to nobody.
+    let mut idle = job(json!({"get": "time"}));
+    idle["account"] = json!("broken");
     assert!(check(idle).is_ok());
+}
+
+#[test]
+fn a_second_ticker_of_a_symbol_is_not_called_a_book() {
+    let feed = json!({"venue": "binance", "market": "usdm", "symbols": ["SOLUSDT"], "channels": ["ticker:mini", "ticker:mark"]});
+    let layers = Layers { text: json!({"feeds": {"a": feed}}).to_string(), ..Layers::default() };
+    let told = layers.check().unwrap_err().to_string();
+    let wanted =
+        "feeds.a.channels[1]: a second ticker of \"SOLUSDT\", besides channels[0]: the bus has one ticker per symbol";
+    assert!(told.contains(wanted), "{told}");
 }

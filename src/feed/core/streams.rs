@@ -1,6 +1,8 @@
 //! The streams of a feed, which may come and go at run time, and which of them speaks for its symbol.
 
-use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, StreamState};
+use std::collections::BTreeSet;
+
+use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, Status, StreamState, SymbolState};
 use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
 use crate::venue::Route;
 
@@ -104,9 +106,50 @@ impl Core {
         }
     }
 
+    /// The symbols of all streams.
+    pub(in crate::feed) fn named(&self) -> BTreeSet<String> {
+        let of_symbol = self.streams.iter().filter(|stream| stream.stream.channel.has_symbol());
+        of_symbol.map(|stream| stream.stream.symbol.clone()).collect()
+    }
+
+    /// The worst state of the feed's parts, and how many of them are live.
+    pub(in crate::feed) fn parts(&self) -> (State, Option<Reason>, String) {
+        let main = |symbol: &SymbolState| symbol.main.map(|at| &self.streams[at as usize].status);
+        let symbols: Vec<&Status> = self.symbols.iter().filter_map(main).collect();
+        let others = self.streams.iter().filter(|stream| stream.wanted && stream.symbol == 0);
+        let others: Vec<&Status> = others.map(|stream| &stream.status).collect();
+        let all = || symbols.iter().chain(&others);
+        // Of several that are as bad, the first says why.
+        let worst = all().rev().filter(|status| status.state != State::Rejected).max_by_key(|status| status.state);
+        let (state, reason) = match worst {
+            Some(worst) => (worst.state, worst.reason),
+            None if all().next().is_some() => (State::Rejected, Some(Reason::Rejected)),
+            None => (State::Live, None),
+        };
+        let live = |of: &[&Status]| of.iter().filter(|status| status.state == State::Live).count();
+        let mut detail = format!("{} of {} symbols live", live(&symbols), symbols.len());
+        if !others.is_empty() {
+            let of_others = format!("{} of {} channels without symbols live", live(&others), others.len());
+            detail = if symbols.is_empty() { of_others } else { format!("{detail}, {of_others}") };
+        }
+        (state, reason, detail)
+    }
+
     /// Whether streams of an account are wanted.
     pub(in crate::feed) fn has_account(&self) -> bool {
         self.streams.iter().any(|stream| stream.wanted && matches!(stream.stream.channel, Channel::Account(_)))
+    }
+
+    /// Why nothing was asked for when the account was to be read.
+    pub(in crate::feed) fn why_not_read(&self) -> String {
+        let of_account = self.streams.iter().filter(|stream| stream.wanted && stream.is_of_account());
+        let not_live = of_account.filter(|stream| stream.status.state != State::Live);
+        let Some(worst) = not_live.max_by_key(|stream| stream.status.state) else {
+            return "nothing of its channels is read by REST".to_owned();
+        };
+        let (channel, status) = (worst.stream.channel, &worst.status);
+        let why = status.detail.as_deref().or(status.reason.map(Reason::as_str)).unwrap_or_default();
+        format!("it is not signed in: its {channel} channel is {} ({why})", status.state.as_str())
     }
 
     pub(in crate::feed) fn route_of(&self, id: StreamId) -> Route {

@@ -261,3 +261,37 @@ fn what_is_to_tell_beside_a_state_is_told_with_it_and_taken_back() {
     say(&mut desk, Update::Late { polls: 3 });
     assert_eq!(desk.feed.report().counters.late, 10);
 }
+
+#[test]
+fn channels_of_an_account_speak_for_themselves() {
+    // Nobody signs in, so that the account's session refuses everything; the market is well.
+    let mut desk = Desk::unconnected(&["trade A", "order ", "fill "]);
+    let links: Vec<LinkId> = desk.feed.links().iter().map(|(link, _)| *link).collect();
+    for link in &links {
+        desk.feed.handle_on(*link, Input::Disconnected, desk.now, &mut desk.said);
+    }
+    let said = desk.lines();
+    let began = |channel: &str| format!("feed {channel} down starting");
+    assert!(said.contains(&began("order")) && said.contains(&began("fill")), "{said:?}");
+    for link in &links {
+        desk.feed.handle_on(*link, Input::Connected, desk.now, &mut desk.said);
+    }
+    desk.settle();
+    let report = desk.feed.report();
+    let states: Vec<_> = report.account.iter().map(|channel| (channel.kind.as_str(), channel.status.state)).collect();
+    assert_eq!(states, [("order", State::Rejected), ("fill", State::Rejected)]);
+    let detail = |status: &Status| status.detail.clone().unwrap_or_default();
+    assert!(detail(&report.account[0].status).starts_with("it needs an account"), "{report:?}");
+    assert_eq!(
+        (report.symbols[0].status.state, &*detail(&report.symbols[0].status)),
+        (State::Live, "1 of 1 symbols live, 0 of 2 channels without symbols live")
+    );
+    let why = desk.feed.initialize(desk.now, &mut desk.said).expect_err("nobody is signed in");
+    assert!(why.contains("channel is rejected (it needs an account"), "{why}");
+}
+
+#[test]
+fn a_feed_without_an_account_has_none_to_read() {
+    let mut desk = Desk::new(&["trade A"]);
+    assert_eq!(desk.feed.initialize(desk.now, &mut desk.said), Err("it follows no account".to_owned()));
+}

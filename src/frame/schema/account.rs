@@ -18,7 +18,7 @@ macro_rules! row {
             pub venue: String,
             /// The market the symbol is of; the feed's where the venue does not say.
             pub market: String,
-            /// The account, as the venue spells it.
+            /// The account: its name in the config; of QUIK the trading account.
             pub account: String,
             /// The venue's own spelling; a balance's currency. May be empty.
             pub symbol: String,
@@ -102,6 +102,8 @@ row! {
         fee_currency: String,
         /// `maker` or `taker`.
         liquidity: String,
+        /// True when the stream did not tell it, as it was gone, and it was read by REST afterwards.
+        backfill: bool,
     }
 }
 row! {

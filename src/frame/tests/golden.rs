@@ -126,6 +126,7 @@ fn examples(encoding: Encoding) -> Vec<(&'static str, Frame)> {
         ("instrument", &btc, Event::Instrument(&instrument)),
     ];
     let mut out = all(&mut encoder, events);
+    out.extend(of_account(&mut encoder, &feed));
     out.extend(rows(&mut encoder, &feed));
     out.extend(to_one_subscriber(encoding));
     out.extend(of_jobs(encoding));
@@ -207,12 +208,22 @@ fn all<'a>(
     out
 }
 
+/// How a channel of an account stands.
+fn of_account(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
+    encoder.spec.account = Some("main".to_owned());
+    let refused = status(State::Rejected, Some(Reason::Rejected));
+    let status = &Status { detail: Some("API key is invalid.".to_owned()), ..refused };
+    let channel = Some(Channel::Account(AccountKind::Order));
+    all(encoder, [("status_account", feed, Event::Status { main: true, channel, status })])
+}
+
 /// An account's rows, a raw event with and without data, and a ticker with parameters.
 fn rows(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
     use FieldValue::{Boolean, Integer, Text};
     let order =
         [("id", Text("19")), ("side", Text("buy")), ("state", Text("open")), ("created", Integer(1_783_284_617))];
     let fill = [("id", Text("7")), ("order_id", Text("19")), ("price", Text("112480")), ("size", Text("1"))];
+    let fetched = [("id", Text("8")), ("order_id", Text("19")), ("size", Text("2")), ("backfill", Boolean(true))];
     let position = [("size", Text("-2")), ("sold_today", Integer(2)), ("entry_price", Text("112480.5"))];
     let balance = [("total", Text("1000.50")), ("kind", Text("T0")), ("removed", Boolean(true))];
     let row = |kind, symbol, fields| AccountUpdate {
@@ -228,6 +239,7 @@ fn rows(encoder: &mut Encoder, feed: &Symbol) -> Vec<(&'static str, Frame)> {
     let events = [
         ("order", feed, Event::Account(&row(AccountKind::Order, "RIZ6", &order))),
         ("fill", feed, Event::Account(&row(AccountKind::Fill, "RIZ6", &fill))),
+        ("fill_backfill", feed, Event::Account(&row(AccountKind::Fill, "RIZ6", &fetched))),
         ("position", feed, Event::Account(&row(AccountKind::Position, "RIZ6", &position))),
         ("balance", feed, Event::Account(&row(AccountKind::Balance, "RUB", &balance))),
         ("ticker_params", &symbol(1, "BTCUSDT"), Event::Ticker(&ticker)),

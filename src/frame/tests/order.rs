@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::model::{BookDepth, Channel};
+use crate::model::{AccountKind, BookDepth, Channel};
 
 const BOOK: Option<Channel> = Some(Channel::Book(BookDepth::Levels(50)));
 
@@ -234,4 +234,30 @@ fn a_feeds_status_tells_its_link_and_a_symbols_does_not() {
     assert_eq!(told(&whole, None), Some("connected".into()));
     assert_eq!(told(&a, None), None);
     assert_eq!(told(&whole, Some(false)), Some("disconnected".into()));
+}
+
+#[test]
+fn each_channel_of_an_account_has_a_status_of_its_own_that_joiners_get() {
+    let mut encoder = Encoder::new(EncoderSpec { account: Some("a.b".to_owned()), ..spec(Encoding::Json, 0) });
+    let (whole, down) = (symbol(0, ""), status(State::Down, Some(Reason::Disconnected)));
+    let told = |encoder: &mut Encoder, kind| {
+        let channel = Some(Channel::Account(kind));
+        frames(encoder, &whole, Event::Status { main: true, channel, status: &down }, 1).remove(0)
+    };
+    let (order, fill) = (told(&mut encoder, AccountKind::Order), told(&mut encoder, AccountKind::Fill));
+    assert_eq!((topic_of(&order), topic_of(&fill)), ("status.bybit.a%2Eb.order.", "status.bybit.a%2Eb.fill."));
+    assert_eq!(
+        (order.retain, order.seq, fill.seq, told(&mut encoder, AccountKind::Fill).seq),
+        (Retain::Latest, 1, 1, 2)
+    );
+    let frame = json(&order);
+    for (key, value) in
+        [("account", "a.b"), ("channel", "order"), ("symbol", ""), ("market", "linear"), ("state", "down")]
+    {
+        assert_eq!(frame[key], value, "{frame}");
+    }
+    // Where the venue names the accounts, the market stands for them.
+    encoder.spec.account = None;
+    let nameless = told(&mut encoder, AccountKind::Order);
+    assert_eq!((topic_of(&nameless), json(&nameless).get("account")), ("status.bybit.linear.order.", None));
 }

@@ -1,6 +1,6 @@
 //! Collects where vectors differ, without any of their keys.
 
-use super::{Mismatch, Report};
+use super::{L1, Mismatch, NotVectors, Report};
 use crate::sign::call::hex;
 use crate::sign::{Credentials, Json, Proof, SignError, Signed, Style, Typed, encode};
 
@@ -11,6 +11,8 @@ const LONGEST: usize = 600;
 pub(super) struct Findings {
     report: Report,
     vector: String,
+    /// How many fields of this vector were compared.
+    compared: usize,
     /// Keys as they may stand in texts, the longest first.
     hidden: Vec<String>,
 }
@@ -22,17 +24,30 @@ impl Findings {
         let mut hidden: Vec<String> = texts.filter(|text| !text.is_empty()).flat_map(spellings).collect();
         hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
         hidden.dedup();
-        Self { report: Report::default(), vector: String::new(), hidden }
+        Self { report: Report::default(), vector: String::new(), compared: 0, hidden }
     }
 
     /// The next findings are of this vector.
     pub(super) fn begin(&mut self, vector: &str) {
         self.vector = self.shown(vector);
         self.report.checked += usize::from(vector != "file");
+        self.compared = 0;
+    }
+
+    /// The vector that is at this place is done.
+    ///
+    /// # Errors
+    /// Nothing of it was compared.
+    pub(super) fn end(&self, place: &str) -> Result<(), NotVectors> {
+        match self.compared {
+            0 => Err(NotVectors::Shape(format!("nothing of {place} can be compared"))),
+            _ => Ok(()),
+        }
     }
 
     /// Says that a field is not what the file says.
     pub(super) fn differ(&mut self, field: &str, expected: &str, got: &str) {
+        self.compared += 1;
         let mismatch = Mismatch {
             vector: self.vector.clone(),
             field: self.shown(field),
@@ -50,6 +65,7 @@ impl Findings {
     /// Compares a field, if the file has it.
     pub(super) fn compare(&mut self, field: &str, expected: Option<&Json>, got: &str) {
         let Some(expected) = expected else { return };
+        self.compared += 1;
         let text = match expected {
             Json::Text(text) => text.clone(),
             other => other.write(Style::Compact),
@@ -122,6 +138,17 @@ impl Findings {
     pub(super) fn into_report(self) -> Report {
         self.report
     }
+
+    /// The report of a file that must have vectors.
+    ///
+    /// # Errors
+    /// It has none.
+    pub(super) fn into_whole_report(self) -> Result<Report, NotVectors> {
+        match self.report.checked {
+            0 if self.report.mismatches.is_empty() => Err(NotVectors::lacks("vectors")),
+            _ => Ok(self.report),
+        }
+    }
 }
 
 /// A key as it may stand in a text: itself, in JSON, in addresses and forms, or as Python shows it.
@@ -174,7 +201,7 @@ fn typed_json(proof: &Proof) -> Option<Json> {
     ]);
     let field = |(name, kind): &(String, &str)| Json::map([("name", Json::text(name)), ("type", Json::text(*kind))]);
     let fields = Json::List(fields.iter().map(field).collect());
-    let scheme = if typed.msgpack.is_some() { "l1_action" } else { "user_signed_action" };
+    let scheme = if typed.msgpack.is_some() { L1 } else { "user_signed_action" };
     let mut json = Json::map([
         ("scheme", Json::text(scheme)),
         ("domain", domain),

@@ -1,11 +1,13 @@
 //! Vectors of several requests that follow one another: the tokens that open private streams.
 
 use super::findings::Findings;
-use super::{File, NotVectors, join, member, text, time};
+use super::{File, NotVectors, has_all, has_proofs, join, member, text, time};
 use crate::sign::{Body, Json, Method, Request, SignError, Style, bitbank, encode, gmocoin, kucoin, url::Url};
 
 const VECTOR: [&str; 6] = ["id", "note", "frozen_time_ms", "server_replies", "uuid4", "expected"];
 const EXPECTED: [&str; 3] = ["requests", "result", "hmac"];
+/// What each request says, all of it.
+const REQUEST: [&str; 4] = ["method", "url", "headers", "body"];
 /// The most requests of a flow that are followed.
 const REQUESTS: usize = 100;
 
@@ -15,7 +17,13 @@ pub(super) fn check(file: &File, vector: &Json, place: &str, findings: &mut Find
     let now = time(vector, place)?;
     findings.only(vector, "", &VECTOR);
     findings.only(expected, "expected", &EXPECTED);
+    let of_expected = join(place, "expected");
+    has_all(expected, &of_expected, &EXPECTED)?;
+    has_proofs(expected, &of_expected)?;
     let wanted = expected.get("requests").map(Json::items).unwrap_or_default();
+    if wanted.is_empty() {
+        return Err(NotVectors::lacks(format!("request at {of_expected}.requests")));
+    }
     if wanted.len() > REQUESTS {
         return Err(NotVectors::Shape(format!("{place} has more than {REQUESTS} requests")));
     }
@@ -24,7 +32,8 @@ pub(super) fn check(file: &File, vector: &Json, place: &str, findings: &mut Find
     for (at, wanted) in wanted.iter().enumerate() {
         let here = join(place, &format!("expected.requests[{at}]"));
         let shown = format!("requests[{at}]");
-        findings.only(wanted, &shown, &["method", "url", "headers", "body"]);
+        findings.only(wanted, &shown, &REQUEST);
+        has_all(wanted, &here, &REQUEST)?;
         let made = flow.request(at, text(wanted, "method", &here)?, text(wanted, "url", &here)?);
         match made.and_then(|request| super::rest::sign(file, &request, now)) {
             Ok(signed) => {

@@ -18,6 +18,13 @@ const OFFICIAL: &str = "official-vectors/1";
 /// Sections of a file that need no check.
 const HEADER: [&str; 7] = ["schema", "set", "api", "generated_with", "source", "credentials", "note"];
 
+/// What a file says of each signature: of one of a text, of typed data, and of the exchange's own actions besides.
+const HMAC: [&str; 4] = ["algorithm", "message", "hex", "base64"];
+const TYPED: [&str; 7] = ["scheme", "domain", "types", "domain_separator", "struct_hash", "eip712_digest", "signature"];
+const HASHED: [&str; 4] = ["msgpack_action_hex", "nonce", "action_hash", "phantom_agent_source"];
+/// How the exchange's own actions are called there.
+const L1: &str = "l1_action";
+
 /// What came of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -80,6 +87,9 @@ struct File {
     compat: Compat,
 }
 
+/// Sections that every generated file has, some of them empty.
+const SECTIONS: [&str; 2] = ["rest", "ws"];
+
 fn check_generated(json: &Json) -> Result<Report, NotVectors> {
     let credentials = credentials(json.get("credentials").ok_or_else(|| NotVectors::lacks("credentials"))?)?;
     let name = text(json, "api", "")?;
@@ -89,6 +99,7 @@ fn check_generated(json: &Json) -> Result<Report, NotVectors> {
         findings.differ("api", "one of the known API names", name);
         return Ok(findings.into_report());
     };
+    has_all(json, "", &SECTIONS)?;
     let file = File { api, credentials, compat: compat(json) };
     for (section, value) in json.members() {
         let check = match section.as_str() {
@@ -108,9 +119,10 @@ fn check_generated(json: &Json) -> Result<Report, NotVectors> {
             let id = text(vector, "id", &place)?;
             findings.begin(&format!("{section} {id}"));
             check(&file, vector, &place, &mut findings)?;
+            findings.end(&place)?;
         }
     }
-    Ok(findings.into_report())
+    findings.into_whole_report()
 }
 
 /// The reference client's behaviour where the file was generated with it.
@@ -139,6 +151,26 @@ fn credentials(json: &Json) -> Result<Credentials, NotVectors> {
 /// A member that must be there.
 fn member<'j>(json: &'j Json, key: &str, place: &str) -> Result<&'j Json, NotVectors> {
     json.get(key).ok_or_else(|| NotVectors::lacks(join(place, key)))
+}
+
+/// Looks whether all of these are there: what a file leaves out would pass unchecked.
+fn has_all(json: &Json, place: &str, keys: &[&str]) -> Result<(), NotVectors> {
+    keys.iter().try_for_each(|key| member(json, key, place).map(|_| ()))
+}
+
+/// Looks whether what a file says of signatures is whole. Only files of a client that tells of its typed data have
+/// `hyperliquid`.
+fn has_proofs(expected: &Json, place: &str) -> Result<(), NotVectors> {
+    for (section, keys) in [("hmac", HMAC.as_slice()), ("hyperliquid", TYPED.as_slice())] {
+        for (at, proof) in expected.get(section).map(Json::items).unwrap_or_default().iter().enumerate() {
+            let place = format!("{place}.{section}[{at}]");
+            has_all(proof, &place, keys)?;
+            if proof.get("scheme").and_then(Json::as_text) == Some(L1) {
+                has_all(proof, &place, &HASHED)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A text that must be there.

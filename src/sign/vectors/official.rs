@@ -2,7 +2,7 @@
 //! documented behaviour.
 
 use super::findings::Findings;
-use super::{NotVectors, Report, credentials, member, rest, text, time};
+use super::{NotVectors, Report, credentials, has_all, join, member, rest, text, time};
 use crate::secret::Secret;
 use crate::sign::call::{self, Call};
 use crate::sign::{
@@ -37,8 +37,9 @@ pub(super) fn check(json: &Json) -> Result<Report, NotVectors> {
         if let Err(error) = checked {
             findings.failed(&error);
         }
+        findings.end(&place)?;
     }
-    Ok(findings.into_report())
+    findings.into_whole_report()
 }
 
 /// What could not be signed is a mismatch; what is missing makes the file none.
@@ -51,7 +52,7 @@ fn signature(credentials: &Credentials, case: &Json, place: &str, findings: &mut
         Some(message) => call::hex(&call::hmac(&credentials.secret, message)),
         None => okx::request(&credentials.secret, text("timestamp")?, text("method")?, text("path")?, text("body")?),
     };
-    findings.compare("expected", case.get("expected"), &got);
+    findings.compare("expected", Some(member(case, "expected", place)?), &got);
     Ok(Ok(()))
 }
 
@@ -60,10 +61,15 @@ fn exchange(credentials: &Credentials, case: &Json, place: &str, findings: &mut 
     let expected = member(case, "expected", place)?;
     let now = time(case, place)?;
     let url = text(expected, "url", place)?;
+    let of_expected = join(place, "expected");
     if let Some(frame) = expected.get("frame") {
-        return Ok(login(credentials, url, now, frame, findings));
+        return login(credentials, url, now, frame, &of_expected, findings);
     }
     let request = request(case.get("request").unwrap_or(case), place, expected, url)?;
+    has_all(expected, &of_expected, &["headers"])?;
+    if request.body != Body::Empty {
+        has_all(expected, &of_expected, &["body"])?;
+    }
     let Some(api) = api::for_request(&request, Compat::Documented) else {
         findings.differ("url", "a host that is signed for", url);
         return Ok(Ok(()));
@@ -110,29 +116,38 @@ fn login(
     url: &str,
     now: u64,
     frame: &Json,
+    place: &str,
     findings: &mut Findings,
-) -> Result<(), SignError> {
+) -> Checked {
     let frame = frame.as_text().and_then(|text| Json::parse(text).ok()).unwrap_or_else(|| frame.clone());
-    let request = Request { url: url.to_owned(), ..Request::default() };
-    let call = Call::new(&request, credentials, now, Compat::Documented)?;
-    let got = if frame.get("op").and_then(Json::as_text) == Some("authKeyExpires") {
-        let expires = frame.get("args").and_then(|args| args.items().get(1)).and_then(Json::as_u64);
-        let mut call = call;
-        Some(bitmex::login_frame(&mut call, expires.unwrap_or_default()))
-    } else {
-        let Some(api) = api::for_socket(&call.host, Compat::Documented) else {
+    let got = match logs_in(credentials, url, now, &frame) {
+        Ok(Some(got)) => got,
+        Ok(None) => {
             findings.differ("url", "a host that is logged in on", url);
-            return Ok(());
-        };
-        let opening = api.open(url, None, credentials, now, "", Compat::Documented)?;
-        opening.login.and_then(|login| Json::parse(login.reveal()).ok())
+            return Ok(Ok(()));
+        }
+        Err(error) => return Ok(Err(error)),
     };
-    let got = got.unwrap_or(Json::Null);
+    let made: Vec<&str> = got.members().iter().map(|(key, _)| key.as_str()).collect();
+    has_all(&frame, &join(place, "frame"), &made)?;
     for (key, value) in frame.members().iter().filter(|(key, value)| !is_address(key, value)) {
         let got = got.get(key).map_or_else(|| "nothing".to_owned(), |got| sorted(got).write(Style::Compact));
         findings.compare(&format!("frame.{key}"), Some(&Json::Text(sorted(value).write(Style::Compact))), &got);
     }
-    Ok(())
+    Ok(Ok(()))
+}
+
+/// The message that we log in with; `None` where nobody does.
+fn logs_in(credentials: &Credentials, url: &str, now: u64, frame: &Json) -> Result<Option<Json>, SignError> {
+    let request = Request { url: url.to_owned(), ..Request::default() };
+    let mut call = Call::new(&request, credentials, now, Compat::Documented)?;
+    if frame.get("op").and_then(Json::as_text) == Some("authKeyExpires") {
+        let expires = frame.get("args").and_then(|args| args.items().get(1)).and_then(Json::as_u64);
+        return Ok(Some(bitmex::login_frame(&mut call, expires.unwrap_or_default())));
+    }
+    let Some(api) = api::for_socket(&call.host, Compat::Documented) else { return Ok(None) };
+    let opening = api.open(url, None, credentials, now, "", Compat::Documented)?;
+    Ok(opening.login.and_then(|login| Json::parse(login.reveal()).ok()))
 }
 
 /// `ccxt` notes with a message where it goes.
@@ -156,6 +171,10 @@ fn sorted(json: &Json) -> Json {
 fn action(credentials: &Credentials, case: &Json, place: &str, findings: &mut Findings) -> Checked {
     let expected = member(case, "expected", place)?;
     let action = member(case, "action", place)?;
+    // The user's actions come back with what the program adds to them, and the exchange's are told by their hash.
+    let is_of_user = expected.get("action_hash").is_none();
+    let always = ["signature", if is_of_user { "signed_action" } else { "action_hash" }];
+    has_all(expected, &join(place, "expected"), &always)?;
     let is_mainnet = case.get("mainnet") == Some(&Json::Bool(true));
     let host = if is_mainnet { "api.hyperliquid.xyz" } else { "api.hyperliquid-testnet.xyz" };
     let mut data = Json::map([("action", action.clone())]);

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::findings::Findings;
-use super::{File, NotVectors, join, member, text, time};
+use super::{File, NotVectors, has_all, has_proofs, join, member, text, time};
 use crate::sign::call::hex;
 use crate::sign::{Body, Compat, Json, Method, Request, SignError, Signed, Style, api, python};
 
@@ -11,6 +11,8 @@ const VECTOR: [&str; 5] = ["id", "note", "frozen_time_ms", "request", "expected"
 const REQUEST: [&str; 5] = ["method", "url", "params", "data", "headers"];
 const EXPECTED: [&str; 8] =
     ["method", "url", "request_target", "headers", "body", "body_sha256", "hmac", "hyperliquid"];
+/// What every vector says; only those of typed data have more.
+const ALWAYS: [&str; 7] = ["method", "url", "request_target", "headers", "body", "body_sha256", "hmac"];
 
 pub(super) fn check(file: &File, vector: &Json, place: &str, findings: &mut Findings) -> Result<(), NotVectors> {
     let expected = member(vector, "expected", place)?;
@@ -19,6 +21,9 @@ pub(super) fn check(file: &File, vector: &Json, place: &str, findings: &mut Find
     findings.only(vector, "", &VECTOR);
     findings.only(request, "request", &REQUEST);
     findings.only(expected, "expected", &EXPECTED);
+    let of_expected = join(place, "expected");
+    has_all(expected, &of_expected, &ALWAYS)?;
+    has_proofs(expected, &of_expected)?;
     let method = text(request, "method", &join(place, "request"))?;
     let Some(method) = Method::parse(method) else {
         findings.differ("request.method", "GET, POST, PUT or DELETE", method);

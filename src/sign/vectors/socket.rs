@@ -2,12 +2,15 @@
 
 use super::findings::Findings;
 use super::rest::without_usual_port;
-use super::{File, NotVectors, member, text, time};
+use super::{File, NotVectors, has_all, has_proofs, join, member, text, time};
 use crate::sign::{Beat, Compat, Json, Method, Opening, Proof, SignError, Signed, Style};
 
 const VECTOR: [&str; 9] =
     ["id", "note", "frozen_time_ms", "url", "send_json", "send_str", "token_hex", "uuid4", "expected"];
 const EXPECTED: [&str; 5] = ["upgrade_url", "upgrade_headers", "frames", "hmac", "hyperliquid"];
+/// What every vector says, and every frame of one; only frames of JSON have `json`, which says the same as `data`.
+const ALWAYS: [&str; 4] = ["upgrade_url", "upgrade_headers", "frames", "hmac"];
+const FRAME: [&str; 3] = ["kind", "opcode", "data"];
 
 /// A frame as it is sent.
 struct Frame {
@@ -21,6 +24,12 @@ pub(super) fn check(file: &File, vector: &Json, place: &str, findings: &mut Find
     let (url, now) = (text(vector, "url", place)?, time(vector, place)?);
     findings.only(vector, "", &VECTOR);
     findings.only(expected, "expected", &EXPECTED);
+    let of_expected = join(place, "expected");
+    has_all(expected, &of_expected, &ALWAYS)?;
+    has_proofs(expected, &of_expected)?;
+    for (at, frame) in expected.get("frames").map(Json::items).unwrap_or_default().iter().enumerate() {
+        has_all(frame, &format!("{of_expected}.frames[{at}]"), &FRAME)?;
+    }
     let nonce = ["token_hex", "uuid4"].into_iter().find_map(|key| vector.get(key)?.as_text()).unwrap_or_default();
     let opened = file.api.open(url, None, &file.credentials, now, nonce, file.compat);
     let made = opened.and_then(|opening| {

@@ -1,15 +1,16 @@
-//! The simulated account: balances, positions, listen keys, and an order now and then while somebody watches.
+//! The simulated account: balances, positions, listen keys, and an order now and then once somebody has watched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use crate::model::{Mono, Stamp};
+use crate::sim::fills::{Fill, Fills};
 use crate::sim::market::Side;
 use crate::sim::venue::{Kind, Published};
 
-use super::catalog::{Market, coins};
+use super::catalog::{Market, Spec, coins};
 use super::listed::Listed;
 use super::message::{Object, array};
 
@@ -30,6 +31,8 @@ struct Order {
     ticks: i64,
     lots: i64,
     filled: bool,
+    /// Of its only trade.
+    trade: u64,
     created_ms: u64,
     updated_ms: u64,
     due: Mono,
@@ -62,14 +65,19 @@ pub(super) struct Account {
     /// When the balances of a market last changed.
     changed: BTreeMap<Market, u64>,
     positions: BTreeMap<usize, Position>,
+    pub(super) fills: Fills,
+    /// The last trade's id.
+    trade: u64,
     key_life: Duration,
     keys: BTreeMap<String, Key>,
     /// Listeners by topic.
     watched: BTreeMap<(Market, String), usize>,
+    /// The markets that somebody watched once.
+    begun: BTreeSet<Market>,
 }
 
 impl Account {
-    /// An account that trades so often while somebody watches it (zero for never), and whose listen keys live so long.
+    /// An account that trades so often once somebody has watched it (zero for never), and whose listen keys live so long.
     pub(super) fn new(every: Duration, key_life: Duration, listed: &[Listed], now: Stamp) -> Self {
         let (mut balances, mut positions, mut resting) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let updated_ms = now.wall.as_ms();
@@ -88,7 +96,22 @@ impl Account {
         }
         let (keys, watched, next) = (BTreeMap::new(), BTreeMap::new(), now.mono.after(every));
         let changed = Market::ALL.into_iter().map(|market| (market, updated_ms)).collect();
-        Self { every, next, orders: 0, order: None, resting, balances, changed, positions, key_life, keys, watched }
+        Self {
+            every,
+            next,
+            orders: 0,
+            order: None,
+            resting,
+            balances,
+            changed,
+            positions,
+            fills: Fills::default(),
+            trade: 0,
+            key_life,
+            keys,
+            watched,
+            begun: BTreeSet::new(),
+        }
     }
 
     /// The market's listen key, made if there is none; its life begins anew.
@@ -119,6 +142,7 @@ impl Account {
 
     pub(super) fn watch(&mut self, market: Market, topic: &str) {
         *self.watched.entry((market, topic.to_owned())).or_insert(0) += 1;
+        self.begun.insert(market);
     }
 
     pub(super) fn unwatch(&mut self, market: Market, topic: &str) {
@@ -139,12 +163,8 @@ impl Account {
             let event = Object::event("listenKeyExpired", now.wall.as_ms()).text("listenKey", &name).done();
             out.push(Published::new(PRODUCT, &name, Kind::Other, event.into_bytes()));
         }
-        // What is open goes on whether anybody watches or not.
         if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
             self.fill(listed, now, out);
-        }
-        if self.watched.is_empty() {
-            return;
         }
         if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
             self.next = now.mono.after(self.every);
@@ -158,9 +178,9 @@ impl Account {
         }
     }
 
-    /// A new order at the other side's best price, in the next market that is watched.
+    /// A new order at the other side's best price, in the next market that was watched.
     fn place(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
-        let markets: Vec<Market> = Market::ALL.into_iter().filter(|market| self.is_watched(*market)).collect();
+        let markets: Vec<Market> = self.begun.iter().copied().collect();
         let turn = usize::try_from(self.orders).unwrap_or(0);
         let Some(market) = markets.get(turn % markets.len().max(1)) else { return };
         let Some(place) = tradable(*market, listed) else { return };
@@ -172,16 +192,16 @@ impl Account {
         self.order = Some(order);
     }
 
-    fn is_watched(&self, market: Market) -> bool {
-        self.watched.keys().any(|(of, _)| *of == market)
-    }
-
     /// The order is filled.
     fn fill(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
         let Some(mut order) = self.order.take() else { return };
         let of = &listed[order.place];
         let (spec, now_ms) = (&of.spec, now.wall.as_ms());
         (order.filled, order.updated_ms) = (true, now_ms.saturating_sub(1));
+        // The tape's last trade, unless that was ours before.
+        self.trade = of.tape.last_id().max(self.trade + 1);
+        order.trade = self.trade;
+        self.fills.add(fill(&order, spec));
         self.tell(spec.market, &order_text(&order, of, now_ms), out);
         let turnover = spec.turnover(order.ticks, order.lots);
         let lots = if order.buy { order.lots } else { -order.lots };
@@ -316,7 +336,7 @@ impl Order {
     fn new(id: u64, place: usize, buy: bool, ticks: i64, now: Stamp) -> Self {
         let (created_ms, due) = (now.wall.as_ms(), now.mono.after(ORDER_LIFE));
         let updated_ms = created_ms.saturating_sub(1);
-        Self { id, place, buy, ticks, lots: 10, filled: false, created_ms, updated_ms, due }
+        Self { id, place, buy, ticks, lots: 10, filled: false, trade: 0, created_ms, updated_ms, due }
     }
 }
 
@@ -335,6 +355,31 @@ fn order_row(order: &Order, of: &Listed) -> String {
     out.raw("time", order.created_ms).raw("updateTime", order.updated_ms).done()
 }
 
+/// A trade as `GET …/myTrades` tells it on spot, and `GET …/userTrades` on futures.
+fn fill(order: &Order, spec: &Spec) -> Fill {
+    let (price, size) = (spec.price(order.ticks), spec.size(order.lots));
+    let turnover = spec.turnover(order.ticks, order.lots);
+    let row = Object::new().text("symbol", &spec.symbol).raw("id", order.trade).raw("orderId", order.id);
+    let row = row.text("price", price).text("qty", size).text("commission", coins(turnover / FEE));
+    let row = row.raw("time", order.updated_ms);
+    let row = if spec.market == Market::Spot {
+        let row = row.raw("orderListId", -1).text("quoteQty", coins(turnover)).text("commissionAsset", &spec.quote);
+        row.raw("isBuyer", order.buy).raw("isMaker", false).raw("isBestMatch", true)
+    } else {
+        let row = row.text("commissionAsset", spec.margin()).text("side", if order.buy { "BUY" } else { "SELL" });
+        row.text("realizedPnl", "0").text("positionSide", "BOTH").raw("buyer", order.buy).raw("maker", false)
+    };
+    Fill {
+        number: order.trade,
+        market: spec.market.as_str(),
+        symbol: spec.symbol.clone(),
+        id: order.trade.to_string(),
+        order: order.id.to_string(),
+        time_ms: order.updated_ms,
+        row: row.done(),
+    }
+}
+
 /// The symbol the account trades on a market: the first.
 fn tradable(market: Market, listed: &[Listed]) -> Option<usize> {
     listed.iter().position(|listed| listed.spec.market == market)
@@ -347,7 +392,7 @@ fn order_text(order: &Order, of: &Listed, now_ms: u64) -> String {
     let (size, price) = (spec.size(order.lots), spec.price(order.ticks));
     let done = if filled { size } else { spec.size(0) };
     let last = if filled { price } else { spec.price(0) };
-    let trade_id = if filled { i64::try_from(of.tape.last_id()).unwrap_or(-1) } else { -1 };
+    let trade_id = if filled { i64::try_from(order.trade).unwrap_or(-1) } else { -1 };
     let fee = if filled { coins(spec.turnover(order.ticks, order.lots) / FEE) } else { "0".to_owned() };
     let state = if filled { "FILLED" } else { "NEW" };
     let client = format!("sim{}", order.id);

@@ -57,7 +57,7 @@ pub struct Settings {
     /// Whether depth goes out with each move of a market, so that the rate decides the load, and not every 100, 250, 500
     /// or 1,000 ms.
     pub every_move: bool,
-    /// How often the account trades, while somebody watches it; zero for never.
+    /// How often the account trades, once somebody has watched it; zero for never.
     pub deal_every: Duration,
     /// How long a listen key lives unless it is renewed.
     pub key_life: Duration,

@@ -340,6 +340,10 @@ impl venue::Venue for Venue {
     }
 
     /// Not a thing that happens: see `can`.
+    fn fills(&self, market: &str) -> Vec<String> {
+        self.account.fills.told(market)
+    }
+
     fn restart(&mut self, _: &str, _: &str, _: Stamp, _: &mut Vec<Published>) {}
 
     fn crossed(&self, message: &Published) -> String {

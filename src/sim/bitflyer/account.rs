@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::model::{Decimal, Mono, Stamp, UnixNanos};
+use crate::sim::fills::{Fill, Fills};
 use crate::sim::market::Side;
 use crate::sim::venue::{Kind, Published};
 
@@ -48,17 +49,20 @@ pub(super) struct Account {
     balances: BTreeMap<String, i128>,
     /// Of the CFD, oldest first.
     lots: VecDeque<Lot>,
+    pub(super) fills: Fills,
     watched: BTreeMap<String, usize>,
+    /// Whether anybody ever watched its orders.
+    has_begun: bool,
 }
 
 impl Account {
-    /// An account that trades so often while somebody watches it; zero for never.
+    /// An account that trades so often once somebody has watched it; zero for never.
     pub(super) fn new(every: Duration, listed: &[Listed], now: Mono) -> Self {
         let pairs = listed.iter().filter(|listed| !listed.spec.is_fx).map(|listed| &listed.spec);
         let currencies = pairs.flat_map(|spec| [spec.base.clone(), spec.quote.clone()]);
         let balances = currencies.map(|currency| (currency, 1_000_000_000_000_000)).collect();
-        let (lots, watched) = (VecDeque::new(), BTreeMap::new());
-        Self { every, next: now.after(every), orders: 0, order: None, balances, lots, watched }
+        let (lots, fills, watched, has_begun) = (VecDeque::new(), Fills::default(), BTreeMap::new(), false);
+        Self { every, next: now.after(every), orders: 0, order: None, balances, lots, fills, watched, has_begun }
     }
 
     /// Whether nobody watches it.
@@ -69,6 +73,7 @@ impl Account {
 
     pub(super) fn watch(&mut self, name: &str, _now: Mono) {
         *self.watched.entry(name.to_owned()).or_insert(0) += 1;
+        self.has_begun |= [CHILD_ORDERS, PARENT_ORDERS].contains(&name);
     }
 
     pub(super) fn unwatch(&mut self, name: &str) {
@@ -87,10 +92,9 @@ impl Account {
         }
     }
 
-    /// Trades if it is time to.
+    /// Trades if it is time to, also when nobody watches any more.
     pub(super) fn tick(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
-        let watches = [CHILD_ORDERS, PARENT_ORDERS].iter().any(|name| self.watched.contains_key(*name));
-        if !watches || listed.is_empty() {
+        if !self.has_begun || listed.is_empty() {
             return;
         }
         if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
@@ -147,9 +151,10 @@ impl Account {
         order.filled += lots;
         self.book_fill(&order, lots, listed, now.wall);
         let spec = &listed[order.place].spec;
+        let id = 900_000_000 + number * 10 + u64::from(order.filled == order.lots);
+        self.fills.add(fill(&order, lots, id, listed, now));
         let more = format!(
-            r#","exec_id":{},{},"commission":{},"sfd":0.0,"outstanding_size":{}"#,
-            900_000_000 + number * 10 + u64::from(order.filled == order.lots),
+            r#","exec_id":{id},{},"commission":{},"sfd":0.0,"outstanding_size":{}"#,
             amounts(&order, lots, listed),
             self::number(spec.size(lots / 1_000)),
             self::number(spec.size(order.lots - order.filled)),
@@ -256,6 +261,20 @@ fn amounts(order: &Order, lots: i64, listed: &[Listed]) -> String {
     let side = if order.buy { "BUY" } else { "SELL" };
     let (price, size) = (number(spec.price(order.ticks)), number(spec.size(lots)));
     format!(r#""side":"{side}","price":{price},"size":{size}"#)
+}
+
+/// A fill as `GET /v1/me/getexecutions` tells it.
+fn fill(order: &Order, lots: i64, id: u64, listed: &[Listed], now: Stamp) -> Fill {
+    let (spec, order_id) = (&listed[order.place].spec, acceptance(order.number));
+    let row = format!(
+        r#"{{"id":{id},{},"commission":{},"child_order_id":"JOR20261121-000000-{:06}","exec_date":"{}","child_order_acceptance_id":"{order_id}"}}"#,
+        amounts(order, lots, listed),
+        number(spec.size(lots / 1_000)),
+        order.number,
+        message::time(now.wall, false),
+    );
+    let (symbol, time_ms) = (spec.code.clone(), now.wall.as_ms());
+    Fill { number: id, market: "", symbol, id: id.to_string(), order: order_id, time_ms, row }
 }
 
 fn event(order: &Order, listed: &[Listed], now: Stamp, kind: &str, more: &str) -> String {

@@ -38,7 +38,7 @@ pub struct Settings {
     pub first_whole: (Duration, Duration),
     /// How often whole books come.
     pub whole_every: Duration,
-    /// How often the account trades, while somebody watches it; zero for never.
+    /// How often the account trades, once somebody has watched it; zero for never.
     pub deal_every: Duration,
 }
 

@@ -2,6 +2,7 @@
 //! request and the venue.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::model::Stamp;
 use crate::sim::market::Side;
@@ -73,6 +74,7 @@ fn of_account(venue: &Venue, name: &str, asked: &Asked<'_>, params: &Params) -> 
     answered(match name {
         "getchildorders" => of_product(venue, params).map(|l| account.open_orders(&l.spec.code, &venue.listed)),
         "getpositions" => of_product(venue, params).map(|l| account.positions(&l.spec.code, &venue.listed)),
+        "getexecutions" => of_product(venue, params).map(|l| own_executions(venue, &l.spec.code, params)),
         "getbalance" => Ok(account.balances()),
         "getcollateral" => Ok(account.collateral(&venue.listed)),
         _ => return lost(),
@@ -104,9 +106,22 @@ fn board(listed: &Listed) -> String {
     message::board(&listed.spec, middle, &bids, &asks)
 }
 
-fn executions(listed: &Listed, params: &Params) -> String {
+/// The ids of a page, and how many rows it has at most.
+fn page(params: &Params) -> (Range<u64>, usize) {
     let count = params.number("count").and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE).min(PAGE_MAX);
     let (before, after) = (params.number("before").unwrap_or(u64::MAX), params.number("after").unwrap_or(0));
-    let within = listed.recent().filter(|trade| trade.id < before && trade.id > after).take(count);
+    (after + 1..before, count)
+}
+
+fn own_executions(venue: &Venue, code: &str, params: &Params) -> String {
+    let (ids, count) = page(params);
+    let found = venue.account.fills.within(0, u64::MAX).rev();
+    let within = found.filter(|fill| fill.symbol == code && ids.contains(&fill.number)).take(count);
+    format!("[{}]", within.map(|fill| &*fill.row).collect::<Vec<_>>().join(","))
+}
+
+fn executions(listed: &Listed, params: &Params) -> String {
+    let (ids, count) = page(params);
+    let within = listed.recent().filter(|trade| ids.contains(&trade.id)).take(count);
     format!("[{}]", within.map(|trade| listed.execution(trade, false)).collect::<Vec<_>>().join(","))
 }

@@ -275,6 +275,41 @@ fn who_signs_in_sees_the_accounts_orders() {
 }
 
 #[test]
+fn executions_are_listed_by_product_and_id_though_nobody_watches_any_more() {
+    let mut bench = Bench::new();
+    let (time, nonce) = (START_MS, "0123456789abcdef");
+    let signature = sign("secret", &format!("{time}{nonce}"));
+    let auth = json!({"api_key": "key", "timestamp": time, "nonce": nonce, "signature": signature});
+    bench.call("auth", &auth);
+    bench.join("child_order_events");
+    bench.pass(10_000);
+    bench.call("unsubscribe", &json!({"channel": "child_order_events"}));
+    assert!(bench.pass(60_000).is_empty());
+    let told = bench.venue.fills("spot");
+    assert!(told.len() > 5, "{told:?}");
+    let mut list = |query: &str| {
+        let path = "/v1/me/getexecutions";
+        let sign = sign("secret", &format!("1700000000000GET{path}?{query}"));
+        let headers = [("ACCESS-KEY", "key"), ("ACCESS-TIMESTAMP", "1700000000000"), ("ACCESS-SIGN", &*sign)];
+        bench.get_with(path, query, &headers)
+    };
+    let mut listed = 0;
+    let products: std::collections::BTreeSet<&str> = told.iter().filter_map(|fill| fill.split(' ').next()).collect();
+    for product in products {
+        let (_, rows) = list(&format!("product_code={product}&count=500"));
+        let key =
+            |row: &Value| format!("{product} {} {}", row["id"], row["child_order_acceptance_id"].as_str().unwrap());
+        let mut keys: Vec<String> = rows.as_array().unwrap().iter().map(key).collect();
+        keys.reverse();
+        assert!(keys.iter().all(|key| told.contains(key)) && keys.is_sorted(), "{keys:?}");
+        listed += keys.len();
+        let (_, before) = list(&format!("product_code={product}&count=1&before={}", rows[0]["id"]));
+        assert_eq!(before.as_array().unwrap().first(), rows.get(1));
+    }
+    assert_eq!(listed, told.len());
+}
+
+#[test]
 fn the_accounts_answers_are_for_who_signs() {
     let mut bench = Bench::new();
     let (time, path, query) = ("1700000000000", "/v1/me/getpositions", "product_code=FX_BTC_JPY");

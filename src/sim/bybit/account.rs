@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::model::{Mono, Stamp};
+use crate::sim::fills::{Fill, Fills};
 use crate::sim::market::Side;
 use crate::sim::venue::{Kind, Published};
 
@@ -59,8 +60,11 @@ pub(super) struct Account {
     /// In 10⁻⁴ coin.
     wallet: BTreeMap<String, i128>,
     positions: BTreeMap<usize, Position>,
+    pub(super) fills: Fills,
     /// Connections by topic.
     watched: BTreeMap<String, usize>,
+    /// Whether there ever was one.
+    has_begun: bool,
     seq: u64,
 }
 
@@ -74,7 +78,7 @@ impl Order {
 }
 
 impl Account {
-    /// An account that trades so often while somebody watches it; zero for never.
+    /// An account that trades so often once somebody has watched it; zero for never.
     pub(super) fn new(every: Duration, listed: &[Listed], now: Stamp) -> Self {
         let now_ms = now.wall.as_ms();
         let (mut wallet, mut positions, mut resting) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -89,12 +93,14 @@ impl Account {
             }
             resting.push(Order::new(number, place, true, ticks / 2, now));
         }
-        let (next, watched) = (now.mono.after(every), BTreeMap::new());
-        Self { every, next, orders: 0, order: None, resting, wallet, positions, watched, seq: 1 }
+        let (next, watched, fills) = (now.mono.after(every), BTreeMap::new(), Fills::default());
+        let (order, has_begun) = (None, false);
+        Self { every, next, orders: 0, order, resting, wallet, positions, fills, watched, has_begun, seq: 1 }
     }
 
     pub(super) fn watch(&mut self, topic: &str) {
         *self.watched.entry(topic.to_owned()).or_insert(0) += 1;
+        self.has_begun = true;
     }
 
     pub(super) fn unwatch(&mut self, topic: &str) {
@@ -106,12 +112,12 @@ impl Account {
         }
     }
 
-    /// Trades if it is time to. What is open goes on whether anybody watches or not.
+    /// Trades if it is time to, and goes on with that when nobody watches any more.
     pub(super) fn tick(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
         if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
             self.go_on(listed, now, out);
         }
-        let rests = self.watched.is_empty() || self.every.is_zero() || self.order.is_some();
+        let rests = !self.has_begun || self.every.is_zero() || self.order.is_some();
         if rests || now.mono < self.next {
             return;
         }
@@ -159,7 +165,19 @@ impl Account {
     fn book(&mut self, order: &Order, lots: i64, spec: &Spec, now: Stamp, out: &mut Vec<Published>) {
         self.seq += 1;
         let turnover = spec.turnover(order.ticks, lots);
-        self.tell("execution", spec.category, &[execution_row(order, lots, self.seq, spec)], now, out);
+        let mut row = execution_row(order, lots, self.seq, spec);
+        self.tell("execution", spec.category, std::slice::from_ref(&row), now, out);
+        // REST says it once for all rows.
+        row.as_object_mut().map(|row| row.remove("category"));
+        self.fills.add(Fill {
+            number: self.seq,
+            market: spec.category.as_str(),
+            symbol: spec.symbol.clone(),
+            id: execution_id(order, self.seq),
+            order: order.id.clone(),
+            time_ms: order.updated_ms,
+            row: row.to_string(),
+        });
         let signed = if order.buy { lots } else { -lots };
         let mut add = |coin: &str, amount: i128| *self.wallet.entry(coin.to_owned()).or_insert(0) += amount;
         if spec.category.is_contract() {
@@ -266,10 +284,14 @@ fn order_row(order: &Order, spec: &Spec) -> Value {
     })
 }
 
+fn execution_id(order: &Order, seq: u64) -> String {
+    format!("{}-{seq}", order.id)
+}
+
 fn execution_row(order: &Order, lots: i64, seq: u64, spec: &Spec) -> Value {
     let turnover = spec.turnover(order.ticks, lots);
     json!({
-        "category": spec.category.as_str(), "symbol": spec.symbol, "execId": format!("{}-{seq}", order.id),
+        "category": spec.category.as_str(), "symbol": spec.symbol, "execId": execution_id(order, seq),
         "orderId": order.id, "orderLinkId": "", "side": side(order.buy),
         "execPrice": spec.price(order.ticks).to_string(), "execQty": spec.size(lots).to_string(),
         "execValue": super::catalog::turnover_text(turnover),

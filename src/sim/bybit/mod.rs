@@ -36,7 +36,7 @@ pub struct Settings {
     pub key: String,
     /// Its secret.
     pub secret: Secret,
-    /// How often the account trades, while somebody watches it; zero for never.
+    /// How often the account trades, once somebody has watched it; zero for never.
     pub deal_every: Duration,
 }
 

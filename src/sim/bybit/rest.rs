@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::model::Stamp;
 use crate::sim::candles::Candle;
+use crate::sim::fills::Fill;
 use crate::sim::market::Side;
 use crate::sim::venue::{Asked, Depth};
 
@@ -24,6 +25,8 @@ type Answer = Result<Value, (u32, String)>;
 
 /// Rows of an instrument page when the request does not say.
 const PAGE: usize = 500;
+/// What one request for executions may span.
+const WEEK_MS: u64 = 7 * 86_400_000;
 /// When every simulated contract was listed, ms.
 const LAUNCH: &str = "1584230400000";
 
@@ -35,6 +38,7 @@ pub fn answer(venue: &mut Venue, asked: &Asked<'_>, now: Stamp) -> (u16, String)
     let answer = match path {
         "/v5/order/realtime" => signs(venue).and_then(|()| orders(venue, &params)),
         "/v5/position/list" => signs(venue).and_then(|()| positions(venue, &params)),
+        "/v5/execution/list" => signs(venue).and_then(|()| executions(venue, &params)),
         "/v5/account/wallet-balance" => signs(venue).and_then(|()| wallet(venue, &params)),
         "/v5/market/time" => Ok(json!({
             "timeSecond": (now.wall.as_ms() / 1_000).to_string(),
@@ -119,6 +123,25 @@ fn positions(venue: &Venue, params: &Params) -> Answer {
     }
     let wanted = wanted(params, &["symbol", "settleCoin"])?;
     page(venue.account.positions(&venue.symbols, wanted), params, params.limit(20, 200)?)
+}
+
+/// Newest first, of a time of seven days at most: the last ones, unless the request says where it begins or ends.
+fn executions(venue: &Venue, params: &Params) -> Answer {
+    let (category, limit) = (params.category()?, params.limit(50, 100)?);
+    let (from, to) = match (params.millis("startTime")?, params.millis("endTime")?) {
+        (Some(from), Some(to)) if to.saturating_sub(from) > WEEK_MS => {
+            return Err((10_001, "The time range between startTime and endTime cannot exceed 7 days".to_owned()));
+        }
+        (Some(from), to) => (from, to.unwrap_or(from + WEEK_MS)),
+        (None, Some(to)) => (to.saturating_sub(WEEK_MS), to),
+        (None, None) => (0, u64::MAX),
+    };
+    let of = |fill: &&Fill| {
+        fill.market == category.as_str() && params.get("symbol").is_none_or(|symbol| symbol == fill.symbol)
+    };
+    let found = venue.account.fills.within(from, to).rev().filter(of);
+    let rows = found.map(|fill| (fill.id.clone(), serde_json::from_str(&fill.row).unwrap_or_default()));
+    page(rows.collect(), params, limit)
 }
 
 /// A page of rows with their ids, and the cursor that leads on: behind which id.

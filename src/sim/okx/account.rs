@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{Mono, Stamp};
+use crate::sim::fills::{Fill, Fills};
 use crate::sim::market::Side;
 use crate::sim::venue::{Kind, Published};
 
@@ -14,6 +15,8 @@ use super::message::{fields, side};
 
 /// The account's number, which its messages name.
 const UID: &str = "44713527842586624";
+/// Numbers of bills begin behind this one.
+const BILLS: u64 = 1_900_000_000_000_000_000;
 /// How long an order lives before something happens to it.
 const ORDER_LIFE: Duration = Duration::from_millis(500);
 /// How often balances and positions are sent though nothing happened.
@@ -70,12 +73,16 @@ pub(super) struct Account {
     resting: Vec<Order>,
     balances: BTreeMap<String, Balance>,
     positions: BTreeMap<usize, Position>,
+    pub(super) fills: Fills,
+    bills: u64,
     watched: BTreeMap<String, Watched>,
+    /// Whether anybody ever watched.
+    has_begun: bool,
     connections: BTreeMap<PrivateChannel, usize>,
 }
 
 impl Account {
-    /// An account that trades so often while somebody watches it; zero for never.
+    /// An account that trades so often once somebody has watched it; zero for never.
     pub(super) fn new(every: Duration, listed: &[Listed], now: Stamp) -> Self {
         let mut balances = BTreeMap::new();
         let mut positions = BTreeMap::new();
@@ -95,7 +102,20 @@ impl Account {
             resting.push(Order { ticks: ticks / 2, ..Order::new(id, place, true, ticks, now) });
         }
         let (watched, connections, next) = (BTreeMap::new(), BTreeMap::new(), now.mono.after(every));
-        Self { every, next, orders: 0, order: None, resting, balances, positions, watched, connections }
+        Self {
+            every,
+            next,
+            orders: 0,
+            order: None,
+            resting,
+            balances,
+            positions,
+            fills: Fills::default(),
+            bills: 0,
+            watched,
+            has_begun: false,
+            connections,
+        }
     }
 
     /// Counts a connection in on a channel and says how many there are; an error if there are too many.
@@ -124,6 +144,7 @@ impl Account {
     pub(super) fn watch(&mut self, wish: &Private, now: Mono) {
         let new = || Watched { wish: wish.clone(), count: 0, pushed: now };
         self.watched.entry(wish.topic()).or_insert_with(new).count += 1;
+        self.has_begun = true;
     }
 
     pub(super) fn unwatch(&mut self, wish: &Private) {
@@ -142,16 +163,12 @@ impl Account {
         self.state(wish, kind, paging, listed, now)
     }
 
-    /// Trades if it is time to, and sends what goes out by the clock.
+    /// Trades if it is time to, also when nobody watches any more, and sends what goes out by the clock.
     pub(super) fn tick(&mut self, listed: &[Listed], now: Stamp, out: &mut Vec<Published>) {
-        // What is open goes on whether anybody watches or not.
         if self.order.as_ref().is_some_and(|order| order.due <= now.mono) {
             self.go_on(listed, now, out);
         }
-        if self.watched.is_empty() {
-            return;
-        }
-        if self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
+        if self.has_begun && self.order.is_none() && !self.every.is_zero() && self.next <= now.mono {
             self.next = now.mono.after(self.every);
             self.place(listed, now, out);
         }
@@ -199,6 +216,8 @@ impl Account {
         order.updated_ms = now.wall.as_ms();
         self.tell_order(&order, lots, listed, out);
         if lots > 0 {
+            self.bills += 1;
+            self.fills.add(fill(&order, lots, self.bills, &listed[order.place].spec));
             self.book_fill(&order, lots, listed, now.wall.as_ms());
             for channel in [PrivateChannel::Account, PrivateChannel::Positions] {
                 let wishes: Vec<Private> = self.wishes(channel).cloned().collect();
@@ -356,17 +375,59 @@ fn concerns(wish: &Private, spec: &Spec) -> bool {
         && wish.symbol.as_ref().is_none_or(|symbol| *symbol == spec.symbol)
 }
 
+/// The id of a trade, each of which ends an order or leaves a part of it.
+fn trade_id(order: &Order) -> String {
+    (order.id % 1_000_000 * 10 + u64::from(order.state == "filled")).to_string()
+}
+
+/// What a fill costs, and in which currency: the base's where spot is bought.
+fn fee<'a>(order: &Order, lots: i64, spec: &'a Spec) -> (String, &'a str) {
+    let parts = if spec.kind == InstType::Spot { 1_000 } else { 2_000 };
+    if spec.kind == InstType::Spot && order.buy {
+        (coins(-spec.amount(lots) / parts), &spec.base)
+    } else {
+        (coins(-spec.turnover(order.ticks, lots) / parts), spec.settle())
+    }
+}
+
+/// A fill as `GET /api/v5/trade/fills` tells it.
+fn fill(order: &Order, lots: i64, bill: u64, spec: &Spec) -> Fill {
+    let (number, time, (fee, currency)) = (BILLS + bill, order.updated_ms.to_string(), fee(order, lots, spec));
+    let row = fields(&[
+        ("instType", spec.kind.as_str().to_owned()),
+        ("instId", spec.symbol.clone()),
+        ("tradeId", trade_id(order)),
+        ("ordId", order.id.to_string()),
+        ("clOrdId", String::new()),
+        ("billId", number.to_string()),
+        ("tag", String::new()),
+        ("fillPx", spec.price(order.ticks).to_string()),
+        ("fillSz", spec.size(lots).to_string()),
+        ("fillPnl", "0".to_owned()),
+        ("side", side(order.buy).to_owned()),
+        ("posSide", "net".to_owned()),
+        ("execType", "T".to_owned()),
+        ("feeCcy", currency.to_owned()),
+        ("fee", fee),
+        ("fillTime", time.clone()),
+        ("ts", time),
+    ]);
+    Fill {
+        number,
+        market: "",
+        symbol: spec.symbol.clone(),
+        id: trade_id(order),
+        order: order.id.to_string(),
+        time_ms: order.updated_ms,
+        row,
+    }
+}
+
 fn order_row(order: &Order, fill: i64, spec: &Spec) -> String {
     let ts = order.updated_ms.to_string();
     let price = spec.price(order.ticks).to_string();
     let of_fill = |text: String| if fill > 0 { text } else { String::new() };
-    let fee = if spec.kind == InstType::Spot { 1_000 } else { 2_000 };
-    let base_fee = spec.kind == InstType::Spot && order.buy;
-    let paid = |lots: i64| {
-        let of = if base_fee { spec.amount(lots) } else { spec.turnover(order.ticks, lots) };
-        coins(-of / fee)
-    };
-    let currency = if base_fee { &spec.base } else { spec.settle() };
+    let (paid, currency) = (|lots| fee(order, lots, spec).0, fee(order, fill, spec).1);
     fields(&[
         ("instType", spec.kind.as_str().to_owned()),
         ("instId", spec.symbol.clone()),
@@ -382,7 +443,7 @@ fn order_row(order: &Order, fill: i64, spec: &Spec) -> String {
         ("tdMode", if spec.kind == InstType::Spot { "cash" } else { "cross" }.to_owned()),
         ("fillPx", of_fill(price.clone())),
         ("fillSz", if fill > 0 { spec.size(fill).to_string() } else { "0".to_owned() }),
-        ("tradeId", of_fill((order.id % 1_000_000 * 10 + u64::from(order.state == "filled")).to_string())),
+        ("tradeId", of_fill(trade_id(order))),
         ("accFillSz", spec.size(order.filled).to_string()),
         ("fillFee", if fill > 0 { paid(fill) } else { "0".to_owned() }),
         ("fillFeeCcy", of_fill(currency.to_owned())),

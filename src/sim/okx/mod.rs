@@ -61,7 +61,7 @@ pub struct Settings {
     pub idle: Duration,
     /// Whether an address is refused more than three new connections a second.
     pub connect_limit: bool,
-    /// How often the account trades, while somebody watches it; zero for never.
+    /// How often the account trades, once somebody has watched it; zero for never.
     pub deal_every: Duration,
 }
 

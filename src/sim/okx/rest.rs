@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::Stamp;
+use crate::sim::fills::Fill;
 use crate::sim::market::Side;
 use crate::sim::venue::Asked;
 
@@ -28,8 +29,11 @@ type Route = fn(&mut Venue, &Params, Stamp) -> Answer;
 /// What the paths of the account begin with.
 const SIGNED: [&str; 2] = ["/api/v5/trade/", "/api/v5/account/"];
 
+/// How old fills may be that are listed.
+const THREE_DAYS_MS: u64 = 3 * 86_400_000;
+
 /// Every route and its limit for one address.
-const ROUTES: [(&str, Limit, Route); 18] = [
+const ROUTES: [(&str, Limit, Route); 19] = [
     ("/api/v5/public/time", Limit::new(10, 2), time),
     ("/api/v5/public/instruments", Limit::new(20, 2), instruments),
     ("/api/v5/market/books", Limit::new(40, 2), books),
@@ -46,6 +50,7 @@ const ROUTES: [(&str, Limit, Route); 18] = [
     ("/api/v5/market/index-tickers", Limit::new(20, 2), index_tickers),
     ("/api/v5/system/status", Limit::new(1, 5), status),
     ("/api/v5/trade/orders-pending", Limit::new(60, 2), orders_pending),
+    ("/api/v5/trade/fills", Limit::new(60, 2), fills),
     ("/api/v5/account/positions", Limit::new(10, 2), positions),
     ("/api/v5/account/balance", Limit::new(10, 2), balance),
 ];
@@ -140,6 +145,18 @@ fn orders_pending(venue: &mut Venue, params: &Params, _: Stamp) -> Answer {
     let open = venue.account.open_orders(&venue.listed).into_iter();
     let wanted = open.filter(|(id, _)| after.is_none_or(|after: u64| *id < after)).map(|(_, row)| row);
     Ok(wanted.take(limit).collect())
+}
+
+/// Newest first; `after` and `before` are numbers of bills: what is older than it, and newer.
+fn fills(venue: &mut Venue, params: &Params, now: Stamp) -> Answer {
+    let limit = params.count("limit", 100, 100)?;
+    let (after, before) = (params.millis("after")?.unwrap_or(u64::MAX), params.millis("before")?.unwrap_or(0));
+    let (begin, end) = (params.millis("begin")?.unwrap_or(0), params.millis("end")?.unwrap_or(u64::MAX));
+    let oldest = now.wall.as_ms().saturating_sub(THREE_DAYS_MS);
+    let found = venue.account.fills.within(begin.max(oldest), end).rev();
+    let symbols: Vec<&str> = venue.listed.iter().filter(|l| params.fits(l)).map(|l| &*l.spec.symbol).collect();
+    let fits = |fill: &&Fill| fill.number < after && fill.number > before && symbols.contains(&&*fill.symbol);
+    Ok(found.filter(fits).take(limit).map(|fill| fill.row.clone()).collect())
 }
 
 fn positions(venue: &mut Venue, _: &Params, now: Stamp) -> Answer {

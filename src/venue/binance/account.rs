@@ -3,20 +3,28 @@
 //! `https://developers.binance.com/docs/derivatives`, "User Data Streams"). Common fields have tickbus's names; what else the
 //! venue says comes under names of its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::listen_key;
 use super::market::Segment;
+use super::rest::percent_encoded;
 use super::wire::Envelope;
 use crate::model::AccountKind;
-use crate::venue::FieldValue;
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time};
+use crate::venue::{FieldValue, is_order_over};
 
-/// How the account's images are read.
-pub(super) const READER: Reader = Reader { calls, read };
+const DAY: Duration = Duration::from_secs(86_400);
+/// How the account's images are read. Futures keep trades for six months.
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses: listen_key::refuses, reach: DAY.saturating_mul(180), by_symbol: true };
+/// Most trades of a page.
+const PAGE: usize = 1_000;
 
 const TYPES: Words = &[("LIMIT", "limit"), ("MARKET", "market")];
 const STATES: Words = &[
@@ -29,8 +37,6 @@ const STATES: Words = &[
     ("EXPIRED_IN_MATCH", "cancelled"),
     ("REJECTED", "rejected"),
 ];
-/// States in which an order is open; of those that are not known, none is.
-const OPEN: [&str; 4] = ["NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"];
 const KINDS: Words = &[("crossed", "cross")];
 /// Executions that are trades; a liquidation is calculated.
 const TRADES: [&str; 2] = ["TRADE", "CALCULATED"];
@@ -84,6 +90,24 @@ const FILL: Fields = &[
     ("liquidity", "m", As::Word(LIQUIDITY)),
     ("pnl", "rp", As::Text),
     ("position_side", "ps", As::Text),
+];
+const BUYER: Words = &[("true", "buy"), ("false", "sell")];
+/// `myTrades` of spot and `userTrades` of futures, whose members are called alike but for these: whether it was bought, and
+/// whether the order was the maker.
+const FILL_IMAGE: Fields = &[
+    ("id", "id", As::Text),
+    ("order_id", "orderId", As::Text),
+    ("side", "isBuyer", As::Word(BUYER)),
+    ("side", "side", As::Word(SIDES)),
+    ("price", "price", As::Text),
+    ("size", "qty", As::Text),
+    ("value", "quoteQty", As::Text),
+    ("fee", "commission", As::Text),
+    ("fee_currency", "commissionAsset", As::Text),
+    ("liquidity", "isMaker", As::Word(LIQUIDITY)),
+    ("liquidity", "maker", As::Word(LIQUIDITY)),
+    ("pnl", "realizedPnl", As::Text),
+    ("position_side", "positionSide", As::Text),
 ];
 const POSITION_EVENT: Fields = &[
     ("size", "pa", As::Text),
@@ -219,7 +243,7 @@ fn complete(
         let (_, value) = row.fields.iter().find(|(known, _)| *known == name)?;
         if let FieldValue::Text(text) = value { Some(*text) } else { None }
     };
-    let is_open = field("status").is_some_and(|state| OPEN.contains(&state));
+    let is_open = field("state").is_some_and(|state| !is_order_over(state));
     let version = at.map(|at| Version::of_order(at, field("filled"), is_open));
     let remaining = field("size").zip(field("filled")).and_then(|(size, filled)| rows::less(size, filled));
     let mut fields = std::mem::take(&mut row.fields);
@@ -273,8 +297,8 @@ fn position(
 }
 
 /// The calls of an image, with the weights of the documentation.
-fn calls(market: &str, kind: AccountKind) -> Vec<Call> {
-    let (path, weight) = match (Segment::of(market), kind) {
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
+    let (path, weight) = match (Segment::of(wanted.market), wanted.kind) {
         (Segment::Spot, AccountKind::Order) => ("/api/v3/openOrders", 80),
         (Segment::Spot, AccountKind::Balance) => ("/api/v3/account?omitZeroBalances=true", 20),
         (Segment::Usdm, AccountKind::Order) => ("/fapi/v1/openOrders", 40),
@@ -283,9 +307,42 @@ fn calls(market: &str, kind: AccountKind) -> Vec<Call> {
         (Segment::Coinm, AccountKind::Order) => ("/dapi/v1/openOrders", 40),
         (Segment::Coinm, AccountKind::Position) => ("/dapi/v1/positionRisk", 1),
         (Segment::Coinm, AccountKind::Balance) => ("/dapi/v1/balance", 1),
-        (Segment::Spot, AccountKind::Position) | (_, AccountKind::Fill) => return Vec::new(),
+        (Segment::Spot, AccountKind::Position) => return Vec::new(),
+        (segment, AccountKind::Fill) => return trades(segment, wanted),
     };
     vec![Call { path: path.to_owned(), weight }]
+}
+
+/// Path and weight of the calls for trades, and what one of them may span.
+const fn trades_of(segment: Segment) -> (&'static str, u32, Duration) {
+    match segment {
+        Segment::Spot => ("/api/v3/myTrades", 20, DAY),
+        Segment::Usdm => ("/fapi/v1/userTrades", 5, DAY.saturating_mul(7)),
+        Segment::Coinm => ("/dapi/v1/userTrades", 20, DAY),
+    }
+}
+
+/// "Account trade list": of each symbol, oldest first.
+fn trades(segment: Segment, wanted: &Wanted<'_>) -> Vec<Call> {
+    let (path, weight, span) = trades_of(segment);
+    let mut calls = Vec::new();
+    for symbol in wanted.symbols {
+        for (from, to) in wanted.parts(span) {
+            let end = to.map(|to| format!("&endTime={to}")).unwrap_or_default();
+            let path = format!("{path}?symbol={}&startTime={from}{end}&limit={PAGE}", percent_encoded(symbol));
+            calls.push(Call { path, weight });
+        }
+    }
+    calls
+}
+
+/// A full page of trades is followed by those with higher ids, to the newest: an id goes with no time.
+fn trades_page(page: &Page<'_>, rows: &[Members<'_>]) -> Option<Call> {
+    let (path, weight, _) = trades_of(Segment::of(page.market));
+    let symbol = page.path.split_once("symbol=")?.1.split('&').next()?;
+    let last: u64 = rows.iter().filter_map(|row| member(row, "id")?.parse().ok()).max()?;
+    let path = format!("{path}?symbol={symbol}&fromId={}&limit={PAGE}", last + 1);
+    (rows.len() >= PAGE).then_some(Call { path, weight })
 }
 
 #[derive(Deserialize)]
@@ -295,8 +352,17 @@ struct SpotAccount<'a> {
     balances: Vec<Members<'a>>,
 }
 
-/// Reads an answer of REST, which is one page.
+/// Whether trades were asked for of a symbol that is not listed: a feed may name one.
+fn is_unlisted(page: &Page<'_>) -> bool {
+    let code = |members: &Members<'_>| member(members, "code") == Some("-1121");
+    page.kind == AccountKind::Fill && page.status == 400 && serde_json::from_slice(page.body).is_ok_and(|m| code(&m))
+}
+
+/// Reads an answer of REST, which is one page but for trades.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
+    if is_unlisted(page) {
+        return Ok(None);
+    }
     refusal(page.status, page.body)?;
     let words = |error: serde_json::Error| error.to_string();
     if page.kind == AccountKind::Balance && Segment::of(page.market).is_spot() {
@@ -316,10 +382,15 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
                 complete(Row::new(AccountKind::Order, symbol, row, ORDER_IMAGE), at, client, None, each);
             }
             AccountKind::Position => position(row, ["symbol", "positionAmt"], POSITION_IMAGE, at, each),
-            _ => futures_balance(row, "asset", BALANCE_IMAGE, at, each),
+            AccountKind::Balance => futures_balance(row, "asset", BALANCE_IMAGE, at, each),
+            AccountKind::Fill => {
+                let symbol = member(row, "symbol").unwrap_or_default();
+                let fill = Row::new(AccountKind::Fill, symbol, row, FILL_IMAGE);
+                each(&Row { keys: &["id"], event: time(row, "time"), ..fill });
+            }
         }
     }
-    Ok(None)
+    Ok(trades_page(page, &list).filter(|_| page.kind == AccountKind::Fill))
 }
 
 /// The venue's words for an answer that is a refusal.

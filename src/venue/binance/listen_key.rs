@@ -129,7 +129,7 @@ impl ListenKey {
             }
             Err(why) => why,
         };
-        if REFUSALS.iter().any(|code| why.contains(code)) {
+        if refuses(&why) {
             self.state = State::Wanted(now.after(REFUSED_RETRY));
             return Answer::Refused(why);
         }
@@ -138,6 +138,11 @@ impl ListenKey {
         self.state = State::Wanted(now.after(wait));
         Answer::Failed(why, wait.as_secs())
     }
+}
+
+/// Whether these words of a refusal are about the API key.
+pub(super) fn refuses(words: &str) -> bool {
+    REFUSALS.iter().any(|code| words.contains(code))
 }
 
 fn said(status: Option<u16>, body: &[u8]) -> Result<(), String> {

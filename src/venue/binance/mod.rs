@@ -3,6 +3,7 @@
 //! `https://developers.binance.com/docs/derivatives`, as of 2026-08).
 
 mod account;
+mod allowance;
 mod answers;
 mod calls;
 mod channels;
@@ -103,7 +104,8 @@ const MARKETS: &[Market] = &[
 /// of one minute may arrive in the next. Both futures hosts count together since they were merged on 2026-06-30.
 fn rest_limit(market: &str) -> RestLimit {
     let (name, per_minute) = if market == "spot" { ("binance_spot", 4_800) } else { ("binance_futures", 1_920) };
-    RestLimit { name, per_minute, burst: per_minute / 10, used_header: Some("x-mbx-used-weight-1m"), banned_until }
+    let used_header = Some("x-mbx-used-weight-1m");
+    RestLimit { name, per_minute, burst: per_minute / 10, used_header, banned_until, told: allowance::told }
 }
 
 /// When a ban ends, from the text of a refusal: `… IP(1.2.3.4) banned until 1573770680000. …`.

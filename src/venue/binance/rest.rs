@@ -183,7 +183,7 @@ pub(super) fn symbol_of(url: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("symbol="))
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {

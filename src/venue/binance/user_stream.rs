@@ -60,7 +60,7 @@ impl UserSession {
             Segment::Spot => Access::Request(Login::by_clock(SERVER_TIME, REST)),
             _ => Access::Key(ListenKey::new(segment)),
         };
-        let account = Account::new(&spec.market, spec.signer.as_ref(), account::READER);
+        let account = Account::new(&spec, account::READER);
         let mut streams = Streams::default();
         spec.streams.into_iter().for_each(|(id, stream)| streams.insert(id, stream));
         Self { signer: spec.signer, access, account, streams, connected: false, refusal: None }
@@ -70,7 +70,7 @@ impl UserSession {
         self.connected = true;
         self.account.connected();
         match &mut self.access {
-            Access::Key(_) => self.admitted(out),
+            Access::Key(_) => self.admitted(now, out),
             Access::Request(login) => {
                 let next = login.connected(now.mono);
                 self.go_on(next, now, out);
@@ -104,10 +104,10 @@ impl UserSession {
     }
 
     /// The account's events come from now on: all of them, whatever was asked for.
-    fn admitted(&mut self, out: &mut dyn Output) {
+    fn admitted(&mut self, now: Stamp, out: &mut dyn Output) {
         let streams: Vec<(StreamId, Stream)> = self.streams.iter().map(|(id, stream)| (id, stream.clone())).collect();
         for (id, stream) in streams {
-            self.account.confirmed(id, &stream, out);
+            self.account.confirmed(id, &stream, now, out);
         }
     }
 
@@ -125,16 +125,17 @@ impl UserSession {
         }
     }
 
-    fn subscribe(&mut self, id: StreamId, stream: &Stream, out: &mut dyn Output) {
+    fn subscribe(&mut self, id: StreamId, stream: &Stream, now: Stamp, out: &mut dyn Output) {
         self.streams.insert(id, stream.clone());
         if self.is_admitted() {
-            self.account.confirmed(id, stream, out);
+            self.account.confirmed(id, stream, now, out);
         } else if let Some(detail) = self.refusal() {
             out.update(Update::Rejected { stream: id, detail });
         }
     }
 
     fn text(&mut self, message: &[u8], now: Stamp, out: &mut dyn Output) {
+        self.account.heard(now);
         let broken = |detail: &str, out: &mut dyn Output| out.update(Update::Broken { stream: None, detail });
         let Ok(text) = std::str::from_utf8(message) else { return broken("no UTF-8", out) };
         let wrapped = match serde_json::from_str::<Object<Wrapped<'_>>>(text) {
@@ -173,7 +174,7 @@ impl UserSession {
                 let next = login.refused(&detail, now.mono);
                 self.go_on(next, now, out);
             }
-            None if login.accepted(out) => self.admitted(out),
+            None if login.accepted(out) => self.admitted(now, out),
             None => {}
         }
     }
@@ -210,7 +211,7 @@ impl UserSession {
     }
 
     fn timeout(&mut self, now: Stamp, out: &mut dyn Output) {
-        self.account.timeout(now.mono, out);
+        self.account.timeout(now, out);
         match &mut self.access {
             Access::Key(key) => {
                 if let Some(request) = key.due(now.mono) {
@@ -250,14 +251,14 @@ impl Session for UserSession {
             Input::Text(message) => self.text(message, now, out),
             Input::Binary(_) => out.update(Update::Ignored(Ignored::UnknownKind)),
             Input::Http { id, status, body, .. } => self.http(id, status, body, now, out),
-            Input::Subscribe { id, stream } => self.subscribe(id, stream, out),
+            Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             // All events come in any case: there is nothing to be left at the venue.
             Input::Unsubscribe(id) => {
                 self.streams.remove(id);
                 self.account.left(id);
                 out.update(Update::Unsubscribed(id));
             }
-            Input::Initialize => self.account.initialize(out),
+            Input::Initialize => self.account.initialize(now, out),
             Input::Timeout => self.timeout(now, out),
             Input::Disconnected => self.disconnected(now),
             // Nothing here has a book, no terminal was called, and a key is shared by all who listen to the account.

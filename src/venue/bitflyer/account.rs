@@ -2,7 +2,8 @@
 //! events"), open orders, positions and balances as REST does. Common fields have tickbus's names; what else the venue says
 //! comes under its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -10,17 +11,18 @@ use super::channels::Kind;
 use super::session::FlyerSession;
 use super::wire;
 use crate::model::{AccountKind, Channel, Clocks, Decimal, Stamp, UnixNanos};
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, number};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{As, Fields, Row, SIDES, Words, is_some, less, member};
 use crate::venue::{FieldValue, Output};
 
-/// How the account's images are read.
-pub(super) const READER: Reader = Reader { calls, read };
+/// How the account's images are read. Executions are told for 31 days.
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses, reach: Duration::from_secs(31 * 86_400), by_symbol: true };
 
-/// The products whose open orders are read, each by a call of its own ("Markets list", as of 2026-11). Orders of others are
-/// published as the stream tells them.
+/// The products whose open orders and executions are read, each by a call of its own ("Markets list", as of 2026-11). Orders
+/// of others are published as the stream tells them.
 const PRODUCTS: [&str; 9] =
     ["BTC_JPY", "ETH_JPY", "XRP_JPY", "XLM_JPY", "MONA_JPY", "ELF_JPY", "ETH_BTC", "BCH_BTC", CFD];
 /// The only product that has positions.
@@ -29,6 +31,7 @@ const CFD: &str = "FX_BTC_JPY";
 const PAGE: usize = 500;
 
 const ORDERS: &str = "/v1/me/getchildorders";
+const EXECUTIONS: &str = "/v1/me/getexecutions";
 const POSITIONS: &str = "/v1/me/getpositions";
 const BALANCE_PATH: &str = "/v1/me/getbalance";
 const COLLATERAL: &str = "/v1/me/getcollateral";
@@ -99,6 +102,15 @@ const OPEN_ORDER: Fields = &[
     ("child_order_id", "child_order_id", As::Text),
     ("expire_date", "expire_date", As::Text),
     ("fee", "total_commission", As::Text),
+];
+const EXECUTION: Fields = &[
+    ("id", "id", As::Text),
+    ("order_id", "child_order_acceptance_id", As::Text),
+    ("side", "side", As::Word(SIDES)),
+    ("price", "price", As::Text),
+    ("size", "size", As::Text),
+    ("fee", "commission", As::Text),
+    ("child_order_id", "child_order_id", As::Text),
 ];
 const BALANCE: Fields = &[("total", "amount", As::Text), ("available", "available", As::Text)];
 const OF_COLLATERAL: Fields = &[
@@ -203,16 +215,36 @@ fn parent<'a>(event: &Members<'a>) -> Row<'a> {
     row
 }
 
-fn calls(_market: &str, kind: AccountKind) -> Vec<Call> {
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
     let call = |path| Call { path, weight: 1 };
     let orders =
         |product: &&str| call(format!("{ORDERS}?product_code={product}&child_order_state=ACTIVE&count={PAGE}"));
-    match kind {
+    match wanted.kind {
         AccountKind::Order => PRODUCTS.iter().map(orders).collect(),
         AccountKind::Position => vec![call(format!("{POSITIONS}?product_code={CFD}"))],
         AccountKind::Balance => vec![call(BALANCE_PATH.to_owned()), call(COLLATERAL.to_owned())],
-        AccountKind::Fill => Vec::new(),
+        AccountKind::Fill => {
+            let products: BTreeSet<&str> = PRODUCTS.into_iter().chain(wanted.symbols.iter().map(|s| &**s)).collect();
+            let executions = |product| call(format!("{EXECUTIONS}?product_code={product}&count={PAGE}"));
+            products.into_iter().map(executions).collect()
+        }
     }
+}
+
+/// Executions come newest first and cannot be asked for by time: a full page is followed by those with lower ids, until they
+/// are older than what is wanted. They do not name their product.
+fn executions(page: &Page<'_>, rows: &[Members<'_>], each: &mut dyn FnMut(&Row<'_>)) -> Option<Call> {
+    let product = page.path.split_once("product_code=")?.1.split('&').next()?;
+    let mut oldest = None;
+    for members in rows {
+        let fill = Row { symbol: product, ..row(AccountKind::Fill, members, EXECUTION) };
+        let fill = dated(Row { market: super::market_of_product(product), ..fill }, members, "exec_date");
+        each(&fill);
+        oldest = member(members, "id").filter(|_| fill.event.is_none_or(|at| at >= page.since));
+    }
+    let base = page.path.split("&before=").next().unwrap_or_default();
+    let more = |id| Call { path: format!("{base}&before={id}"), weight: 1 };
+    oldest.filter(|_| rows.len() >= PAGE).map(more)
 }
 
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
@@ -220,6 +252,8 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
         200 => {}
         // An account may be without the CFD.
         400..500 if page.path.starts_with(COLLATERAL) => return Ok(None),
+        // A feed may name a product that is not listed.
+        400..500 if page.path.starts_with(EXECUTIONS) && is_invalid_product(page.body) => return Ok(None),
         _ => return Err(refusal(page)),
     }
     let wrong = |error: serde_json::Error| error.to_string();
@@ -239,7 +273,8 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
                 each(&Row { keys: &["kind"], ..Row::new(AccountKind::Balance, symbol, members, BALANCE) });
             }
         }
-        _ => {
+        AccountKind::Fill => return Ok(executions(page, &rows, each)),
+        AccountKind::Order => {
             for members in &rows {
                 let mut row = row(AccountKind::Order, members, OPEN_ORDER);
                 without_zero_price(&mut row, members);
@@ -253,7 +288,16 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
     Ok(None)
 }
 
+fn is_invalid_product(body: &[u8]) -> bool {
+    serde_json::from_slice(body).is_ok_and(|members: Members<'_>| member(&members, "status") == Some("-100"))
+}
+
 /// The venue's words: `{"status":-500,"error_message":"Key not found","data":null}`.
+/// Whether a refusal is about the key.
+fn refuses(words: &str) -> bool {
+    words.starts_with("HTTP 401:")
+}
+
 fn refusal(page: &Page<'_>) -> String {
     let members: Option<Members<'_>> = serde_json::from_slice(page.body).ok();
     let words = members.as_ref().and_then(|members| member(members, "error_message")).unwrap_or("no reason given");

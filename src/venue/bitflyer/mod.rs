@@ -53,8 +53,7 @@ const CONNECT_PAUSE: Duration = Duration::from_secs(1);
 /// The whole book comes every five seconds, whether anything changed or not.
 const SILENCE: Duration = Duration::from_secs(15);
 /// 500 calls in five minutes from one address, and as many of one account ("API limits").
-const REST_LIMIT: RestLimit =
-    RestLimit { name: "bitflyer", per_minute: 90, burst: 20, used_header: None, banned_until: |_| None };
+const REST_LIMIT: RestLimit = RestLimit { per_minute: 90, burst: 20, ..RestLimit::calls("bitflyer", 1) };
 
 /// Public channels.
 const PUBLIC: Route = Route(0);

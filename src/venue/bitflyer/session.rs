@@ -75,7 +75,7 @@ impl FlyerSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
         let is_private = spec.route == super::PRIVATE && !spec.discover;
         let mut session = Self {
-            account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
+            account: Account::new(&spec, account::READER),
             login: spec.signer.filter(|_| is_private).map(|signer| (Login::new(), signer)),
             market: spec.market,
             discover: spec.discover,
@@ -194,11 +194,11 @@ impl FlyerSession {
 
     fn timeout(&mut self, now: Stamp, out: &mut dyn Output) {
         self.login_due(now, out);
-        self.account.timeout(now.mono, out);
+        self.account.timeout(now, out);
         if self.read_again.0.is_some_and(|at| at <= now.mono) {
             self.read_again = (None, now.mono);
             for kind in [AccountKind::Position, AccountKind::Balance] {
-                self.account.read_again(kind, out);
+                self.account.read_again(kind, now, out);
             }
         }
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
@@ -307,7 +307,7 @@ impl FlyerSession {
     fn confirm(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
         let Some(stream) = self.streams.get(id).cloned() else { return };
         if !stream.channel.has_symbol() {
-            return self.account.confirmed(id, &stream, out);
+            return self.account.confirmed(id, &stream, now, out);
         }
         let product = stream.symbol;
         match self.listing.says(&product, now.mono) {
@@ -370,6 +370,7 @@ impl FlyerSession {
     }
 
     fn text(&mut self, message: &[u8], now: Stamp, out: &mut dyn Output) {
+        self.account.heard(now);
         let recv = (now.wall != UnixNanos::default()).then_some(now.wall);
         if let Err(detail) = self.read(message, recv, now, out) {
             let place = wire::channel_of(message).and_then(|name| self.subscriptions.place(name));
@@ -427,7 +428,7 @@ impl Session for FlyerSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
-            Input::Initialize => self.account.initialize(out),
+            Input::Initialize => self.account.initialize(now, out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {

@@ -2,20 +2,25 @@
 //! (`https://bybit-exchange.github.io/docs/v5/websocket/private/order` and its neighbours). Common fields have tickbus's
 //! names; what else the venue says comes under names of its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::instruments::Reply;
 use super::rest::percent_encoded;
 use crate::model::AccountKind;
-use crate::venue::FieldValue;
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object, Text};
 use crate::venue::kit::images::Call;
-use crate::venue::kit::rows::{As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time};
+use crate::venue::kit::rows::{As, Fields, LIQUIDITY, Row, SIDES, Version, Words, is_some, member, time, word};
+use crate::venue::{FieldValue, is_order_over};
 
-/// How the account's images are read.
-pub(super) const READER: Reader = Reader { calls, read };
+const DAY: Duration = Duration::from_secs(86_400);
+/// How the account's images are read. Executions are kept for two years.
+pub(super) const READER: Reader = Reader { calls, read, refuses, reach: DAY.saturating_mul(730), by_symbol: false };
+/// What one call for executions may span.
+const SPAN: Duration = DAY.saturating_mul(7);
 
 /// Each channel and the topic of its rows, of all categories together.
 const TOPICS: [(AccountKind, &str); 4] = [
@@ -51,8 +56,6 @@ const STATES: Words = &[
 ];
 /// One position of both sides, or one of each.
 const POSITIONS: Words = &[("0", "both"), ("1", "long"), ("2", "short")];
-/// States after which nothing follows.
-const CLOSED: [&str; 5] = ["Filled", "Cancelled", "PartiallyFilledCanceled", "Deactivated", "Rejected"];
 /// Executions that are no trades: funding, and the settlement of contracts.
 const NO_TRADES: [&str; 3] = ["Funding", "Settle", "Delivery"];
 /// `rejectReason` of orders that were not rejected.
@@ -154,7 +157,7 @@ fn symbol<'a>(members: &Members<'a>) -> &'a str {
 
 fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     let mut row = Row { keys: &["id"], ..Row::new(AccountKind::Order, symbol(members), members, ORDER) };
-    row.is_open = member(members, "orderStatus").is_none_or(|state| !CLOSED.contains(&state));
+    row.is_open = member(members, "orderStatus").is_none_or(|state| !is_order_over(word(STATES, state)));
     row.event = time(members, "updatedTime");
     row.version = row.event.map(|at| Version::of_order(at.0, member(members, "cumExecQty"), row.is_open));
     let reason = member(members, "rejectReason").filter(|reason| *reason != NO_REASON);
@@ -200,19 +203,31 @@ fn wallet(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) -> Result<(), S
     Ok(())
 }
 
-/// The calls of an image. Linear contracts are asked for by the coin they are settled in.
-fn calls(market: &str, kind: AccountKind) -> Vec<Call> {
-    let (path, limit) = match kind {
+/// The calls of an image. Linear contracts are asked for by the coin they are settled in; their executions need not be.
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
+    let market = wanted.market;
+    let (path, limit) = match wanted.kind {
         AccountKind::Order => ("/v5/order/realtime", 50),
         AccountKind::Position if market != "spot" => ("/v5/position/list", 200),
+        AccountKind::Position => return Vec::new(),
         AccountKind::Balance => {
             return vec![Call { path: "/v5/account/wallet-balance?accountType=UNIFIED".to_owned(), weight: 1 }];
         }
-        AccountKind::Position | AccountKind::Fill => return Vec::new(),
+        AccountKind::Fill => return executions(wanted),
     };
     let coins: &[&str] = if market == "linear" { &["&settleCoin=USDT", "&settleCoin=USDC"] } else { &[""] };
     let call = |coin| Call { path: format!("{path}?category={market}{coin}&limit={limit}"), weight: 1 };
     coins.iter().map(call).collect()
+}
+
+/// "Get Trade History".
+fn executions(wanted: &Wanted<'_>) -> Vec<Call> {
+    let call = |(from, to): (u64, Option<u64>)| {
+        let end = to.map(|to| format!("&endTime={to}")).unwrap_or_default();
+        let path = format!("/v5/execution/list?category={}&startTime={from}{end}&limit=100", wanted.market);
+        Call { path, weight: 1 }
+    };
+    wanted.parts(SPAN).into_iter().map(call).collect()
 }
 
 #[derive(Deserialize)]
@@ -222,6 +237,11 @@ struct Listing<'a> {
     list: &'a RawValue,
     #[serde(borrow, default)]
     next_page_cursor: Option<Text<'a>>,
+}
+
+/// Whether a refusal is about the key: it, its signature, its permissions or its addresses ("Error Codes", "UTA").
+fn refuses(words: &str) -> bool {
+    ["retCode 10003:", "retCode 10004:", "retCode 10005:", "retCode 10010:"].iter().any(|code| words.starts_with(code))
 }
 
 /// Reads an answer of REST. Refusals come with status 200.

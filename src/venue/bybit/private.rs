@@ -47,7 +47,7 @@ pub(super) struct PrivateSession {
 impl PrivateSession {
     pub(super) fn new(spec: SessionSpec) -> Self {
         let mut session = Self {
-            account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
+            account: Account::new(&spec, account::READER),
             market: spec.market,
             signer: spec.signer,
             login: Login::by_clock(SERVER_TIME, PATH),
@@ -95,7 +95,7 @@ impl PrivateSession {
         let (place, wish) = self.subscriptions.wish(topic(stream), id);
         match wish {
             Wish::Asked => self.send_requests(now, out),
-            Wish::Confirmed => self.confirmed(id, out),
+            Wish::Confirmed => self.confirmed(id, now, out),
             Wish::Beyond => self.refused(place, "there are too many topics", out),
         }
     }
@@ -105,13 +105,13 @@ impl PrivateSession {
         self.account.left(id);
         let place = self.subscriptions.place(topic(&stream));
         let change = place.and_then(|place| self.subscriptions.unwish(place, id));
-        self.changed(change.into_iter().collect(), out);
+        self.changed(change.into_iter().collect(), now, out);
         self.send_requests(now, out);
     }
 
-    fn confirmed(&mut self, id: StreamId, out: &mut dyn Output) {
+    fn confirmed(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
         if let Some(stream) = self.streams.get(id) {
-            self.account.confirmed(id, stream, out);
+            self.account.confirmed(id, stream, now, out);
         }
     }
 
@@ -121,12 +121,12 @@ impl PrivateSession {
         }
     }
 
-    fn changed(&mut self, changes: Vec<Change>, out: &mut dyn Output) {
+    fn changed(&mut self, changes: Vec<Change>, now: Stamp, out: &mut dyn Output) {
         for change in changes {
             match change {
                 Change::Subscribed(place) => {
                     for id in self.subscriptions.streams(place).to_vec() {
-                        self.confirmed(id, out);
+                        self.confirmed(id, now, out);
                     }
                 }
                 Change::Refused(place, detail) => self.refused(place, &detail, out),
@@ -160,12 +160,13 @@ impl PrivateSession {
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
             return out.reconnect(reason);
         }
-        self.account.timeout(now.mono, out);
+        self.account.timeout(now, out);
         self.send_requests(now, out);
     }
 
     fn text(&mut self, message: &[u8], now: Stamp, out: &mut dyn Output) {
         self.heartbeat.heard();
+        self.account.heard(now);
         match Envelope::parse(message) {
             Ok(envelope) => self.read(&envelope, now, out),
             Err(error) => out.update(Update::Broken { stream: None, detail: &error.to_string() }),
@@ -227,15 +228,15 @@ impl PrivateSession {
             _ => Answer::Failed { topic, detail: words },
         };
         let changes = self.subscriptions.answered(id, op, answer, now.mono);
-        self.changed(changes, out);
+        self.changed(changes, now, out);
     }
 
-    fn disconnected(&mut self, out: &mut dyn Output) {
+    fn disconnected(&mut self, now: Stamp, out: &mut dyn Output) {
         self.heartbeat.disconnected();
         self.login.disconnected();
         self.account.disconnected();
         let changes = self.subscriptions.disconnected();
-        self.changed(changes, out);
+        self.changed(changes, now, out);
     }
 }
 
@@ -259,9 +260,9 @@ impl Session for PrivateSession {
             },
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
-            Input::Initialize => self.account.initialize(out),
+            Input::Initialize => self.account.initialize(now, out),
             Input::Timeout => self.timeout(now, out),
-            Input::Disconnected => self.disconnected(out),
+            Input::Disconnected => self.disconnected(now, out),
             // Nothing here has a book, no terminal was called, and what was subscribed to ends by itself.
             Input::Resync(_) | Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {

@@ -94,6 +94,16 @@ impl Images {
         wait
     }
 
+    /// The venue refused a call, and will refuse others: the image is asked for again then, and not before.
+    pub fn refused(&mut self, kind: AccountKind, again: Mono) {
+        self.images.insert(kind, Image { retry: Some(again), ..Image::default() });
+    }
+
+    /// An image that is whole is asked for once more then.
+    pub fn again(&mut self, kind: AccountKind, at: Mono) {
+        self.images.entry(kind).or_default().retry = Some(at);
+    }
+
     /// The kinds that are to be asked for again now.
     pub fn due(&mut self, now: Mono) -> Vec<AccountKind> {
         let due = self.images.iter_mut().filter(|(_, image)| image.retry.is_some_and(|at| at <= now));

@@ -60,11 +60,8 @@ impl Initial {
         self.connection += 1;
     }
 
-    /// Takes a row of the stream. False: it is older than what is published.
+    /// Takes a row of the stream that is no fill. False: it is older than what is published.
     pub fn streamed(&mut self, row: &Row<'_>) -> bool {
-        if row.kind == AccountKind::Fill {
-            return true;
-        }
         let key = (row.kind, row.key());
         let known = self.rows.get(&key);
         // Without versions the stream is right: it comes in order.

@@ -5,6 +5,7 @@ pub mod account;
 pub mod answers;
 pub mod budget;
 pub mod fields;
+pub mod fills;
 pub mod heartbeat;
 pub mod images;
 pub mod initial;

@@ -1,5 +1,7 @@
 //! Rows of accounts, read by tables that say which member of the venue's is which field of ours.
 
+use std::borrow::Cow;
+
 use super::fields::{Members, bare, number};
 use crate::model::{AccountKind, Clocks, Decimal, UnixNanos};
 use crate::venue::{AccountUpdate, FieldValue, Output, Update};
@@ -141,6 +143,16 @@ pub fn is_some(text: Option<&str>) -> bool {
     text.is_some_and(|text| text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)))
 }
 
+/// The number of the other sign, digit for digit; zero has none.
+pub fn negated(number: &str) -> Cow<'_, str> {
+    let digits = number.split(['e', 'E']).next().unwrap_or_default();
+    match number.strip_prefix('-') {
+        Some(positive) => Cow::Borrowed(positive),
+        None if is_some(Some(digits)) => Cow::Owned(format!("-{number}")),
+        None => Cow::Borrowed(number),
+    }
+}
+
 /// One size less another, as a text.
 pub fn less(size: &str, other: &str) -> Option<String> {
     combined(size, other, i64::checked_sub)
@@ -169,6 +181,21 @@ mod tests {
         assert!(version(1, Some("1"), true) == version(1, Some("1.000"), true));
         assert!(version(1, Some("1"), false) > version(1, Some("1.0"), true));
         assert!(version(1, Some("x"), true) == version(1, None, true));
+    }
+
+    #[test]
+    fn a_turned_number_keeps_its_digits() {
+        for (number, turned) in [
+            ("-0.0010", "0.0010"),
+            ("0.5", "-0.5"),
+            ("-0.00", "0.00"),
+            ("0", "0"),
+            ("0.000", "0.000"),
+            ("1e-7", "-1e-7"),
+            ("0e-7", "0e-7"),
+        ] {
+            assert_eq!(negated(number), turned);
+        }
     }
 
     #[test]

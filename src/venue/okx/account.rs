@@ -2,6 +2,8 @@
 //! "Account channel"), and their images by REST. Common fields have tickbus's names; everything else the venue says comes
 //! under its own.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -9,18 +11,21 @@ use super::instruments::Reply;
 use super::session::OkxSession;
 use super::wire::Envelope;
 use crate::model::{AccountKind, Channel, Clocks};
-use crate::venue::Output;
-use crate::venue::kit::account::{Page, Reader};
+use crate::venue::kit::account::{Page, Reader, Wanted};
 use crate::venue::kit::fields::{Members, Object};
 use crate::venue::kit::images::Call;
 use crate::venue::kit::rows::{self, As, Fields, Row, Version, Words, member};
+use crate::venue::{FieldValue, Output, is_order_over};
 
-/// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to.
-pub(super) const READER: Reader = Reader { calls, read };
+/// How the account's images are read. Positions and balances come over the stream too, once it is subscribed to. Fills of the
+/// last three days are told ("Get transaction details (last 3 days)"), of all instruments together.
+pub(super) const READER: Reader =
+    Reader { calls, read, refuses, reach: Duration::from_secs(3 * 86_400), by_symbol: false };
 
-/// Most rows of a page of open orders.
+/// Most rows of a page of open orders, and of fills.
 const PAGE: usize = 100;
 const ORDERS: &str = "/api/v5/trade/orders-pending";
+const FILLS: &str = "/api/v5/trade/fills";
 
 const STATES: Words = &[("live", "open"), ("canceled", "cancelled"), ("mmp_canceled", "cancelled")];
 const EXECUTIONS: Words = &[("T", "taker"), ("M", "maker")];
@@ -41,7 +46,6 @@ const ORDER: Fields = &[
     ("position_side", "posSide", As::Text),
     ("margin_mode", "tdMode", As::Text),
     ("leverage", "lever", As::Text),
-    ("fee", "fee", As::Text),
     ("fee_currency", "feeCcy", As::Text),
     ("pnl", "pnl", As::Text),
     ("reduce_only", "reduceOnly", As::Text),
@@ -51,14 +55,15 @@ const ORDER: Fields = &[
     ("tag", "tag", As::Text),
     ("liquidity", "execType", As::Word(EXECUTIONS)),
 ];
+/// What a fill cost, and in which currency, as the stream and REST call it.
+const STREAM_FEE: [&str; 2] = ["fillFee", "fillFeeCcy"];
+const REST_FEE: [&str; 2] = ["fee", "feeCcy"];
 const FILL: Fields = &[
     ("id", "tradeId", As::Text),
     ("order_id", "ordId", As::Text),
     ("side", "side", As::Text),
     ("price", "fillPx", As::Text),
     ("size", "fillSz", As::Text),
-    ("fee", "fillFee", As::Text),
-    ("fee_currency", "fillFeeCcy", As::Text),
     ("client_id", "clOrdId", As::Text),
     ("position_side", "posSide", As::Text),
     ("pnl", "fillPnl", As::Text),
@@ -126,7 +131,7 @@ impl OkxSession {
                         order(&members, &mut tell);
                     }
                     if fills && is_fill(&members) {
-                        fill(&members, &mut tell);
+                        fill(&members, STREAM_FEE, &mut tell);
                     }
                 }
                 "positions" => position(&parse(row)?, &mut tell),
@@ -141,17 +146,24 @@ fn parse<'a>(row: &'a RawValue) -> Result<Members<'a>, String> {
     serde_json::from_str(row.get()).map_err(|error| error.to_string())
 }
 
-fn calls(_market: &str, kind: AccountKind) -> Vec<Call> {
-    let path = match kind {
+fn calls(wanted: &Wanted<'_>) -> Vec<Call> {
+    let path = match wanted.kind {
         AccountKind::Order => format!("{ORDERS}?limit={PAGE}"),
         AccountKind::Position => "/api/v5/account/positions".to_owned(),
         AccountKind::Balance => "/api/v5/account/balance".to_owned(),
-        AccountKind::Fill => return Vec::new(),
+        AccountKind::Fill => format!("{FILLS}?begin={}&limit={PAGE}", wanted.since.as_ms()),
     };
     vec![Call { path, weight: 1 }]
 }
 
-/// Reads an answer of REST. Open orders come newest first, a full page is followed by those that are older than its last.
+/// Whether a refusal is about the key or its signature ("Error Code", "API Class").
+fn refuses(words: &str) -> bool {
+    let code = words.strip_prefix("code ").and_then(|words| words.split(':').next()?.parse::<u32>().ok());
+    code.is_some_and(|code| (50_103..=50_113).contains(&code))
+}
+
+/// Reads an answer of REST. Open orders and fills come newest first, a full page is followed by those that are older than its
+/// last.
 fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>, String> {
     let Object(reply) = serde_json::from_slice::<Object<Reply<'_>>>(page.body)
         .map_err(|error| format!("HTTP {}: {error}", page.status))?;
@@ -164,24 +176,33 @@ fn read(page: &Page<'_>, each: &mut dyn FnMut(&Row<'_>)) -> Result<Option<Call>,
                 order(&members, each);
                 last = member(&members, "ordId").map(str::to_owned);
             }
+            AccountKind::Fill => {
+                let members: Members<'_> = parse(row)?;
+                fill(&members, REST_FEE, each);
+                last = member(&members, "billId").map(str::to_owned);
+            }
             AccountKind::Position => position(&parse(row)?, each),
-            _ => balances(row, each)?,
+            AccountKind::Balance => balances(row, each)?,
         }
     }
-    let more = |id| Call { path: format!("{ORDERS}?limit={PAGE}&after={id}"), weight: 1 };
+    let base = page.path.split("&after=").next().unwrap_or_default();
+    let more = |id| Call { path: format!("{base}&after={id}"), weight: 1 };
     Ok(last.filter(|_| rows.len() >= PAGE).map(more))
 }
 
+/// What it cost is negative at OKX, and a rebate positive ("Order channel", `fee` and `fillFee`): it is turned.
 fn order(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
     // What is open of an order is known where it has a price: the size of others may be in the quote currency.
     let sizes = member(members, "px").and_then(|_| Some((member(members, "sz")?, member(members, "accFillSz")?)));
     let remaining = sizes.and_then(|(size, filled)| rows::less(size, filled));
     let mut row = row(AccountKind::Order, members, ORDER, &["id"]);
     row.event = rows::time(members, "uTime");
-    row.is_open = matches!(member(members, "state"), None | Some("live" | "partially_filled"));
+    row.is_open = member(members, "state").is_none_or(|state| !is_order_over(rows::word(STATES, state)));
     let filled = member(members, "accFillSz");
     row.version = row.event.map(|at| Version::of_order(at.0, filled, row.is_open));
-    row.fields.extend(remaining.as_deref().map(|size| ("remaining", crate::venue::FieldValue::Text(size))));
+    row.fields.extend(remaining.as_deref().map(|size| ("remaining", FieldValue::Text(size))));
+    let fee = member(members, "fee").map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
     tell(&row);
 }
 
@@ -190,8 +211,12 @@ fn is_fill(order: &Members<'_>) -> bool {
     rows::is_some(member(order, "fillSz")) && member(order, "tradeId").is_some()
 }
 
-fn fill(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {
-    tell(&Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) });
+fn fill(members: &Members<'_>, [fee, currency]: [&str; 2], tell: &mut dyn FnMut(&Row<'_>)) {
+    let mut row = Row { event: rows::time(members, "fillTime"), ..row(AccountKind::Fill, members, FILL, &["id"]) };
+    let fee = member(members, fee).map(rows::negated);
+    row.fields.extend(fee.as_deref().map(|fee| ("fee", FieldValue::Text(fee))));
+    row.fields.extend(member(members, currency).map(|currency| ("fee_currency", FieldValue::Text(currency))));
+    tell(&row);
 }
 
 fn position(members: &Members<'_>, tell: &mut dyn FnMut(&Row<'_>)) {

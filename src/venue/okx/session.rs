@@ -72,7 +72,7 @@ impl OkxSession {
             streams: Streams::default(),
             subscriptions: Subscriptions::new(LIMITS),
             heartbeat: Heartbeat::new(PING_EVERY, PONG_WITHIN),
-            account: Account::new(&spec.market, spec.signer.as_ref(), account::READER),
+            account: Account::new(&spec, account::READER),
             login: spec.signer.filter(|_| is_signed).map(|signer| (login::by_clock(), signer)),
             market: spec.market,
             leaving: HashMap::new(),
@@ -113,7 +113,7 @@ impl OkxSession {
         for (at, topic) in channels::topics(&self.market, stream).iter().enumerate() {
             match self.subscriptions.wish(topic, id).1 {
                 Wish::Asked => {}
-                Wish::Confirmed if at == 0 => self.confirmed(id, out),
+                Wish::Confirmed if at == 0 => self.confirmed(id, now, out),
                 Wish::Confirmed => {}
                 Wish::Beyond => out.update(Update::Rejected { stream: id, detail: BEYOND }),
             }
@@ -133,7 +133,7 @@ impl OkxSession {
         for topic in topics {
             let place = self.subscriptions.place(&topic);
             let change = place.and_then(|place| self.subscriptions.unwish(place, id));
-            self.changed(change.into_iter().collect(), out);
+            self.changed(change.into_iter().collect(), now, out);
         }
         self.send_requests(now, out);
     }
@@ -199,9 +199,9 @@ impl OkxSession {
     }
 
     /// The venue has confirmed a stream. Those of the account have their image read first.
-    fn confirmed(&mut self, id: StreamId, out: &mut dyn Output) {
+    fn confirmed(&mut self, id: StreamId, now: Stamp, out: &mut dyn Output) {
         match self.streams.get(id) {
-            Some(stream) if !stream.channel.has_symbol() => self.account.confirmed(id, stream, out),
+            Some(stream) if !stream.channel.has_symbol() => self.account.confirmed(id, stream, now, out),
             _ => out.update(Update::Subscribed(id)),
         }
     }
@@ -227,7 +227,7 @@ impl OkxSession {
             let next = login.due(now.mono);
             self.go_on(next, now, out);
         }
-        self.account.timeout(now.mono, out);
+        self.account.timeout(now, out);
         if let Err(reason) = self.subscriptions.timeout(now.mono) {
             return out.reconnect(reason);
         }
@@ -269,13 +269,13 @@ impl OkxSession {
         }
     }
 
-    fn changed(&mut self, changes: Vec<Change>, out: &mut dyn Output) {
+    fn changed(&mut self, changes: Vec<Change>, now: Stamp, out: &mut dyn Output) {
         for change in changes {
             match change {
                 Change::Subscribed(place) => {
                     for stream in self.subscriptions.streams(place).to_vec() {
                         if self.is_main(place, stream) {
-                            self.confirmed(stream, out);
+                            self.confirmed(stream, now, out);
                         }
                     }
                 }
@@ -295,6 +295,7 @@ impl OkxSession {
 
     fn text(&mut self, message: &[u8], now: Stamp, out: &mut dyn Output) {
         self.heartbeat.heard();
+        self.account.heard(now);
         let recv = (now.wall != UnixNanos::default()).then_some(now.wall);
         match message {
             b"pong" => return out.update(Update::Ignored(Ignored::Control)),
@@ -356,7 +357,7 @@ impl OkxSession {
             _ => return out.update(Update::Ignored(Ignored::UnknownKind)),
         };
         out.update(Update::Ignored(Ignored::Control));
-        self.changed(changes, out);
+        self.changed(changes, now, out);
         self.send_requests(now, out);
     }
 
@@ -453,7 +454,7 @@ impl Session for OkxSession {
             Input::Subscribe { id, stream } => self.subscribe(id, stream, now, out),
             Input::Unsubscribe(id) => self.unsubscribe(id, now, out),
             Input::Resync(stream) => self.resync(stream, now, out),
-            Input::Initialize => self.account.initialize(out),
+            Input::Initialize => self.account.initialize(now, out),
             // No book needs an image, no terminal was called, and what was subscribed to ends by itself.
             Input::Image(_) | Input::Rpc { .. } | Input::Shutdown => {}
             Input::Ask { id, .. } => {
@@ -467,7 +468,7 @@ impl Session for OkxSession {
                 }
                 self.account.disconnected();
                 let changes = self.subscriptions.disconnected();
-                self.changed(changes, out);
+                self.changed(changes, now, out);
             }
         }
     }

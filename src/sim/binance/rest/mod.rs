@@ -70,7 +70,7 @@ const fn guarded(guard: Guard, method: &'static str, route: Route) -> Route {
 }
 
 /// Every route.
-const ROUTES: [Route; 26] = [
+const ROUTES: [Route; 28] = [
     get("ping", EVERY, |_| 1, |_, _| Ok("{}".to_owned())),
     get("time", EVERY, |_| 1, info::time),
     get("exchangeInfo", EVERY, |call| if call.market == Market::Spot { 20 } else { 1 }, info::exchange),
@@ -93,6 +93,12 @@ const ROUTES: [Route; 26] = [
         get("account", EVERY, |call| if call.market == Market::Spot { 20 } else { 5 }, private::account),
     ),
     guarded(Guard::Signed, "GET", get("openOrders", EVERY, orders_weight, private::open_orders)),
+    guarded(Guard::Signed, "GET", get("myTrades", SPOT, |_| 20, private::trades)),
+    guarded(
+        Guard::Signed,
+        "GET",
+        get("userTrades", FUTURES, |call| if call.market == Market::Usdm { 5 } else { 20 }, private::trades),
+    ),
     guarded(
         Guard::Signed,
         "GET",

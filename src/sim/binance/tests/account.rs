@@ -81,6 +81,42 @@ fn futures_events_come_over_the_private_path() {
 }
 
 #[test]
+fn trades_are_listed_by_time_and_id_though_nobody_watches_any_more() {
+    let mut scene = Scene::new("/ws");
+    let opened: Value = serde_json::from_str(&scene.answer(&with_key("POST", "/fapi/v1/listenKey", "")).body).unwrap();
+    scene.reconnect(&format!("/private/ws?listenKey={}", opened["listenKey"].as_str().unwrap()));
+    scene.run(6_000);
+    scene.reconnect("/ws");
+    scene.run(40_000);
+    let told = scene.venue.fills("usdm");
+    assert!(told.len() > 3 && scene.venue.fills("spot").is_empty(), "{told:?}");
+    let symbol = told[0].split(' ').next().unwrap().to_owned();
+    let mut list = |path: &str, query: &str| {
+        let text = format!("{query}&timestamp={}", scene.now().wall.as_ms());
+        let query = format!("{text}&signature={}", sign("secret", &text));
+        serde_json::from_str::<Value>(&scene.answer(&with_key("GET", path, &query)).body).unwrap()
+    };
+    let path = "/fapi/v1/userTrades";
+    let key = |row: &Value| format!("{} {} {}", row["symbol"].as_str().unwrap(), row["id"], row["orderId"]);
+    let keys = |rows: &Value| rows.as_array().unwrap().iter().map(key).collect::<Vec<_>>();
+    let all = list(path, &format!("symbol={symbol}&startTime={BEGINNING}"));
+    assert_eq!(keys(&all), told, "oldest first");
+    let third = all[2]["id"].as_u64().unwrap();
+    assert_eq!(keys(&list(path, &format!("symbol={symbol}&fromId={third}&limit=2"))), told[2..4]);
+    assert_eq!(keys(&list(path, &format!("symbol={symbol}&limit=2"))), told[told.len() - 2..], "the last ones");
+    for (path, query, code) in [
+        (path, format!("symbol={symbol}&fromId=1&startTime=5"), -1_128),
+        (path, format!("symbol={symbol}&startTime=1&endTime={BEGINNING}"), -1_127),
+        (path, "symbol=MOON".to_owned(), -1_121),
+        (path, "limit=5".to_owned(), -1_102),
+        ("/api/v3/myTrades", format!("symbol={symbol}&startTime=1&endTime=86400002"), -1_127),
+    ] {
+        assert_eq!(list(path, &query)["code"], code, "{path} {query}");
+    }
+    assert_eq!(scene.answer(&with_key("GET", path, "symbol=BTCUSDT")).status, 400, "not signed");
+}
+
+#[test]
 fn spot_events_come_over_the_websocket_api() {
     let mut scene = Scene::new("/ws-api/v3");
     let timestamp = BEGINNING + 1_000;

@@ -64,6 +64,41 @@ fn orders_are_filled_while_somebody_watches() {
 }
 
 #[test]
+fn executions_are_listed_by_time_and_page_though_nobody_watches_any_more() {
+    let mut bench = private();
+    bench.ask(&auth("key", "secret", START_MS + 5_000));
+    bench.subscribe(&["execution"]);
+    let streamed = bench.run(13_000);
+    bench.ask(r#"{"req_id":"6","op":"unsubscribe","args":["execution"]}"#);
+    assert!(bench.run(30_000).is_empty());
+    let told = bench.venue.fills("linear");
+    assert!(told.len() > 1 && bench.venue.fills("spot").len() > 1, "{told:?}");
+    let now = bench.now.wall.as_ms();
+    let mut list = |query: &str| {
+        let time = now.to_string();
+        let sign = signature::hex("secret", &[&time, "key", query]);
+        let headers = [("X-BAPI-API-KEY", "key"), ("X-BAPI-TIMESTAMP", &*time), ("X-BAPI-SIGN", &*sign)];
+        let asked = Asked { headers: &headers, ..Asked::get("/v5/execution/list", query, HOME) };
+        serde_json::from_str::<Value>(&answer(&mut bench.venue, &asked, bench.now).1).unwrap()
+    };
+    let key = |row: &Value| ["symbol", "execId", "orderId"].map(|name| row[name].as_str().unwrap()).join(" ");
+    let (mut cursor, mut listed) = (String::new(), Vec::new());
+    loop {
+        let page = list(&format!("category=linear&startTime={START_MS}&limit=2{cursor}"));
+        listed.extend(page["result"]["list"].as_array().unwrap().iter().map(key));
+        match page["result"]["nextPageCursor"].as_str().unwrap() {
+            "" => break,
+            next => cursor = format!("&cursor={next}"),
+        }
+    }
+    listed.reverse();
+    assert_eq!(listed, told, "newest first, each once");
+    assert!(told.contains(&key(&of(&streamed, "execution")[1]["data"][0])), "as the stream tells them");
+    assert_eq!(list(&format!("category=linear&startTime={now}&limit=2"))["result"]["list"], json!([]));
+    assert_eq!(list(&format!("category=linear&startTime=1&endTime={now}"))["retCode"], 10_001, "seven days at most");
+}
+
+#[test]
 fn rest_answers_who_signs() {
     let mut bench = private();
     let time = START_MS.to_string();

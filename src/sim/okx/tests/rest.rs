@@ -109,6 +109,44 @@ fn unknown_paths_have_a_code_that_is_a_number() {
 }
 
 #[test]
+fn fills_are_listed_by_time_and_bill_though_nobody_watches_any_more() {
+    let mut bench = Bench::new("private");
+    bench.log_in();
+    let orders = json!({"channel": "orders", "instType": "ANY"});
+    bench.request("subscribe", std::slice::from_ref(&orders));
+    bench.run(20_000);
+    bench.request("unsubscribe", std::slice::from_ref(&orders));
+    bench.run(20_000);
+    let told = bench.venue.fills("swap");
+    assert!(told.len() > 3, "{told:?}");
+    let (path, timestamp) = ("/api/v5/trade/fills", "2026-11-21T12:00:37.000Z");
+    let mut list = |query: &str| {
+        let sign = signature::base64("secret", &[timestamp, "GET", &format!("{path}?{query}")]);
+        let headers = [
+            ("OK-ACCESS-KEY", "key"),
+            ("OK-ACCESS-SIGN", sign.as_str()),
+            ("OK-ACCESS-TIMESTAMP", timestamp),
+            ("OK-ACCESS-PASSPHRASE", "phrase"),
+        ];
+        let asked = Asked { headers: &headers, ..Asked::get(path, query, IpAddr::V4(Ipv4Addr::LOCALHOST)) };
+        let answer = bench.venue.answer(&asked, at(0));
+        serde_json::from_str::<Value>(&answer.body).unwrap()["data"].as_array().unwrap().clone()
+    };
+    let (mut after, mut listed) = (String::new(), Vec::new());
+    loop {
+        let page = list(&format!("begin=0&limit=2{after}"));
+        let Some(last) = page.last() else { break };
+        after = format!("&after={}", last["billId"].as_str().unwrap());
+        let key = |row: &Value| ["instId", "tradeId", "ordId"].map(|name| row[name].as_str().unwrap()).join(" ");
+        listed.extend(page.iter().map(key));
+    }
+    listed.reverse();
+    assert_eq!(listed, told, "newest first, each once");
+    assert!(list("instType=SPOT&limit=100").iter().all(|row| row["instType"] == "SPOT"));
+    assert!(list("begin=9999999999999&limit=100").is_empty());
+}
+
+#[test]
 fn the_account_answers_who_signs() {
     let mut bench = Bench::new("public");
     let timestamp = "2026-11-21T12:00:37.000Z";

@@ -40,6 +40,13 @@ impl Output for Said {
     fn replace(&mut self, _: &str) {}
 }
 
+fn signer() -> Signer {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    let credentials = Credentials { key: secret("k"), secret: secret("testsecret"), passphrase: None };
+    let api = sign::find("binance").expect("known");
+    Signer::new("main", api, credentials, "https://api.binance.com").expect("usable")
+}
+
 struct Account {
     session: Box<dyn Session>,
     said: Said,
@@ -47,11 +54,16 @@ struct Account {
 
 impl Account {
     fn new(market: &str, channels: &[&str]) -> Self {
-        let secret = |text: &str| Secret::new(text.to_owned());
-        let credentials = Credentials { key: secret("k"), secret: secret("testsecret"), passphrase: None };
-        let api = sign::find("binance").expect("known");
-        let signer = Signer::new("main", api, credentials, "https://api.binance.com").expect("usable");
-        Self::of(market, channels, Some(signer))
+        Self::of(market, channels, Some(signer()))
+    }
+
+    /// The fills of a feed with these symbols.
+    fn naming(market: &str, symbols: &[&str]) -> Self {
+        let streams = vec![stream(market, "fill ")];
+        let route = (VENUE.route_of)(market, &streams[0]);
+        let symbols = symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let spec = SessionSpec { route, signer: Some(signer()), symbols, ..SessionSpec::of(market, streams) };
+        Self { session: (VENUE.open)(spec), said: Said::default() }
     }
 
     fn of(market: &str, channels: &[&str], signer: Option<Signer>) -> Self {
@@ -120,7 +132,7 @@ fn a_futures_connection_waits_for_its_key_and_reads_the_images_then() {
     account.answer(200, KEY, 0.1);
     assert_eq!(account.said.keys.len(), 1);
     assert!(KEY.contains(&account.said.keys[0]));
-    assert_eq!(account.take(Input::Connected, 0.2).recorder.updates, ["subscribed 1"], "fills have no image");
+    assert_eq!(account.take(Input::Connected, 0.2).recorder.updates, ["subscribed 1"], "nothing was missed of fills");
     let get = |path| (Method::Get, path);
     assert_eq!(account.requests(), [get("/fapi/v1/openOrders"), get("/fapi/v3/positionRisk"), get("/fapi/v3/balance")]);
     let ids: Vec<u64> = account.said.recorder.requests.iter().map(|request| request.id).collect();
@@ -324,4 +336,111 @@ fn rows_of_recordings_are_read() {
     let mut desk = Desk::replay("usdm");
     let update = r#"{"e":"ACCOUNT_UPDATE","E":2,"T":1,"a":{"B":[{"a":"BTC","wb":"1.5"}],"P":[]}}"#;
     assert_eq!(desk.text(update, 1.0).len(), 1);
+}
+
+/// A futures connection that was lost for ten seconds, of a feed that names one symbol.
+fn lost(market: &str, symbols: &[&str]) -> Account {
+    let mut account = Account::naming(market, symbols);
+    account.take(Input::Timeout, 0.0);
+    account.answer(200, KEY, 0.1);
+    account.take(Input::Connected, 0.2);
+    account.text(r#"{"e":"TRADE_LITE","E":1}"#, 90.0);
+    account.take(Input::Disconnected, 100.0);
+    account.take(Input::Timeout, 110.0);
+    account.answer(200, KEY, 110.0);
+    account.take(Input::Connected, 110.0);
+    account
+}
+
+#[test]
+fn trades_that_were_missed_are_read_of_the_symbols_that_are_known() {
+    let mut account = lost("usdm", &["BTCUSDT"]);
+    let path = "/fapi/v1/userTrades?symbol=BTCUSDT&startTime=1700000030000&limit=1000";
+    assert_eq!(account.requests(), [(Method::Get, path)]);
+    assert_eq!(account.said.recorder.requests[0].weight, 5);
+    // A trade on another symbol comes meanwhile.
+    let id = account.said.recorder.requests[0].id;
+    let trade = r#"{"e":"ORDER_TRADE_UPDATE","E":1,"T":1,"o":{"s":"ETHUSDT","S":"BUY","x":"TRADE","X":"FILLED","i":8,"l":"1","L":"2","T":1,"t":5}}"#;
+    assert_eq!(account.text(trade, 111.0).len(), 1);
+    let row = |id: u64| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","id":{id},"orderId":3,"side":"SELL","price":"9.5","qty":"2","quoteQty":"19","commission":"0.1","commissionAsset":"USDT","realizedPnl":"1","positionSide":"BOTH","buyer":false,"maker":true,"time":{}}}"#,
+            1_700_000_100_000 + id
+        )
+    };
+    let rows: Vec<String> = (1..=1_000).map(row).collect();
+    assert!(account.http(id, 200, &format!("[{}]", rows.join(",")), 112.0).is_empty());
+    assert_eq!(account.requests(), [(Method::Get, "/fapi/v1/userTrades?symbol=BTCUSDT&fromId=1001&limit=1000")]);
+    let said = account.answer(200, &format!("[{}]", row(1_001)), 112.0);
+    assert_eq!(said.len(), 1_002);
+    assert_eq!(
+        said[0],
+        "fill main -/BTCUSDT id=1 order_id=3 side=sell price=9.5 size=2 value=19 fee=0.1 fee_currency=USDT \
+         liquidity=maker pnl=1 position_side=BOTH backfill=true"
+    );
+    // The second time the other symbol is read too, and from as early.
+    account.take(Input::Timeout, 122.0);
+    assert_eq!(account.requests(), [(Method::Get, path)]);
+    assert!(account.answer(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, 122.0).is_empty(), "its own trouble");
+    assert_eq!(account.requests(), [(Method::Get, &*path.replace("BTC", "ETH"))]);
+    let refused = account.answer(429, r#"{"code":-1003,"msg":"Too many requests"}"#, 122.0);
+    assert!(refused[0].contains("the fill image could not be read: HTTP 429: -1003"), "{refused:?}");
+}
+
+#[test]
+fn trades_of_each_market_have_their_path_and_weight() {
+    let mut account = lost("coinm", &["BTCUSD_PERP"]);
+    let path = "/dapi/v1/userTrades?symbol=BTCUSD_PERP&startTime=1700000030000&limit=1000";
+    assert_eq!(account.requests(), [(Method::Get, path)]);
+    assert_eq!(account.said.recorder.requests[0].weight, 20);
+    account.take(Input::Disconnected, 110.0);
+    let mut nothing = lost("usdm", &[]);
+    assert_eq!(nothing.said.recorder.updates, ["subscribed 0"], "no symbol is known");
+    nothing.take(Input::Timeout, 121.0);
+    assert!(nothing.requests().is_empty());
+    let mut spot = Account::naming("spot", &["BTCUSDT"]);
+    let admitted = r#"{"id":"1","status":200,"result":{"subscriptionId":0}}"#;
+    spot.take(Input::Connected, 0.0);
+    assert_eq!(spot.text(admitted, 1.0), ["ignored Control", "subscribed 0"]);
+    spot.take(Input::Disconnected, 2.0);
+    let days = 2.0 * 86_400.0;
+    spot.take(Input::Connected, days);
+    spot.text(admitted, days);
+    let first = "/api/v3/myTrades?symbol=BTCUSDT&startTime=1699999941000&endTime=1700086340999&limit=1000";
+    assert_eq!((spot.requests(), spot.said.recorder.requests[0].weight), (vec![(Method::Get, first)], 20));
+    let row = r#"[{"symbol":"BTCUSDT","id":28457,"orderId":100234,"orderListId":-1,"price":"4.5","qty":"12","quoteQty":"54","commission":"10.1","commissionAsset":"BNB","time":1700000000000,"isBuyer":true,"isMaker":false,"isBestMatch":true}]"#;
+    spot.answer(200, row, days);
+    assert!(spot.requests()[0].1.contains("startTime=1700086341000&endTime="));
+    spot.answer(200, "[]", days);
+    let said = spot.answer(200, "[]", days);
+    let told = "fill main -/BTCUSDT id=28457 order_id=100234 side=buy price=4.5 size=12 value=54 fee=10.1 fee_currency=BNB \
+                liquidity=taker backfill=true";
+    assert_eq!(said, [told, "subscribed 0"]);
+}
+
+#[test]
+fn an_image_that_refuses_the_key_is_a_refusal_for_five_minutes_over_connections_too() {
+    for (code, words) in [("-1022", "Signature for this request is not valid."), ("-2014", "x"), ("-2015", "x")] {
+        let mut account = opened("usdm", &["order"]);
+        let body = format!(r#"{{"code":{code},"msg":"{words}"}}"#);
+        let told = account.answer(401, &body, 1.0);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].to_lowercase().starts_with("reject") && told[0].contains(&format!("{code}: {words}")),
+            "{told:?}"
+        );
+        // Asking for it makes no difference.
+        account.take(Input::Initialize, 2.0);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Disconnected, 10.0);
+        account.take(Input::Timeout, 10.0);
+        account.answer(200, KEY, 10.0);
+        let again = account.take(Input::Connected, 11.0).recorder.updates.clone();
+        assert_eq!((again, account.requests()), (told, vec![]), "it holds");
+        account.take(Input::Timeout, 300.9);
+        assert_eq!(account.requests(), []);
+        account.take(Input::Timeout, 301.0);
+        assert_eq!(account.requests(), [(Method::Get, "/fapi/v1/openOrders")]);
+        assert_eq!(account.answer(200, "[]", 302.0), ["subscribed 0"]);
+    }
 }

@@ -239,13 +239,60 @@ fn positions_and_balances_are_read_and_read_again_after_a_trade() {
 fn refusals_of_rest_are_told_in_the_venues_words() {
     let (mut desk, calls) = open(&["balance"]);
     let said = desk.http(calls[0].0, Some(401), br#"{"status":-500,"error_message":"Key not found","data":null}"#, 1.0);
-    assert!(said.updates[0].contains("HTTP 401: Key not found"), "{:?}", said.updates);
-    assert_eq!(desk.wakes_at(), Some(16.0));
-    let call = desk.take(Input::Timeout, 16.0).requests[0].clone();
-    let next = desk.http(call.id, Some(200), b"[]", 16.1).requests[0].clone();
+    assert_eq!(said.updates, ["rejected 0: HTTP 401: Key not found"], "it is the key");
+    assert_eq!(desk.initialize(200.0), [], "which is shown again after five minutes");
+    let call = desk.take(Input::Timeout, 301.0).requests[0].clone();
+    let next = desk.http(call.id, Some(200), b"[]", 301.1).requests[0].clone();
     assert_eq!(next.path, "/v1/me/getcollateral");
-    assert_eq!(desk.http(next.id, Some(400), b"{}", 16.2).updates, ["subscribed 0"], "an account without the CFD");
-    let call = desk.initialize(17.0)[0].clone();
-    let said = desk.http(call.id, Some(200), b"<html>", 17.1).updates.clone();
+    assert_eq!(desk.http(next.id, Some(400), b"{}", 301.2).updates, ["subscribed 0"], "an account without the CFD");
+    let call = desk.initialize(302.0)[0].clone();
+    let said = desk.http(call.id, Some(200), b"<html>", 302.1).updates.clone();
     assert!(said[0].contains("could not be read"), "{said:?}");
+}
+
+#[test]
+fn executions_that_were_missed_are_read_of_every_product_and_back_to_the_loss() {
+    let (mut desk, calls) = open(&["fill"]);
+    assert!(calls.is_empty(), "nothing was missed");
+    desk.take(Input::Disconnected, 2.0);
+    desk.take(Input::Connected, 60.0);
+    let sent = desk.take(Input::Text(ACCEPTED.as_bytes()), 60.1).sent.clone();
+    let call = desk.take(Input::Text(done(&sent[0]).as_bytes()), 60.2).requests[0].clone();
+    assert_eq!(call.path, "/v1/me/getexecutions?product_code=BCH_BTC&count=500");
+    let row = |id: u64, date: &str| {
+        format!(
+            r#"{{"id":{id},"child_order_id":"JOR1","side":"BUY","price":33470.0,"size":0.01,"commission":0.0,"exec_date":"{date}","child_order_acceptance_id":"JRF1"}}"#
+        )
+    };
+    let mut paths = Vec::new();
+    let page = |path: &str| {
+        paths.push(path.to_owned());
+        let rows: Vec<String> = match path {
+            "/v1/me/getexecutions?product_code=BTC_JPY&count=500" => {
+                (1_501..=2_000).rev().map(|id| row(id, "2023-11-14T22:13:30.5")).collect()
+            }
+            path if path.ends_with("BTC_JPY&count=500&before=1501") => {
+                (1_001..=1_500).rev().map(|id| row(id, "2023-11-13T22:13:30")).collect()
+            }
+            _ => Vec::new(),
+        };
+        format!("[{}]", rows.join(","))
+    };
+    let said = answer(&mut desk, call.id, page, &call.path);
+    assert_eq!(paths.len(), 10, "nine products, of one of which there is a second page, all older: {paths:?}");
+    assert_eq!(said.len(), 501);
+    assert_eq!(
+        said[0],
+        "fill desk spot/BTC_JPY id=1501 order_id=JRF1 side=buy price=33470.0 size=0.01 fee=0.0 child_order_id=JOR1 \
+         backfill=true"
+    );
+    desk.take(Input::Timeout, 70.0);
+    let call = desk.take(Input::Timeout, 100.0).requests.first().cloned();
+    let call = call.or_else(|| desk.initialize(101.0).first().cloned()).expect("a call");
+    let unlisted = br#"{"status":-100,"error_message":"Invalid product","data":null}"#;
+    let said = desk.http(call.id, Some(400), unlisted, 101.0);
+    assert_eq!((said.updates.len(), said.requests.len()), (0, 1), "the other products go on");
+    let id = said.requests[0].id;
+    let said = desk.http(id, Some(503), br#"{"status":-1,"error_message":"Busy","data":null}"#, 101.0);
+    assert!(said.updates[0].contains("the fill image could not be read: HTTP 503: Busy"), "{said:?}");
 }

@@ -57,7 +57,7 @@ fn it_signs_in_then_subscribes_then_reads_the_images() {
     assert!(sent[0].starts_with(r#"{"op":"auth","args":["k",1700000005000,""#) && sent.len() == 1, "{sent:?}");
     let said = desk.take(Input::Text(AUTH.as_bytes()), 0.1);
     assert_eq!(said.sent, [r#"{"args":["order","execution","position","wallet"],"op":"subscribe","req_id":"1"}"#]);
-    assert_eq!(desk.text(ACK, 0.2), ["ignored Control", "subscribed 1"], "fills have no image");
+    assert_eq!(desk.text(ACK, 0.2), ["ignored Control", "subscribed 1"], "nothing was missed of fills");
     let paths: Vec<&str> = desk.said.requests.iter().map(|request| &*request.path).collect();
     assert_eq!(
         paths,
@@ -119,6 +119,73 @@ fn after_a_reconnect_it_signs_in_anew_and_tells_what_was_missed() {
     );
     let said = desk.take(Input::Http { id: ids[1], status: Some(200), body: none.as_bytes(), url: None }, 4.0);
     assert_eq!(said.updates, ["balance main -/BTC kind=UNIFIED removed=true", "subscribed 1"]);
+}
+
+fn execution(id: &str, at: u64) -> String {
+    format!(
+        r#"{{"symbol":"BTCUSDT","execId":"{id}","orderId":"o","side":"Buy","execPrice":"1.5","execQty":"2","execType":"Trade","isMaker":false,"execTime":"{at}"}}"#
+    )
+}
+
+#[test]
+fn executions_that_were_missed_are_read_twice_and_told_in_order_of_time() {
+    let mut desk = Desk::signed("linear", &["fill"]);
+    asked(&mut desk, 0.0);
+    assert!(desk.said.requests.is_empty(), "nothing was missed");
+    desk.take(Input::Disconnected, 2.0);
+    asked(&mut desk, 9.0);
+    // Sixty seconds before what was heard last.
+    let path = "/v5/execution/list?category=linear&startTime=1699999940000&limit=100";
+    assert_eq!(desk.said.requests[0].path, path);
+    assert!(answer(&mut desk, 200, &page(&execution("c", 1_700_000_008_000), "x%3D1"), 9.1).is_empty());
+    assert_eq!(desk.said.requests[0].path, format!("{path}&cursor=x%3D1"));
+    let rest = [execution("b", 1_700_000_007_000), execution("old", 1_699_999_939_999)].join(",");
+    let said = answer(&mut desk, 200, &page(&rest, ""), 9.2);
+    let told = |id: &str| {
+        format!(
+            "fill main -/BTCUSDT id={id} order_id=o side=buy price=1.5 size=2 liquidity=taker exec_type=Trade backfill=true"
+        )
+    };
+    assert_eq!(said, [told("b"), told("c"), "subscribed 0".to_owned()]);
+    desk.take(Input::Timeout, 19.3);
+    assert_eq!(desk.said.requests[0].path, path, "once more, as executions may be listed late");
+    answer(&mut desk, 200, &page("", ""), 19.4);
+    desk.take(Input::Timeout, 40.0);
+    assert!(desk.said.requests.is_empty());
+    desk.text(&event("execution", "[]"), 100.0);
+    desk.take(Input::Initialize, 200.0);
+    assert_eq!(desk.said.requests[0].path, path.replace("1699999940", "1700000040"), "by what was heard since");
+}
+
+#[test]
+fn what_cannot_be_read_of_executions_is_told() {
+    let mut desk = Desk::signed("spot", &["fill"]);
+    asked(&mut desk, 0.0);
+    desk.take(Input::Disconnected, 2.0);
+    asked(&mut desk, 20.0 * 86_400.0);
+    let parts: Vec<String> = (0..3)
+        .map(|_| {
+            let path = desk.said.requests[0].path.clone();
+            answer(&mut desk, 200, &page("", ""), 20.0 * 86_400.0);
+            path
+        })
+        .collect();
+    let path = "/v5/execution/list?category=spot&startTime=";
+    assert_eq!(parts[0], format!("{path}1699999940000&endTime=1700604739999&limit=100"), "seven days each");
+    assert_eq!(parts[2], format!("{path}1701209540000&limit=100"));
+    desk.take(Input::Disconnected, 20.0 * 86_400.0);
+    asked(&mut desk, 800.0 * 86_400.0);
+    let mut said = Vec::new();
+    while !desk.said.requests.is_empty() {
+        said = answer(&mut desk, 200, &page("", ""), 800.0 * 86_400.0);
+    }
+    assert_eq!(said[0], "subscribed 0");
+    assert!(said[1].contains("fills of more than 730 days ago are missing"), "{said:?}");
+    desk.take(Input::Disconnected, 800.0 * 86_400.0);
+    asked(&mut desk, 800.1 * 86_400.0);
+    let refusal = r#"{"retCode":10016,"retMsg":"Server error","result":{},"time":9}"#;
+    let said = answer(&mut desk, 200, refusal, 800.1 * 86_400.0);
+    assert!(said[0].contains("the fill image could not be read: retCode 10016") && said.len() == 1, "{said:?}");
 }
 
 #[test]

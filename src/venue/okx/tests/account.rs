@@ -15,7 +15,7 @@ fn a_login_comes_first_and_what_needs_it_after_it() {
     let said = desk.take(Input::Text(br#"{"event":"login","code":"0","msg":"","connId":"a"}"#), 5.1);
     assert_eq!(said.sent, [SUBSCRIBE]);
     let ack = r#"{"id":"1","event":"subscribe","arg":{"channel":"orders","instType":"ANY"},"connId":"a"}"#;
-    // Fills have no image to wait for.
+    // Nothing was missed of fills.
     assert_eq!(desk.text(ack, 5.2), ["ignored Control", "subscribed 1"]);
     desk.take(Input::Disconnected, 6.0);
     assert_eq!(desk.take(Input::Connected, 6.0).sent.len(), 1, "the login again, and only it");
@@ -124,11 +124,11 @@ fn an_image_that_is_refused_is_told_and_asked_for_again() {
     let mut desk = Desk::signed("swap", &["position"]);
     asked(&mut desk, r#"{"channel":"positions","instType":"ANY"}"#, 0.0);
     assert_eq!(desk.said.requests[0].path, "/api/v5/account/positions");
-    let said = answer(&mut desk, 401, r#"{"code":"50113","msg":"Invalid Sign","data":[]}"#, 1.0);
+    let said = answer(&mut desk, 429, r#"{"code":"50011","msg":"Too Many Requests","data":[]}"#, 1.0);
     assert_eq!(
         said,
         [
-            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50113: Invalid Sign; asked again in 15 s" }"#
+            r#"Notice { stream: Some(StreamId(0)), detail: "the position image could not be read: code 50011: Too Many Requests; asked again in 15 s" }"#
         ]
     );
     assert_eq!(desk.wakes_at(), Some(16.0));
@@ -237,9 +237,9 @@ fn orders_and_the_fills_in_them() {
         [
             "order main spot/BTC-USDT id=312 client_id=mine side=buy order_type=limit price=30000.10 size=2 filled=0.5 \
              average_price=29999 state=partially_filled created=1700000000000000000 updated=1700000000002000000 \
-             margin_mode=cash fee=-0.01 fee_currency=USDT reduce_only=false code=0 liquidity=maker remaining=1.5",
-            "fill main spot/BTC-USDT id=77 order_id=312 side=buy price=29999 size=0.5 fee=-0.01 fee_currency=USDT \
-             client_id=mine liquidity=maker",
+             margin_mode=cash fee_currency=USDT reduce_only=false code=0 liquidity=maker remaining=1.5 fee=0.01",
+            "fill main spot/BTC-USDT id=77 order_id=312 side=buy price=29999 size=0.5 client_id=mine liquidity=maker \
+             fee=0.01 fee_currency=USDT",
         ]
     );
     assert_eq!(desk.said.clocks[0].event.map(|at| at.0), Some(1_700_000_000_002_000_000));
@@ -276,4 +276,40 @@ fn positions_and_balances() {
     assert_eq!(desk.text(r#"{"arg":{"channel":"account"},"data":[7]}"#, 1.0), ["broken Some(1)"]);
     let mut replay = Desk::replay("swap");
     assert_eq!((replay.text(position, 1.0).len(), replay.text(account, 1.0).len()), (1, 2));
+}
+
+#[test]
+fn fills_that_were_missed_are_read_page_by_page_and_told_in_order_of_time() {
+    let mut desk = Desk::signed("spot", &["fill"]);
+    asked(&mut desk, ORDERS, 0.0);
+    assert!(desk.said.requests.is_empty(), "nothing was missed");
+    desk.text("pong", 30.0);
+    desk.take(Input::Disconnected, 50.0);
+    asked(&mut desk, ORDERS, 60.0);
+    let path = "/api/v5/trade/fills?begin=1699999970000&limit=100";
+    assert_eq!(desk.said.requests[0].path, path);
+    let row = |id: u64| {
+        format!(
+            r#"{{"instType":"SWAP","instId":"A-B-SWAP","tradeId":"{id}","ordId":"7","billId":"9{id}","side":"sell","fillPx":"2","fillSz":"3","fee":"-0.1","feeCcy":"B","execType":"M","fillTime":"{}","ts":"1"}}"#,
+            1_700_000_050_000 + id
+        )
+    };
+    let rows: Vec<String> = (100..200).rev().map(row).collect();
+    assert!(answer(&mut desk, 200, &image(&rows), 61.0).is_empty());
+    assert_eq!(desk.said.requests[0].path, format!("{path}&after=9100"));
+    let said = answer(&mut desk, 200, &image(&[row(99)]), 61.0);
+    assert_eq!(said.len(), 102);
+    assert_eq!(
+        said[0],
+        "fill main swap/A-B-SWAP id=99 order_id=7 side=sell price=2 size=3 liquidity=maker fee=0.1 fee_currency=B \
+         backfill=true"
+    );
+    assert!(said[100].contains("id=199 "), "{said:?}");
+    assert_eq!(desk.said.clocks[0].event.map(|at| at.as_ms()), Some(1_700_000_050_099));
+    desk.take(Input::Disconnected, 100.0);
+    let days = 5.0 * 86_400.0;
+    asked(&mut desk, ORDERS, days);
+    assert_eq!(desk.said.requests[0].path, "/api/v5/trade/fills?begin=1700172800000&limit=100", "three days ago");
+    let said = answer(&mut desk, 200, &image(&[]), days);
+    assert!(said[1].contains("fills of more than 3 days ago are missing"), "{said:?}");
 }

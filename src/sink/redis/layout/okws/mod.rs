@@ -170,10 +170,15 @@ impl OkwsLayout {
         let text = |name| fields.text(name).unwrap_or_default();
         let (feed, venue, market, symbol) = (text("feed"), text("venue"), text("market"), text("symbol"));
         let name = self.served.learn(&feed, Of { channel: "status", venue: &venue, market: &market, symbol: &symbol });
-        self.links.status(&name, fields, out);
-        if &*text("state") == "rejected" && !symbol.is_empty() {
+        let channel = text("channel");
+        let of_account = symbol.is_empty() && !channel.is_empty();
+        if !of_account {
+            self.links.status(&name, fields, out);
+        }
+        if &*text("state") == "rejected" && (of_account || !symbol.is_empty()) {
             let detail = fields.text("detail").unwrap_or_default();
-            self.links.refused(&name, &format!("{} {symbol}: {detail}", text("channel")), out);
+            let what = format!("{channel} {symbol}");
+            self.links.refused(&name, &format!("{}: {detail}", what.trim_end()), out);
         }
         if taken_back(frame, fields).contains(&"book") {
             self.forget_book(&topic("book", &venue, &market, &symbol), out);
