@@ -29,6 +29,7 @@ pub mod run;
 pub mod schema;
 pub mod sign;
 pub mod sim;
+mod sim_symbols;
 pub mod venues;
 
 pub use config_args::{AccountsArgs, ConfigArgs};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 
-use super::{Usage, print};
+use super::{Usage, print, sim_symbols};
 use crate::bus::BindError;
 use crate::model::UnixNanos;
 use crate::secret::Secret;
@@ -310,7 +310,7 @@ impl QuikArgs {
 /// When an address cannot be bound, or an argument does not fit the venue.
 pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     fits(&args)?;
-    check_symbols(&args)?;
+    sim_symbols::check(&args.venue, &args.symbols)?;
     if args.venue == QUIK {
         return run_quik(args).await;
     }
@@ -341,20 +341,6 @@ pub async fn run(args: SimArgs) -> anyhow::Result<()> {
     print(&format!("ws://{address}\n"))?;
     server.run(ended()?).await;
     Ok(())
-}
-
-/// Whether the symbols can be listed: every one has a name, and a number is not beyond what Binance is simulated with.
-fn check_symbols(args: &SimArgs) -> Result<(), Usage> {
-    if args.symbols.iter().any(|symbol| symbol.trim().is_empty()) {
-        return Err(Usage("--symbols: one of them is empty; write SYMBOL,SYMBOL".to_owned()));
-    }
-    let is_number = |symbol: &&String| args.venue == "binance" && symbol.bytes().all(|byte| byte.is_ascii_digit());
-    let most = binance::MOST_SYMBOLS;
-    let fits = |symbol: &String| symbol.parse::<usize>().is_ok_and(|count| (1..=most).contains(&count));
-    match args.symbols.iter().filter(is_number).find(|symbol| !fits(symbol)) {
-        Some(symbol) => Err(Usage(format!("--symbols: {symbol} are not made up; allowed: 1 to {most}"))),
-        None => Ok(()),
-    }
 }
 
 /// Whether every argument is for this venue.
@@ -492,23 +478,6 @@ mod tests {
             assert!(auth(wrong).is_err(), "{wrong}");
         }
         assert!(auth("plain:user:/nowhere").unwrap_err().contains("/nowhere"));
-    }
-
-    #[test]
-    fn symbols_that_cannot_be_listed_are_refused() {
-        use clap::Parser as _;
-        #[derive(clap::Parser)]
-        struct Line {
-            #[command(flatten)]
-            args: SimArgs,
-        }
-        let check =
-            |symbols: &str| check_symbols(&Line::parse_from(["sim", "--venue", "binance", "--symbols", symbols]).args);
-        assert!(check("BTCUSDT,20").is_ok() && check("5000").is_ok());
-        for wrong in [",,", "BTCUSDT,", "99999999", "0", "99999999999999999999999"] {
-            assert!(check(wrong).is_err(), "{wrong}");
-        }
-        assert!(check("5001").unwrap_err().to_string().contains("allowed: 1 to 5000"));
     }
 
     #[test]

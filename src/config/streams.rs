@@ -73,6 +73,16 @@ pub(super) fn resolve(
     Some((plan, table.entries))
 }
 
+/// Settings of a back-fill that the venue does not give are a mistake; a terminal's charts have a past of their own.
+fn check_backfill(path: &str, feed: &Feed, venue: &VenueDef, findings: &mut Findings) {
+    let gives = (venue.rest)(&feed.market).iter().any(|endpoint| endpoint.past.is_some());
+    let nothing = Backfill { candles: 0, trades: 0 };
+    let is_set = ![Backfill::default(), nothing].contains(&feed.backfill);
+    if is_set && !gives && venue.transport == Transport::WebSocket {
+        findings.add(path, format!("venue {} does not give candles or trades of the past", venue.id));
+    }
+}
+
 /// Refuses channels of an account in a feed that has none.
 pub(super) fn check_account(plan: &FeedPlan, path: &str, accounts: &Accounts, findings: &mut Findings) {
     let of_account = plan.streams.iter().find(|stream| matches!(stream.channel, Channel::Account(_)));
@@ -87,16 +97,6 @@ pub(super) fn check_account(plan: &FeedPlan, path: &str, accounts: &Accounts, fi
         stream.channel, plan.venue.id
     );
     findings.add(place, what);
-}
-
-/// Settings of a back-fill that the venue does not give are a mistake; a terminal's charts have a past of their own.
-fn check_backfill(path: &str, feed: &Feed, venue: &VenueDef, findings: &mut Findings) {
-    let gives = (venue.rest)(&feed.market).iter().any(|endpoint| endpoint.past.is_some());
-    let nothing = Backfill { candles: 0, trades: 0 };
-    let is_set = ![Backfill::default(), nothing].contains(&feed.backfill);
-    if is_set && !gives && venue.transport == Transport::WebSocket {
-        findings.add(path, format!("venue {} does not give candles or trades of the past", venue.id));
-    }
 }
 
 /// That an account is of no use at an address that is none of its API's.
