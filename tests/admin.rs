@@ -176,10 +176,17 @@ async fn metrics_are_valid_text_of_the_table_and_nothing_else() {
     let table: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
     assert_eq!(helped, table);
     assert_eq!(typed.keys().copied().collect::<BTreeSet<_>>(), table);
-    // Without a terminal there is nothing to say of its events and calls; without a sink, of its frames; without jobs, of
-    // theirs; and of no host's clock while none was asked for.
+    // Without a terminal there is nothing to say of its events and calls; without a sink, of its frames; without jobs and
+    // accounts, of theirs; and of no venue's clock while none was asked for.
     let of_absent = |name: &str| {
-        let absent = ["tickbus_terminal_", "tickbus_sink_", "tickbus_job_", "tickbus_rest_clock_"];
+        let absent = [
+            "tickbus_terminal_",
+            "tickbus_sink_",
+            "tickbus_job_",
+            "tickbus_rest_clock_",
+            "tickbus_account_",
+            "tickbus_feed_login_clock_",
+        ];
         name.ends_with("_events_total") || absent.iter().any(|prefix| name.starts_with(prefix))
     };
     let expected: BTreeSet<&str> = table.iter().copied().filter(|name| !of_absent(name)).collect();

@@ -278,6 +278,18 @@ impl BookSync {
         verdict
     }
 
+    /// Whether a live book lacks something that came before a delta with these ids: see [`SyncUpdate`].
+    pub fn is_before(&self, seq: u64, first: u64, previous: u64) -> bool {
+        let next = self.seq.wrapping_add(1);
+        self.live
+            && match self.rule {
+                SyncRule::Increment | SyncRule::IncrementFromImage => seq > next,
+                SyncRule::RangeFromImage => first > next,
+                SyncRule::Linked | SyncRule::LinkedRangeFromImage => previous > self.seq,
+                SyncRule::Monotonic | SyncRule::SnapshotOnly | SyncRule::Unsequenced => false,
+            }
+    }
+
     fn increment(&mut self, update: SyncUpdate<'_>) -> Verdict {
         if update.snapshot || update.seq == 1 {
             if self.is_from_the_past(update) {

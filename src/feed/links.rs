@@ -37,16 +37,30 @@ pub(super) struct Overlap {
     pub(super) until: Mono,
     /// Streams that the new one has.
     confirmed: HashSet<StreamId>,
+    /// Books that it has carried on.
+    joined: HashSet<StreamId>,
     trades: HashSet<(StreamId, Box<str>)>,
 }
 
 impl Overlap {
     pub(super) fn new(old: LinkId, new: LinkId, now: Mono) -> Self {
-        Self { old, new, until: now.after(OVERLAP), confirmed: HashSet::new(), trades: HashSet::new() }
+        Self {
+            old,
+            new,
+            until: now.after(OVERLAP),
+            confirmed: HashSet::new(),
+            joined: HashSet::new(),
+            trades: HashSet::new(),
+        }
     }
 
     pub(super) fn has(&self, stream: StreamId) -> bool {
         self.confirmed.contains(&stream)
+    }
+
+    /// Whether the old one is of no more use to a stream.
+    pub(super) fn is_done_with(&self, stream: StreamId, core: &Core) -> bool {
+        self.has(stream) && (self.joined.contains(&stream) || core.live_seq(stream).is_none())
     }
 
     /// Whether this update is to be taken.
@@ -63,7 +77,16 @@ impl Overlap {
             // The book may have gone on past it over the old connection; it then needs no snapshot.
             Update::Book(book) if is_new && book.snapshot => {
                 self.confirmed.insert(book.stream);
+                self.joined.insert(book.stream);
                 core.live_seq(book.stream).is_none_or(|seq| seq <= book.seq)
+            }
+            // What lies between is on its way over the old connection, and this one after it.
+            Update::Book(book) if is_new => {
+                let is_next = !core.is_before(book);
+                if is_next {
+                    self.joined.insert(book.stream);
+                }
+                is_next
             }
             Update::Ticker(_) | Update::Candle(_) | Update::Liquidation(_) => !is_new,
             _ => true,

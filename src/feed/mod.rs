@@ -304,7 +304,7 @@ impl Feed {
     fn is_over(&self, overlap: &Overlap, now: Mono) -> bool {
         let Some(at) = self.place(overlap.new) else { return true };
         let mut streams = self.core.streams_of(self.links[at].route);
-        overlap.until <= now || streams.all(|(id, _)| overlap.has(id))
+        overlap.until <= now || streams.all(|(id, _)| overlap.is_done_with(id, &self.core))
     }
 
     /// When to hand in [`Input::Timeout`], if nothing else happens first.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, Status, StreamState, SymbolState};
 use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
-use crate::venue::Route;
+use crate::venue::{BookUpdate, Route};
 
 impl Core {
     /// Adds a stream, or one that was left again; `None` beyond the limits.
@@ -165,6 +165,12 @@ impl Core {
     pub(in crate::feed) fn refusal(&self, id: StreamId) -> Option<&str> {
         let status = &self.streams.get(id.0 as usize)?.status;
         (status.state == State::Rejected).then(|| status.detail.as_deref().unwrap_or("refused"))
+    }
+
+    /// Whether a live book lacks something that came before this delta.
+    pub(in crate::feed) fn is_before(&self, update: &BookUpdate<'_>) -> bool {
+        let book = self.streams.get(update.stream.0 as usize).and_then(|stream| stream.book.as_ref());
+        book.is_some_and(|book| book.is_before(update.seq, update.first, update.previous))
     }
 
     /// The venue's id of a live book.

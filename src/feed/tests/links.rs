@@ -273,6 +273,21 @@ fn a_successor_takes_over_without_a_word_and_without_a_gap() {
     assert_eq!(acmes.take(2, Input::Disconnected)[0], "A book:50 stale disconnected", "it is as any other now");
 }
 
+/// What the successor is told first may come before what the old connection still has on its way.
+#[test]
+fn a_successor_that_is_ahead_waits_for_the_old_connection() {
+    let mut acmes = live();
+    acmes.text(0, "bye");
+    acmes.take(2, Input::Connected);
+    acmes.text(2, "done 0");
+    assert_eq!(acmes.text(2, "delta 0 12 13"), [""; 0], "what is between is on its way");
+    assert_eq!(acmes.text(0, "delta 0 10 12")[0], "A delta 12 [1:2] []");
+    assert_eq!(acmes.text(0, "delta 0 12 13")[0], "A delta 13 [1:2] []");
+    assert_eq!(acmes.links(), [(0, 0), (1, 1), (2, 0)], "the successor has not carried the book on yet");
+    assert_eq!(acmes.text(2, "delta 0 13 14")[0], "A delta 14 [1:2] []");
+    assert_eq!(acmes.links(), [(1, 1), (2, 0)]);
+}
+
 #[test]
 fn trades_that_come_over_both_connections_are_published_once() {
     let mut acmes = live();

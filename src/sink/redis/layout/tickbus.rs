@@ -150,7 +150,7 @@ impl TickbusLayout {
 
     /// A status; of a feed as a whole, under the feed's name, as feeds of one market share the topic.
     fn status(&mut self, frame: &Frame, topic: &mut Topic, fields: &Fields<'_>, out: &mut Batch) {
-        if fields.text("symbol").as_deref() == Some("") {
+        if frame.topic.ends_with(b"..") {
             let feed = fields.text("feed").unwrap_or_default();
             let key = format!("{}:feed:{}", self.options.prefix, feed.replace(':', "%3A"));
             let mut of_feed = Topic { key: key.into(), shape: 0, ..topic.clone() };
@@ -160,6 +160,10 @@ impl TickbusLayout {
         // The latest status is the symbol's own: of another channel's trouble only subscribers hear.
         if frame.retain == Retain::Latest {
             self.latest(topic, fields, out);
+        }
+        // That of a channel of an account.
+        if fields.text("symbol").as_deref() == Some("") {
+            return;
         }
         let part = |name| fields.text(name).unwrap_or_default();
         for channel in taken_back(frame, fields) {

@@ -99,6 +99,11 @@ fn a_status_takes_back_what_it_no_longer_vouches_for() {
     let whole = r#"{"venue":"b","market":"l","symbol":"","feed":"f","state":"live"}"#;
     let lines = written(&mut layout, "status.b.l..", whole, Retain::Latest);
     assert_eq!(lines[1], "DEL p:feed:f");
+    let of_account =
+        r#"{"venue":"b","market":"l","account":"me","symbol":"","feed":"f","channel":"order","state":"live"}"#;
+    let lines = written(&mut layout, "status.b.me.order.", of_account, Retain::Latest);
+    assert!(lines.iter().any(|line| line.starts_with("HSET p:status:b:me:order ")), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("p:feed:")), "{lines:?}");
     let other =
         r#"{"venue":"b","market":"l","symbol":"A","feed":"f","channel":"trade","state":"stale","reason":"invalid"}"#;
     assert_eq!(written(&mut layout, "status.b.l.A.", other, Retain::Stream), [""; 0], "another channel's trouble");
