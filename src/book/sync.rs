@@ -278,14 +278,14 @@ impl BookSync {
         verdict
     }
 
-    /// Whether a live book lacks something that came before a delta with these ids: see [`SyncUpdate`].
-    pub fn is_before(&self, seq: u64, first: u64, previous: u64) -> bool {
+    /// Whether a live book lacks something that came before this delta.
+    pub fn has_gap_before(&self, update: &SyncUpdate<'_>) -> bool {
         let next = self.seq.wrapping_add(1);
         self.live
             && match self.rule {
-                SyncRule::Increment | SyncRule::IncrementFromImage => seq > next,
-                SyncRule::RangeFromImage => first > next,
-                SyncRule::Linked | SyncRule::LinkedRangeFromImage => previous > self.seq,
+                SyncRule::Increment | SyncRule::IncrementFromImage => update.seq > next,
+                SyncRule::RangeFromImage => update.first > next,
+                SyncRule::Linked | SyncRule::LinkedRangeFromImage => update.previous > self.seq,
                 SyncRule::Monotonic | SyncRule::SnapshotOnly | SyncRule::Unsequenced => false,
             }
     }

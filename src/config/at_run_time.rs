@@ -8,7 +8,7 @@ use super::credentials::GivenTexts;
 use super::problem::Findings;
 use super::schema::Feed;
 use super::{Accounts, FeedPlan, accounts, shape, streams, validate};
-use crate::model::{Channel, Stream};
+use crate::model::Stream;
 use crate::sign;
 use crate::venue::{Market, VENUES};
 
@@ -58,9 +58,7 @@ pub fn feed(
     }
     let mut rules = Findings::default();
     let plan = streams::resolve(name, path, &feed, &environment, accounts, VENUES, &mut rules).map(|(plan, _)| plan);
-    if let Some(plan) =
-        plan.as_ref().filter(|_| feed.account.is_none() && feed.credentials.is_none() && texts.is_empty())
-    {
+    if let Some(plan) = plan.as_ref().filter(|_| texts.is_empty()) {
         streams::check_account(plan, path, accounts, &mut rules);
     }
     for (place, message) in rules.into_list() {
@@ -129,10 +127,8 @@ pub fn streams(
         ..Feed::default()
     };
     let (streams, notes) = streams::expand("x", &asked, plan.venue, &mut findings);
-    let of_account = |stream: &&Stream| matches!(stream.channel, Channel::Account(_));
-    if let Some(stream) =
-        streams.iter().find(of_account).filter(|_| plan.account().is_none() && plan.terminal.is_none())
-    {
+    let of_account = |stream: &&Stream| stream.channel.is_of_account();
+    if let Some(stream) = streams.iter().find(of_account).filter(|_| plan.lacks_account()) {
         let what =
             format!("{} is of an account, and the feed has none: open one with account or credentials", stream.channel);
         findings.add("channels", what);

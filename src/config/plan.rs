@@ -120,6 +120,11 @@ impl FeedPlan {
         self.signer.as_ref().filter(|_| self.terminal.is_none()).map(|signer| &*signer.account)
     }
 
+    /// Whether rows of an account are not for it: its venue does not name accounts by itself, and it has none.
+    pub fn lacks_account(&self) -> bool {
+        self.account().is_none() && self.terminal.is_none()
+    }
+
     /// Why a channel of its account has one feed, when another one (`feeds.NAME`) has it.
     pub(crate) fn rows_taken(&self, channel: Channel, other: &str) -> String {
         let Some(account) = self.account() else {

@@ -83,12 +83,12 @@ fn check_backfill(path: &str, feed: &Feed, venue: &VenueDef, findings: &mut Find
     }
 }
 
-/// Refuses channels of an account in a feed that has none.
+/// Refuses channels of an account in a feed that names none.
 pub(super) fn check_account(plan: &FeedPlan, path: &str, accounts: &Accounts, findings: &mut Findings) {
-    let of_account = plan.streams.iter().find(|stream| matches!(stream.channel, Channel::Account(_)));
+    let names_one = plan.settings.account.is_some() || plan.settings.credentials.is_some();
     let place = format!("{path}.account");
-    let Some(stream) = of_account.filter(|_| plan.venue.transport == Transport::WebSocket && !findings.has(&place))
-    else {
+    let of_account = plan.streams.iter().find(|stream| stream.channel.is_of_account());
+    let Some(stream) = of_account.filter(|_| !names_one && plan.lacks_account() && !findings.has(&place)) else {
         return;
     };
     let known = accounts.names_of(plan.venue.id);

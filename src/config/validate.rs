@@ -37,9 +37,7 @@ pub(super) fn check(
     for (name, feed) in &settings.feeds {
         let path = member("feeds", name);
         if let Some((plan, entries)) = streams::resolve(name, &path, feed, environment, &accounts, venues, findings) {
-            if feed.account.is_none() && feed.credentials.is_none() {
-                streams::check_account(&plan, &path, &accounts, findings);
-            }
+            streams::check_account(&plan, &path, &accounts, findings);
             check_owners(&plan, &entries, &path, &mut owners, findings);
             feeds.push(plan);
         }
@@ -176,7 +174,7 @@ fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Own
     for (Stream { symbol, channel, .. }, entry) in plan.streams.iter().zip(entries) {
         let of = match channel {
             // Without an account there is no row; that is told of the account.
-            Channel::Account(_) if plan.account().is_none() && plan.terminal.is_none() => continue,
+            Channel::Account(_) if plan.lacks_account() => continue,
             Channel::Account(_) => Topics::Account(plan.account().unwrap_or_default().to_owned(), *channel),
             Channel::Raw => Topics::Untouched(Arc::clone(&plan.market)),
             _ => Topics::Symbol(Arc::clone(&plan.market), symbol.clone()),
@@ -185,7 +183,7 @@ fn check_owners(plan: &FeedPlan, entries: &[usize], path: &str, owners: &mut Own
         if *owner == plan.name {
             continue;
         }
-        if matches!(channel, Channel::Account(_)) {
+        if channel.is_of_account() {
             let why = plan.rows_taken(*channel, &member("feeds", owner));
             findings.add(format!("{path}.channels[{entry}]"), why);
             continue;

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::reply::{Code, Failure};
 use super::{Running, RunningFeed, commands};
 use crate::io::command::Command;
-use crate::model::Channel;
 
 /// Arguments of `initialize`.
 #[derive(Debug, Default, Deserialize)]
@@ -21,8 +20,7 @@ pub(super) struct Initialize {
 
 /// Has a feed, or all feeds of a venue that follow an account, ask for orders, positions and balances anew.
 pub(super) async fn initialize(running: &Running, asked: &Initialize) -> Result<Value, Failure> {
-    let follows =
-        |feed: &Arc<RunningFeed>| feed.wished().streams().any(|stream| matches!(stream.channel, Channel::Account(_)));
+    let follows = |feed: &Arc<RunningFeed>| feed.wished().streams().any(|stream| stream.channel.is_of_account());
     let (whose, feeds) = match (&asked.feed, &asked.venue) {
         (Some(name), None) => (name, vec![commands::feed(running, Some(name))?]),
         (None, Some(venue)) => {

@@ -9,6 +9,22 @@ use crate::book::{BookSync, Findings, Loss, SyncRule, SyncUpdate, Verdict};
 use crate::model::{Channel, Stamp, StreamId};
 use crate::venue::{BookUpdate, Route};
 
+/// What a venue said of a book, for the book.
+#[inline]
+pub(super) const fn sync_update<'a>(update: &BookUpdate<'a>) -> SyncUpdate<'a> {
+    SyncUpdate {
+        snapshot: update.snapshot,
+        seq: update.seq,
+        first: update.first,
+        previous: update.previous,
+        cross_seq: update.cross_seq,
+        checksum: update.checksum,
+        middle: update.middle,
+        bids: update.bids,
+        asks: update.asks,
+    }
+}
+
 impl Core {
     #[inline]
     pub(super) fn on_book(&mut self, update: BookUpdate<'_>, now: Stamp, out: &mut dyn FeedOutput) {
@@ -16,17 +32,7 @@ impl Core {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let cap = stream.level_cap(update.rule);
         let sync = stream.book.get_or_insert_with(|| BookSync::new(update.rule, cap));
-        let verdict = sync.update(SyncUpdate {
-            snapshot: update.snapshot,
-            seq: update.seq,
-            first: update.first,
-            previous: update.previous,
-            cross_seq: update.cross_seq,
-            checksum: update.checksum,
-            middle: update.middle,
-            bids: update.bids,
-            asks: update.asks,
-        });
+        let verdict = sync.update(sync_update(&update));
         let findings = sync.take_findings();
         match verdict {
             Verdict::Replaced => {

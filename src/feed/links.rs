@@ -82,7 +82,7 @@ impl Overlap {
             }
             // What lies between is on its way over the old connection, and this one after it.
             Update::Book(book) if is_new => {
-                let is_next = !core.is_before(book);
+                let is_next = !core.has_gap_before(book);
                 if is_next {
                     self.joined.insert(book.stream);
                 }

@@ -150,7 +150,7 @@ impl StreamState {
 
     /// Whether it is of an account: it speaks for itself, as no symbol does.
     pub(super) const fn is_of_account(&self) -> bool {
-        matches!(self.stream.channel, Channel::Account(_))
+        self.stream.channel.is_of_account()
     }
 
     /// How long it may be silent; trades, candles and liquidations may be so for ever.

@@ -67,7 +67,10 @@ pub trait Steps: Send {
     fn snapshot(&mut self, topic: &str) -> Option<Frame>;
     /// Subscribes to one symbol's book anew; false if there is no such book.
     fn resync(&mut self, symbol: &str, now: Stamp) -> bool;
-    /// Has the account's state be read again; false if there are no such streams.
+    /// Has the account's state be read again.
+    ///
+    /// # Errors
+    /// Why it is not.
     fn initialize(&mut self, _now: Stamp) -> Result<(), String> {
         Err("it follows no account".to_owned())
     }

@@ -66,6 +66,11 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Whether it tells rows of an account.
+    pub const fn is_of_account(self) -> bool {
+        matches!(self, Self::Account(_))
+    }
+
     /// Whether a stream of it has a symbol.
     pub const fn has_symbol(self) -> bool {
         !matches!(self, Self::Account(_) | Self::Raw)

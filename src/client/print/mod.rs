@@ -48,9 +48,7 @@ impl Printer {
         out.extend_from_slice(line.as_bytes());
         Ok(())
     }
-}
 
-impl Printer {
     /// Appends one line for a venue's message that was published as it was.
     pub fn untouched(&self, topic: &str, message: &[u8], out: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(message);

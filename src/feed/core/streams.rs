@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::books::sync_update;
 use super::{Command, Core, Event, FeedOutput, Reason, STREAMS_MAX, State, Status, StreamState, SymbolState};
 use crate::model::{BookDepth, Channel, Stamp, Stream, StreamId};
 use crate::venue::{BookUpdate, Route};
@@ -137,7 +138,7 @@ impl Core {
 
     /// Whether streams of an account are wanted.
     pub(in crate::feed) fn has_account(&self) -> bool {
-        self.streams.iter().any(|stream| stream.wanted && matches!(stream.stream.channel, Channel::Account(_)))
+        self.streams.iter().any(|stream| stream.wanted && stream.is_of_account())
     }
 
     /// Why nothing was asked for when the account was to be read.
@@ -168,9 +169,9 @@ impl Core {
     }
 
     /// Whether a live book lacks something that came before this delta.
-    pub(in crate::feed) fn is_before(&self, update: &BookUpdate<'_>) -> bool {
+    pub(in crate::feed) fn has_gap_before(&self, update: &BookUpdate<'_>) -> bool {
         let book = self.streams.get(update.stream.0 as usize).and_then(|stream| stream.book.as_ref());
-        book.is_some_and(|book| book.is_before(update.seq, update.first, update.previous))
+        book.is_some_and(|book| book.has_gap_before(&sync_update(update)))
     }
 
     /// The venue's id of a live book.

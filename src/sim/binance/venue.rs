@@ -339,11 +339,11 @@ impl venue::Venue for Venue {
         })
     }
 
-    /// Not a thing that happens: see `can`.
     fn fills(&self, market: &str) -> Vec<String> {
         self.account.fills.told(market)
     }
 
+    /// Not a thing that happens: see `can`.
     fn restart(&mut self, _: &str, _: &str, _: Stamp, _: &mut Vec<Published>) {}
 
     fn crossed(&self, message: &Published) -> String {

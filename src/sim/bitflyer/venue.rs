@@ -170,11 +170,11 @@ impl venue::Venue for Venue {
         json!({"logins": self.logins})
     }
 
-    /// An auction breaks in; nothing happens when it is no channel of a book.
     fn fills(&self, market: &str) -> Vec<String> {
         self.account.fills.told(market)
     }
 
+    /// An auction breaks in; nothing happens when it is no channel of a book.
     fn restart(&mut self, _: &str, topic: &str, now: Stamp, out: &mut Vec<Published>) {
         let Some((Kind::Whole | Kind::Changes, at)) = self.place_of(topic) else { return };
         let from = out.len();

@@ -185,11 +185,11 @@ impl venue::Venue for Venue {
         json!({"logins": self.logins})
     }
 
-    /// Nothing happens when it is no book topic.
     fn fills(&self, market: &str) -> Vec<String> {
         self.account.fills.told(market)
     }
 
+    /// Nothing happens when it is no book topic.
     fn restart(&mut self, product: &str, topic: &str, now: Stamp, out: &mut Vec<Published>) {
         let found = Category::parse(product).and_then(|category| self.resolve(category, topic));
         let Some((Stream::Book(depth), places)) = found else { return };

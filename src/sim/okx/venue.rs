@@ -291,11 +291,11 @@ impl venue::Venue for Venue {
         json!({"logins": self.logins})
     }
 
-    /// Nothing happens when it is no book topic.
     fn fills(&self, market: &str) -> Vec<String> {
         self.account.fills.told(market)
     }
 
+    /// Nothing happens when it is no book topic.
     fn restart(&mut self, _: &str, topic: &str, now: Stamp, out: &mut Vec<Published>) {
         let Some((channel, symbol)) = topic.split_once(':') else { return };
         let is_book = Channel::ALL.into_iter().any(|known| known.name() == channel);

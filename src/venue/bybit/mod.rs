@@ -17,7 +17,6 @@ pub(super) mod wire;
 
 use std::time::Duration;
 
-use crate::model::Channel;
 use crate::venue::{
     AccountKind, Endpoints, Market, RestLimit, Route, Session, SessionSpec, Transport, VenueDef, bybit_v2,
     usual_row_keys,
@@ -31,7 +30,7 @@ pub const VENUE: VenueDef = VenueDef {
     transport: Transport::WebSocket,
     channels: channels::list,
     parse_channel: channels::parse,
-    route_of: |_, stream| if matches!(stream.channel, Channel::Account(_)) { PRIVATE } else { PUBLIC },
+    route_of: |_, stream| if stream.channel.is_of_account() { PRIVATE } else { PUBLIC },
     check_symbol,
     endpoints,
     connect_pause: Duration::ZERO,

@@ -103,7 +103,7 @@ pub struct Account {
     refused: BTreeMap<AccountKind, (Mono, String)>,
     /// The call under way of each kind's image.
     paths: BTreeMap<AccountKind, String>,
-    /// The streams that the venue has confirmed, by kind; live when the image is merged.
+    /// The streams that the venue has confirmed, by kind, none without one; live when the image is merged.
     confirmed: BTreeMap<AccountKind, Confirmed>,
 }
 
@@ -191,7 +191,7 @@ impl Account {
 
     /// Whether streams of this kind are confirmed.
     pub fn has(&self, kind: AccountKind) -> bool {
-        self.confirmed.get(&kind).is_some_and(|confirmed| !confirmed.streams.is_empty())
+        self.confirmed.contains_key(&kind)
     }
 
     /// Asks for the image of a kind; where there is none, everything is merged.
@@ -231,7 +231,7 @@ impl Account {
 
     /// Reads the images of all confirmed streams again.
     pub fn initialize(&mut self, now: Stamp, out: &mut dyn Output) {
-        let kinds: Vec<_> = self.confirmed.keys().copied().filter(|kind| self.has(*kind)).collect();
+        let kinds: Vec<_> = self.confirmed.keys().copied().collect();
         for kind in kinds {
             if kind == AccountKind::Fill {
                 self.fills.wanted();
